@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+// The program: what `cadzero-auth` on the command line runs.
+import { main } from './cli/main.ts'
+
+await main(process.argv)

@@ -1,0 +1,79 @@
+// `cadzero-auth doctor`: looks at everything that can be wrong, and says what to do about each.
+import { findLauncher } from '../host/browser.ts'
+import { connect, NoDaemonError } from '../rpc/client.ts'
+import { version } from '../version.ts'
+import type { CommonOptions, Context } from './context.ts'
+import { checkFolders, checkKeyring, checkPort, loadProfile } from './doctor-machine.ts'
+import { checkProvider } from './doctor-provider.ts'
+import { checkSession } from './doctor-session.ts'
+import { failureOf } from './failure.ts'
+import { print, printJson } from './terminal.ts'
+
+export interface Finding {
+  readonly check: string
+  readonly verdict: 'ok' | 'warning' | 'failed'
+  readonly found: string
+  /** What to do about it. */
+  readonly hint?: string
+}
+
+/** @returns whether nothing has failed */
+export async function doctor(context: Context, options: CommonOptions): Promise<boolean> {
+  const findings: Finding[] = await checkFolders(context)
+  const loaded = await loadProfile(context, options.profile)
+  findings.push(loaded.finding)
+  findings.push(await checkKeyring(context, loaded.config?.keyProtection))
+  findings.push(checkBrowser())
+  if (loaded.profile) {
+    findings.push(await checkPort(loaded.profile))
+    findings.push(...(await checkProvider(context, loaded.profile)))
+  }
+  findings.push(...(await checkDaemon(context, options)))
+  if (options.json) printJson(findings)
+  else for (const finding of findings) print(describe(finding))
+  return findings.every(({ verdict }) => verdict !== 'failed')
+}
+
+function checkBrowser(): Finding {
+  const program = process.env.CADZERO_AUTH_BROWSER || findLauncher(process.platform, process.env)?.program
+  if (program !== undefined) return { check: 'browser', verdict: 'ok', found: program }
+  return {
+    check: 'browser',
+    verdict: 'warning',
+    found: 'no program that opens a browser',
+    hint: 'install xdg-utils, or use the link that cadzero-auth login --no-browser shows',
+  }
+}
+
+async function checkDaemon(context: Context, options: CommonOptions): Promise<Finding[]> {
+  try {
+    const client = await connect(context.host.files, context.folders.discoveryFile, context.host.random)
+    try {
+      const running = client.endpoint.daemonVersion
+      const finding: Finding = { check: 'daemon', verdict: 'ok', found: `${running}, process ${client.endpoint.pid}` }
+      const outdated = {
+        verdict: 'warning' as const,
+        hint: `this is ${version}; cadzero-auth daemon --replace takes over`,
+      }
+      return [
+        running === version ? finding : { ...finding, ...outdated },
+        ...(await checkSession(client, options, context)),
+      ]
+    } finally {
+      client.close()
+    }
+  } catch (error) {
+    const { error: found, hint } = failureOf(error)
+    const stranger = error instanceof NoDaemonError && error.reason !== 'not_genuine'
+    return [
+      { check: 'daemon', verdict: stranger ? 'warning' : 'failed', found, ...(hint === undefined ? {} : { hint }) },
+    ]
+  }
+}
+
+const MARKS = { ok: 'ok     ', warning: 'warning', failed: 'FAILED ' } as const
+
+function describe({ check, verdict, found, hint }: Finding): string {
+  const line = `${MARKS[verdict]}  ${check}: ${found}`
+  return hint === undefined ? line : `${line}\n         hint: ${hint}`
+}

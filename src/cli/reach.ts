@@ -1,0 +1,46 @@
+// Reaches the daemon, and starts it in the background where none runs.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { homedir } from 'node:os'
+import type { Folders } from '../daemon/folders.ts'
+import type { Host } from '../host/host.ts'
+import { connect, NoDaemonError, type RpcClient } from '../rpc/client.ts'
+import { StartError } from './failure.ts'
+
+/** @throws NoDaemonError, StartError, FileError */
+export async function reachDaemon(host: Host, folders: Folders, mayStart: boolean): Promise<RpcClient> {
+  try {
+    return await connect(host.files, folders.discoveryFile, host.random)
+  } catch (error) {
+    if (!(error instanceof NoDaemonError) || !mayStart) throw error
+  }
+  await startInBackground(process.env)
+  return await connect(host.files, folders.discoveryFile, host.random)
+}
+
+// They would change what the daemon runs or whom it trusts, or are secrets.
+const NOT_PASSED_ON = ['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_TLS_REJECT_UNAUTHORIZED', 'CADZERO_AUTH_PASSPHRASE']
+
+/** Resolves when the daemon says that it is ready. It then lives on by itself. @throws StartError */
+async function startInBackground(env: NodeJS.ProcessEnv): Promise<void> {
+  const passed = Object.fromEntries(Object.entries(env).filter(([name]) => !NOT_PASSED_ON.includes(name.toUpperCase())))
+  const child = spawn(process.execPath, [String(process.argv[1]), 'daemon', '--passphrase-stdin'], {
+    cwd: homedir(),
+    env: passed,
+    detached: true,
+    windowsHide: true,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  child.stdin.on('error', () => undefined) // it may have ended already; its own words tell why
+  child.stdin.end(env.CADZERO_AUTH_PASSPHRASE ?? '')
+  let said = ''
+  child.stderr.on('data', (chunk) => {
+    said += chunk
+  })
+  const ready = once(child.stdout, 'data').then(() => true)
+  const ended = once(child, 'close').then(() => false)
+  if (!(await Promise.race([ready, ended])))
+    throw new StartError(said.replace(/^error: /, '').trim() || 'it said nothing')
+  for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy()
+  child.unref()
+}

@@ -1,0 +1,416 @@
+// The heart: owns the session of one profile. Hands out headers, refreshes, signs in and out, and keeps what it has on disk.
+import { RejectedError, SessionEndedError, SignInError, UnavailableError } from '../clerk/errors.ts'
+import type { Grant, IdentityProvider, Revocation } from '../clerk/identity-provider.ts'
+import type { Host } from '../host/host.ts'
+import type { AuthHeader, Status } from '../rpc/contract.ts'
+import { StoreError } from '../store/errors.ts'
+import type { KeyProtection } from '../store/key.ts'
+import type { Session } from '../store/session.ts'
+import type { SessionStore } from '../store/store.ts'
+import { Backoff } from './backoff.ts'
+import { InteractionRequiredError, ShuttingDownError, type SignedOutReason } from './errors.ts'
+import type { Log } from './log.ts'
+import { SignIn } from './sign-in.ts'
+import { Turns } from './turns.ts'
+import { Validity } from './validity.ts'
+
+export interface AuthenticatorOptions {
+  readonly profile: string
+  readonly provider: IdentityProvider
+  readonly redirectPort: number
+  readonly store: SessionStore
+  readonly host: Host
+  readonly log: Log
+  /** Called whenever the state, the user or the token has changed. */
+  readonly onChange: () => void
+}
+
+type State =
+  | { readonly state: 'unknown' } // the store has not been read yet, or could not be
+  | { readonly state: 'signed_out'; readonly reason: SignedOutReason }
+  | {
+      readonly state: 'signed_in'
+      readonly session: Session
+      readonly header: AuthHeader
+      readonly validity: Validity
+      /** Whether the session is on disk. It serves from memory all the same. */
+      readonly persisted: boolean
+    }
+
+type SignedIn = Extract<State, { state: 'signed_in' }>
+
+export interface LoginOptions {
+  readonly openBrowser: boolean
+  /** Whether to wait for the person, or only for the authorization URL. */
+  readonly wait: boolean
+  readonly timeoutSeconds: number
+}
+
+const MIN_VALIDITY = 10 // s
+const SIGN_IN_SECONDS = 300
+const QUIET_SECONDS = 60 // after a sign-in that failed, no browser opens by itself for so long
+
+export class Authenticator {
+  readonly #options: AuthenticatorOptions
+  readonly #turns = new Turns()
+  readonly #backoff: Backoff
+  #state: State = { state: 'unknown' }
+  #loading: Promise<void> | undefined
+  #refreshing: Promise<AuthHeader> | undefined
+  #signIn: SignIn | undefined
+  #quietUntil = 0
+  #lastFailure: UnavailableError | RejectedError | undefined
+  #lastRefreshAt: number | null = null
+  #lastRefreshError: string | null = null
+  #keyProtection: KeyProtection | null = null
+  #stopping = false
+
+  constructor(options: AuthenticatorOptions) {
+    this.#options = options
+    this.#backoff = new Backoff(options.host.clock, options.host.random)
+  }
+
+  /**
+   * Reads the saved session, once. Everything else does so by itself; this is for a daemon that starts.
+   * @throws StoreError; the next call tries again
+   */
+  load(): Promise<void> {
+    if (this.#state.state !== 'unknown') return Promise.resolve()
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined
+    })
+    return this.#loading
+  }
+
+  /**
+   * A header whose token is good for some time yet. Answers without a promise where it has one, since most calls are that.
+   * @throws InteractionRequiredError, SignInError, UnavailableError, RejectedError, StoreError
+   */
+  authHeader(minValiditySeconds = MIN_VALIDITY, interactive = true): AuthHeader | Promise<AuthHeader> {
+    const current = this.#state
+    if (current.state === 'signed_in' && current.validity.lasts(minValiditySeconds)) {
+      if (current.validity.isAgeing) this.#refreshBehind()
+      return current.header
+    }
+    return this.#slowHeader(minValiditySeconds, interactive)
+  }
+
+  /** A header with a token newly issued; where `rejected` is another than the current one, the current one. */
+  async refresh(rejected?: string): Promise<AuthHeader> {
+    await this.load()
+    const current = this.#requireSignedIn()
+    const isCurrent = rejected === undefined || rejected === current.header.headers.Authorization
+    if (!isCurrent && current.validity.remaining > 0) return current.header
+    return await this.#refresh()
+  }
+
+  /** Starts a sign-in, or joins the one that runs. */
+  async login(options: LoginOptions): Promise<void> {
+    await this.load().catch(rethrowUnlessKeyMissing)
+    const signIn = this.#signIn ?? this.#startSignIn()
+    signIn.extend(options.timeoutSeconds)
+    if (options.openBrowser) signIn.show()
+    await this.#withTimeout(options.wait ? signIn.finished : signIn.started, options.timeoutSeconds)
+  }
+
+  /** Ends a sign-in that runs; one that is being saved is let through. */
+  async cancelLogin(): Promise<void> {
+    const signIn = this.#signIn
+    signIn?.fail(new SignInError('cancelled'))
+    await signIn?.finished.catch(() => undefined)
+  }
+
+  /**
+   * Deletes the session here first, whatever happens then, and revokes it at the provider as well as can be.
+   * @throws StoreError where the file could not be deleted; it is revoked all the same
+   */
+  async logout(): Promise<Revocation> {
+    await this.cancelLogin()
+    await this.load().catch(() => undefined) // what cannot be read can still be deleted
+    let failure: StoreError | undefined
+    const session = await this.#turns.run(async () => {
+      const before = this.#state
+      await this.#options.store.remove().catch((error: StoreError) => {
+        failure = error
+      })
+      this.#publish({ state: 'signed_out', reason: 'signed_out' })
+      if (before.state === 'signed_in') return before.session
+      return before.state === 'unknown' ? 'unreadable' : undefined
+    })
+    this.#backoff.succeeded()
+    const nothing = { revoked: session === undefined, accessTokenValidUntil: null }
+    const revocation = typeof session === 'object' ? await this.#options.provider.revoke(session) : nothing
+    this.#options.log.info('signed_out', { profile: this.#options.profile, revoked: revocation.revoked })
+    if (failure) throw failure
+    return revocation
+  }
+
+  /** What there is to say without a secret. `daemon` is added by whoever knows it. */
+  status(): Omit<Status, 'daemon'> {
+    const current = this.#state
+    const session = current.state === 'signed_in' ? current.session : undefined
+    const resting = current.state === 'signed_in' ? 'signed_in' : 'signed_out'
+    return {
+      profile: this.#options.profile,
+      state: this.#signIn ? 'signing_in' : resting,
+      user: session?.user ?? null,
+      sessionId: session?.sessionId ?? null,
+      tokenExpiresAt: current.state === 'signed_in' ? current.header.expiresAt : null,
+      sessionExpiresAt: session?.sessionExpiresAt ?? null,
+      authorizationUrl: this.#signIn?.authorizationUrl ?? null,
+      refresh: { lastAt: this.#lastRefreshAt, lastError: this.#lastRefreshError },
+      store: {
+        persisted: current.state === 'signed_in' ? current.persisted : current.state !== 'unknown',
+        keyProtection: this.#keyProtection,
+      },
+    }
+  }
+
+  /** Ends what waits for a person, and takes on nothing new. */
+  stop(): void {
+    this.#stopping = true
+    this.#signIn?.fail(new ShuttingDownError())
+  }
+
+  /** Resolves when what was under way has reached the disk. */
+  async settled(): Promise<void> {
+    await this.#turns.idle()
+  }
+
+  async #load(): Promise<void> {
+    const { store, profile, log } = this.#options
+    await this.#turns.run(async () => {
+      if (this.#state.state !== 'unknown') return
+      const session = await store.load()
+      if (session) this.#publish(this.#signedIn(session, true))
+      else this.#publish({ state: 'signed_out', reason: 'signed_out' })
+      log.info('session_loaded', { profile, state: this.#state.state })
+    })
+    // After the session, so that the first caller does not wait for a key to be made.
+    await this.#prepareStore().catch(() => undefined)
+  }
+
+  async #prepareStore(): Promise<void> {
+    this.#keyProtection = await this.#options.store.protection()
+  }
+
+  async #slowHeader(minValiditySeconds: number, interactive: boolean): Promise<AuthHeader> {
+    await this.load()
+    try {
+      const current = this.#requireSignedIn()
+      if (current.validity.lasts(minValiditySeconds)) return current.header
+      return await this.#refreshOrKeep()
+    } catch (error) {
+      if (!(error instanceof InteractionRequiredError) || !interactive || !this.#mayAskPerson()) throw error
+    }
+    if (!this.#signIn) this.#requireAvailable()
+    await this.login({ openBrowser: this.#signIn === undefined, wait: true, timeoutSeconds: SIGN_IN_SECONDS })
+    return this.#requireSignedIn().header
+  }
+
+  /** A provider that cannot be reached is no reason to withhold a token that is still good. */
+  async #refreshOrKeep(): Promise<AuthHeader> {
+    try {
+      return await this.#refresh()
+    } catch (error) {
+      const current = this.#state
+      if (current.state === 'signed_in' && current.validity.remaining > 0) return current.header
+      throw error
+    }
+  }
+
+  #refreshBehind(): void {
+    if (this.#refreshing || this.#backoff.remaining > 0 || this.#stopping) return
+    this.#refresh().catch(() => undefined) // noted in the status; the next caller that needs it will be told
+  }
+
+  /** One refresh for all who ask while it runs. */
+  #refresh(): Promise<AuthHeader> {
+    if (this.#refreshing) return this.#refreshing
+    const refreshing = this.#turns.run(() => this.#refreshNow())
+    this.#refreshing = refreshing
+    const done = () => {
+      if (this.#refreshing === refreshing) this.#refreshing = undefined
+    }
+    refreshing.then(done, done)
+    return refreshing
+  }
+
+  async #refreshNow(): Promise<AuthHeader> {
+    const { provider, log, profile, host } = this.#options
+    if (this.#stopping) throw new ShuttingDownError()
+    const { session } = this.#requireSignedIn()
+    this.#requireAvailable()
+    const startedAt = host.clock.monotonic()
+    try {
+      await this.#saveUnsaved()
+      const renewal = await provider.refresh(session)
+      this.#backoff.succeeded()
+      this.#lastRefreshAt = Math.floor(host.clock.now())
+      this.#lastRefreshError = null
+      const { header } = await this.#commit({ ...session, ...renewal, generation: session.generation + 1 })
+      log.info('refreshed', { profile, ms: Math.round((host.clock.monotonic() - startedAt) * 1000) })
+      return header
+    } catch (error) {
+      throw await this.#refreshFailed(error)
+    }
+  }
+
+  async #refreshFailed(error: unknown): Promise<unknown> {
+    const { store, log, profile } = this.#options
+    const reason = reasonOf(error)
+    this.#lastRefreshError = reason
+    log.warn('refresh_failed', { profile, reason })
+    if (error instanceof SessionEndedError) {
+      await store.remove().catch(() => undefined) // a dead token on disk harms nobody; the next start learns it again
+      this.#publish({ state: 'signed_out', reason: error.reason })
+      return new InteractionRequiredError(error.reason)
+    }
+    this.#holdOff(error)
+    if (!(error instanceof UnavailableError)) return error
+    return new UnavailableError(error.reason, Math.ceil(this.#backoff.remaining))
+  }
+
+  /** Asks the provider no more for a while, and then not at the same moment as everybody else. */
+  #holdOff(error: unknown): void {
+    if (!(error instanceof UnavailableError || error instanceof RejectedError)) return
+    this.#lastFailure = error
+    this.#backoff.failed(error instanceof UnavailableError ? error.retryAfterSeconds : 0)
+  }
+
+  /** @throws what the provider failed with last, while it is not to be asked again */
+  #requireAvailable(): void {
+    const wait = this.#backoff.remaining
+    const failure = this.#lastFailure
+    if (wait === 0 || failure === undefined) return
+    throw failure instanceof UnavailableError ? new UnavailableError(failure.reason, Math.ceil(wait)) : failure
+  }
+
+  /** Disk first, then memory: nobody is given what a crash could take back. */
+  async #commit(session: Session): Promise<SignedIn> {
+    const persisted = await this.#save(session)
+    const next = this.#signedIn(session, persisted)
+    this.#publish(next)
+    return next
+  }
+
+  /** A session that could not be saved is the only copy, and serves on from memory. */
+  async #save(session: Session): Promise<boolean> {
+    const { store, log, profile } = this.#options
+    try {
+      await store.save(session)
+      return true
+    } catch (error) {
+      log.error('not_saved', { profile, reason: reasonOf(error) })
+      return false
+    }
+  }
+
+  /** No refresh spends a token that is not safe on disk, unless the disk stays shut and the access token is dead. */
+  async #saveUnsaved(): Promise<void> {
+    const current = this.#state
+    if (current.state !== 'signed_in' || current.persisted) return
+    try {
+      await this.#options.store.save(current.session)
+      this.#publish({ ...current, persisted: true })
+    } catch (error) {
+      if (current.validity.remaining > 0) throw error
+    }
+  }
+
+  #startSignIn(): SignIn {
+    const { provider, redirectPort, profile, host, log } = this.#options
+    if (this.#stopping) throw new ShuttingDownError()
+    const signIn = new SignIn({
+      profile,
+      provider,
+      redirectPort,
+      clock: host.clock,
+      openBrowser: host.openBrowser,
+      prepare: () => this.#prepareStore(),
+      commit: (grant, signIn) => this.#commitSignIn(grant, signIn),
+      onStarted: () => this.#options.onChange(),
+    })
+    this.#signIn = signIn
+    log.info('sign_in_started', { profile })
+    signIn.finished.catch((error: unknown) => {
+      this.#signIn = undefined
+      this.#signInFailed(signIn, error)
+      this.#options.onChange()
+    })
+    return signIn
+  }
+
+  #signInFailed(signIn: SignIn, error: unknown): void {
+    const { log, profile, host } = this.#options
+    log.warn('sign_in_failed', { profile, reason: reasonOf(error) })
+    if (signIn.hasShown || error instanceof SignInError) this.#quietUntil = host.clock.monotonic() + QUIET_SECONDS
+    else this.#holdOff(error)
+  }
+
+  async #commitSignIn(grant: Grant, signIn: SignIn): Promise<void> {
+    const { provider, log, profile, store } = this.#options
+    const before = await this.#turns.run(async () => {
+      if (!signIn.claim()) return 'cancelled' // by a person or a logout, while the code was exchanged
+      const before = this.#state
+      // A file that could not be opened is kept; a person has chosen to go on without it.
+      if (before.state === 'unknown') await store.setAside()
+      const generation = before.state === 'signed_in' ? before.session.generation + 1 : 1
+      this.#signIn = undefined
+      this.#quietUntil = 0
+      this.#backoff.succeeded()
+      this.#lastRefreshError = null
+      await this.#commit({ ...grant, generation })
+      log.info('signed_in', { profile })
+      return before
+    })
+    // What nobody holds any more must not live on at the provider.
+    if (before === 'cancelled') {
+      void provider.revoke({ ...grant, generation: 1 })
+      throw new SignInError('cancelled')
+    }
+    if (before.state === 'signed_in') void provider.revoke(before.session)
+  }
+
+  #mayAskPerson(): boolean {
+    return this.#signIn !== undefined || this.#options.host.clock.monotonic() >= this.#quietUntil
+  }
+
+  #requireSignedIn(): SignedIn {
+    const current = this.#state
+    if (current.state === 'signed_in') return current
+    throw new InteractionRequiredError(current.state === 'signed_out' ? current.reason : 'signed_out')
+  }
+
+  #signedIn(session: Session, persisted: boolean): SignedIn {
+    const validity = new Validity(session.accessToken, this.#options.host.clock)
+    const headers = Object.freeze({ Authorization: `Bearer ${session.accessToken.value}` })
+    // Frozen, so that its text on the wire need be made but once.
+    const header = Object.freeze({ headers, expiresAt: validity.expiresAt })
+    return { state: 'signed_in', session, header, validity, persisted }
+  }
+
+  #publish(state: State): void {
+    this.#state = state
+    this.#options.onChange()
+  }
+
+  #withTimeout(promise: Promise<void>, seconds: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#options.host.clock.after(seconds, () => reject(new SignInError('timeout')))
+      promise.finally(cancel).then(resolve, reject)
+    })
+  }
+}
+
+// A key that is gone does not come back: there the person's own wish to sign in goes before the old file, which is kept.
+function rethrowUnlessKeyMissing(error: unknown): void {
+  if (!(error instanceof StoreError && error.code === 'key_missing')) throw error
+}
+
+/** The closed list's name for an error; never its text. */
+function reasonOf(error: unknown): string {
+  if (error instanceof StoreError) return error.code
+  if (error instanceof Error && 'reason' in error && typeof error.reason === 'string') return error.reason
+  return error instanceof Error ? error.name : 'unknown'
+}

@@ -1,0 +1,36 @@
+// The failures that are the daemon's own; those of the rooms below keep their own names.
+
+export type SignedOutReason = 'signed_out' | 'session_expired' | 'session_revoked'
+
+/** A person must sign in. */
+export class InteractionRequiredError extends Error {
+  constructor(readonly reason: SignedOutReason) {
+    super(`sign-in needed: ${reason}`)
+    this.name = 'InteractionRequiredError'
+  }
+}
+
+/** The daemon is about to end. */
+export class ShuttingDownError extends Error {
+  constructor() {
+    super('the daemon is shutting down')
+    this.name = 'ShuttingDownError'
+  }
+}
+
+/** A setting is wrong. */
+export class ConfigurationError extends Error {
+  /**
+   * @param setting its name, as in `profiles.production.issuer` or `CADZERO_AUTH_PORT`
+   * @param expected what it should be, or what to do
+   * @param file where it was read from, if from a file
+   */
+  constructor(
+    readonly setting: string,
+    readonly expected: string,
+    readonly file?: string,
+  ) {
+    super(`${file === undefined ? '' : `${file}: `}${setting}: ${expected}`)
+    this.name = 'ConfigurationError'
+  }
+}

@@ -1,0 +1,96 @@
+// The RPC methods: each a call of an authenticator. Here alone errors get their numbers.
+import { RejectedError, SessionEndedError, SignInError, UnavailableError } from '../clerk/errors.ts'
+import { errors, type MethodName, methods, type Params, type Result, RpcError } from '../rpc/contract.ts'
+import type { Method } from '../rpc/server.ts'
+import { StoreError } from '../store/errors.ts'
+import type { Authenticator } from './authenticator.ts'
+import { ConfigurationError, InteractionRequiredError, ShuttingDownError } from './errors.ts'
+
+export interface HandlerOptions {
+  /** The authenticator of a profile, or of the default one. @throws ConfigurationError */
+  readonly authenticator: (profile: string | undefined) => Authenticator
+  readonly describe: (authenticator: Authenticator) => Result<'status'>
+  readonly shutdown: () => Result<'shutdown'>
+  /** Makes the OpenRPC document. */
+  readonly discover: () => Promise<object>
+}
+
+type Handlers = { readonly [M in MethodName]: (params: Params<M>) => Result<M> | Promise<Result<M>> }
+
+const SIGN_IN_SECONDS = 300
+
+export function createHandlers(options: HandlerOptions): Record<string, Method> {
+  const { authenticator, describe } = options
+  const handlers: Handlers = {
+    getAuthHeader: ({ profile, minValiditySeconds, interactive }) =>
+      authenticator(profile).authHeader(minValiditySeconds, interactive),
+    refresh: ({ profile, rejected }) => authenticator(profile).refresh(rejected),
+    login: async ({ profile, openBrowser = true, wait = true, timeoutSeconds = SIGN_IN_SECONDS }) => {
+      const one = authenticator(profile)
+      await one.login({ openBrowser, wait, timeoutSeconds })
+      return describe(one)
+    },
+    cancelLogin: async ({ profile }) => {
+      const one = authenticator(profile)
+      await one.cancelLogin()
+      return describe(one)
+    },
+    logout: ({ profile }) => authenticator(profile).logout(),
+    status: async ({ profile }) => {
+      const one = authenticator(profile)
+      await one.load()
+      return describe(one)
+    },
+    shutdown: () => options.shutdown(),
+  }
+  const described = Object.entries(methods).map(([name, { params }]): [string, Method] => [
+    name,
+    { params, handle: numbered(handlers[name as MethodName] as (params: never) => unknown) },
+  ])
+  return {
+    ...Object.fromEntries(described),
+    'rpc.discover': { params: methods.shutdown.params, handle: options.discover },
+  }
+}
+
+function numbered(handler: (params: never) => unknown): (params: never) => unknown {
+  const fail = (error: unknown) => {
+    throw toRpcError(error)
+  }
+  return (params) => {
+    try {
+      const result = handler(params)
+      return result instanceof Promise ? result.catch(fail) : result
+    } catch (error) {
+      return fail(error)
+    }
+  }
+}
+
+/** The number and the constant text of an error; what is not in the contract stays what it is, an internal error. */
+export function toRpcError(error: unknown): unknown {
+  if (error instanceof InteractionRequiredError || error instanceof SessionEndedError) {
+    return rpcError('interactionRequired', { reason: error.reason })
+  }
+  if (error instanceof SignInError) return rpcError('signInFailed', { reason: error.reason })
+  if (error instanceof UnavailableError) {
+    const { reason, retryAfterSeconds } = error
+    return rpcError(
+      'temporarilyUnavailable',
+      retryAfterSeconds === undefined ? { reason } : { reason, retryAfterSeconds },
+    )
+  }
+  if (error instanceof RejectedError) return rpcError('providerRejected', { reason: error.reason })
+  if (error instanceof StoreError) return rpcError('storeUnavailable', { reason: error.code, hint: error.message })
+  if (error instanceof ShuttingDownError) return rpcError('shuttingDown')
+  if (error instanceof ConfigurationError) {
+    const { setting, expected, file } = error
+    return rpcError('configuration', file === undefined ? { setting, expected } : { setting, expected, file })
+  }
+  return error
+}
+
+function rpcError(name: keyof typeof errors, data?: Record<string, unknown>): RpcError {
+  const { code, message } = errors[name]
+  return new RpcError(code, message, data)
+}

@@ -1,0 +1,57 @@
+// One daemon a user: takes the lock, or finds the genuine daemon that holds it, or takes over from it.
+import type { Host } from '../host/host.ts'
+import { type Lock, takeLock } from '../host/lock.ts'
+import { connect, NoDaemonError, type RpcClient } from '../rpc/client.ts'
+import type { Folders } from './folders.ts'
+
+export type Instance =
+  | { readonly kind: 'first'; readonly lock: Lock }
+  | { readonly kind: 'second'; readonly runningPid: number }
+
+/** Something holds the lock, but no genuine daemon answers. */
+export class StuckDaemonError extends Error {
+  constructor() {
+    super('another daemon holds the lock, but does not answer')
+    this.name = 'StuckDaemonError'
+  }
+}
+
+const LOOK_SECONDS = 0.025
+const START_SECONDS = 5 // another one that is starting writes its discovery file well within this
+const STOP_SECONDS = 20 // it may be finishing calls (5 s) and a refresh (10 s)
+
+/**
+ * @param replace whether to end a daemon that runs
+ * @throws StuckDaemonError, LockError, or a system error
+ */
+export async function becomeInstance(host: Host, folders: Folders, replace: boolean): Promise<Instance> {
+  const { clock } = host
+  let deadline = clock.monotonic() + START_SECONDS
+  let asked = false
+  for (;;) {
+    const lock = await takeLock(host.files, folders.lockFile)
+    if (lock) return { kind: 'first', lock }
+    const running = asked ? undefined : await connectIfThere(host, folders)
+    if (running && !replace) {
+      running.close()
+      return { kind: 'second', runningPid: running.endpoint.pid }
+    }
+    if (running) {
+      await running.callAny('shutdown').catch(() => undefined) // it may close before it answers
+      asked = true
+      deadline = clock.monotonic() + STOP_SECONDS
+    }
+    if (clock.monotonic() > deadline) throw new StuckDaemonError()
+    await new Promise<void>((resolve) => clock.after(LOOK_SECONDS, resolve))
+  }
+}
+
+async function connectIfThere(host: Host, folders: Folders): Promise<RpcClient | undefined> {
+  try {
+    return await connect(host.files, folders.discoveryFile, host.random)
+  } catch (error) {
+    // A file that a crash has left behind, whoever has its port now; the lock's holder is about to write a new one.
+    if (error instanceof NoDaemonError) return undefined
+    throw error
+  }
+}

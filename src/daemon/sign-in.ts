@@ -1,0 +1,189 @@
+// One sign-in from the browser's start to the saved session: one listener, one request, one outcome.
+import { SignInError } from '../clerk/errors.ts'
+import type { AuthorizationRequest, Grant, IdentityProvider } from '../clerk/identity-provider.ts'
+import type { Outcome, RedirectListener } from '../clerk/redirect-listener.ts'
+import type { OpenBrowser } from '../host/browser.ts'
+import type { CancelTimer, Clock } from '../host/clock.ts'
+import { errorCode } from '../host/files.ts'
+import { ConfigurationError } from './errors.ts'
+
+export interface SignInOptions {
+  readonly profile: string
+  readonly provider: IdentityProvider
+  readonly redirectPort: number
+  readonly clock: Clock
+  readonly openBrowser: OpenBrowser
+  /** Makes sure that a session could be saved, before a person is bothered. @throws StoreError */
+  readonly prepare: () => Promise<unknown>
+  /** Saves and publishes what the person has signed in to. Throws where the sign-in was cancelled meanwhile. */
+  readonly commit: (grant: Grant, signIn: SignIn) => Promise<void>
+  /** Called when the authorization URL is known. */
+  readonly onStarted: () => void
+}
+
+const REOPEN_SECONDS = 5 // asked again sooner than this, it is the same click; later, the person has closed the tab
+
+const PORT_FREE_SECONDS = 1 // by then the sign-in before this one has shown its last page and left a fixed port
+
+export class SignIn {
+  readonly #options: SignInOptions
+  readonly #finish: PromiseWithResolvers<void> = withResolvers()
+  readonly #start: PromiseWithResolvers<void> = withResolvers()
+  #request: AuthorizationRequest | undefined
+  #listener: RedirectListener | undefined
+  #outcome: 'open' | 'claimed' | 'settled' = 'open'
+  #openedAt: number | undefined
+  #reopened = false
+  #wantsBrowser = false
+  #deadline = 0
+  #cancelDeadline: CancelTimer = () => undefined
+
+  constructor(options: SignInOptions) {
+    this.#options = options
+    this.finished.catch(() => undefined) // whoever waits is told; nobody need wait
+    this.started.catch(() => undefined)
+    void this.#run()
+  }
+
+  /** Resolves when the person is signed in; rejects with why not. */
+  get finished(): Promise<void> {
+    return this.#finish.promise
+  }
+
+  /** Resolves when the authorization URL is known; rejects as `finished` does. */
+  get started(): Promise<void> {
+    return this.#start.promise
+  }
+
+  get authorizationUrl(): string | null {
+    return this.#request?.url ?? null
+  }
+
+  /** Whether the browser has been sent somewhere, so that a failure now is the person's to know of. */
+  get hasShown(): boolean {
+    return this.#openedAt !== undefined
+  }
+
+  /** Gives the person at least so long from now. */
+  extend(seconds: number): void {
+    const end = this.#options.clock.monotonic() + seconds
+    if (end <= this.#deadline || this.#outcome === 'settled') return
+    this.#deadline = end
+    this.#cancelDeadline()
+    this.#cancelDeadline = this.#options.clock.after(seconds, () => this.fail(new SignInError('timeout')))
+  }
+
+  /** Opens the browser; not twice for what is one wish. */
+  show(): void {
+    this.#wantsBrowser = true
+    const { clock } = this.#options
+    if (this.#openedAt !== undefined && clock.monotonic() - this.#openedAt < REOPEN_SECONDS) return
+    this.#open()
+  }
+
+  /** Takes it for committing: from then on it can fail no more by a cancel or a timeout. False where it has ended. */
+  claim(): boolean {
+    if (this.#outcome !== 'open') return false
+    this.#outcome = 'claimed'
+    return true
+  }
+
+  /** Ends it without success. Harmless where it has ended, or is being committed. */
+  fail(error: Error): void {
+    if (this.#outcome !== 'open') return
+    this.#settle('now', () => {
+      this.#start.reject(error)
+      this.#finish.reject(error)
+    })
+  }
+
+  async #run(): Promise<void> {
+    try {
+      await this.#options.prepare()
+      this.#listener = await this.#listen()
+      const request = await this.#options.provider.authorize(this.#listener.redirectUri)
+      if (this.#outcome === 'settled') return void this.#listener.close('now')
+      this.#listener.expect(request.state)
+      this.#request = request
+      this.#options.onStarted()
+      this.#start.resolve()
+      if (this.#wantsBrowser) this.#open()
+    } catch (error) {
+      this.fail(error as Error)
+    }
+  }
+
+  async #listen(): Promise<RedirectListener> {
+    const { RedirectListener } = await import('../clerk/redirect-listener.ts')
+    const { redirectPort: port, clock, profile } = this.#options
+    const open = () =>
+      RedirectListener.listen({
+        port,
+        clock,
+        onCallback: (callback) => this.#complete(callback),
+        onInterrupted: () => this.#reopenOnce(),
+      })
+    const isTaken = (error: unknown) => errorCode(error) === 'EADDRINUSE'
+    try {
+      return await open().catch(async (error: unknown) => {
+        if (!isTaken(error)) throw error
+        await new Promise<void>((resolve) => clock.after(PORT_FREE_SECONDS, resolve))
+        return await open()
+      })
+    } catch (error) {
+      if (!isTaken(error) && errorCode(error) !== 'EACCES') throw error
+      throw new ConfigurationError(`profiles.${profile}.redirectPort`, 'a port that no other program uses, or 0')
+    }
+  }
+
+  async #complete(callback: URL): Promise<Outcome> {
+    if (!this.#request || this.#outcome === 'settled') return 'failed'
+    try {
+      const grant = await this.#request.exchange(callback)
+      await this.#options.commit(grant, this)
+      this.#settle('after_last_page', () => this.#finish.resolve())
+      return 'signedIn'
+    } catch (error) {
+      this.#settle('after_last_page', () => this.#finish.reject(error))
+      return error instanceof SignInError && error.reason === 'access_denied' ? 'denied' : 'failed'
+    }
+  }
+
+  #open(): void {
+    const url = this.authorizationUrl
+    if (url === null || this.#outcome === 'settled') return
+    this.#openedAt = this.#options.clock.monotonic()
+    this.#options.openBrowser(url).catch(() => this.fail(new SignInError('browser')))
+  }
+
+  // A browser that was signed out may have lost the request at Clerk's sign-in page; now it is signed in.
+  #reopenOnce(): void {
+    if (this.#reopened || !this.#wantsBrowser) return
+    this.#reopened = true
+    this.#open()
+  }
+
+  #settle(close: 'now' | 'after_last_page', tell: () => void): void {
+    if (this.#outcome === 'settled') return
+    this.#outcome = 'settled'
+    this.#cancelDeadline()
+    void this.#listener?.close(close)
+    tell()
+  }
+}
+
+interface PromiseWithResolvers<T> {
+  readonly promise: Promise<T>
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
+}
+
+function withResolvers<T>(): PromiseWithResolvers<T> {
+  let resolve: (value: T) => void = () => undefined
+  let reject: (error: unknown) => void = () => undefined
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  return { promise, resolve, reject }
+}

@@ -1,0 +1,99 @@
+// Opens a page in the person's own browser, without a shell and without our secrets in its environment.
+import { spawn } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { delimiter, isAbsolute, join } from 'node:path'
+import type { Clock } from './clock.ts'
+
+/**
+ * Starts the browser with a URL. Resolves once the launcher seems to have done its work, which does not prove that a
+ * page is seen: the URL must always be shown as well.
+ * @throws BrowserError where no browser could be started.
+ */
+export type OpenBrowser = (url: string) => Promise<void>
+
+export class BrowserError extends Error {
+  constructor() {
+    super('no browser could be opened')
+    this.name = 'BrowserError'
+  }
+}
+
+interface Launcher {
+  readonly program: string
+  readonly args: readonly string[]
+}
+
+// A launcher that is still there after this long is the browser itself, and it is open.
+const LAUNCH_SECONDS = 5
+
+// What a browser needs to find the person's desktop. Everything else stays with us, above all CADZERO_AUTH_PASSPHRASE.
+const PASSED_ON =
+  /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_.*|TZ|TMPDIR|DISPLAY|WAYLAND_DISPLAY|XAUTHORITY|XDG_.*|DBUS_SESSION_BUS_ADDRESS|DESKTOP_SESSION|GNOME_.*|KDE_.*|BROWSER|SYSTEMROOT|WINDIR|SYSTEMDRIVE|TEMP|TMP|USERPROFILE|USERNAME|USERDOMAIN|APPDATA|LOCALAPPDATA|PROGRAMDATA|PROGRAMFILES.*|COMMONPROGRAMFILES.*|HOMEDRIVE|HOMEPATH|COMSPEC|PATHEXT|WSL_.*|WSLENV|WINE.*|__CF_USER_TEXT_ENCODING)$/i
+
+/** The part of an environment that a program which we start may see. */
+export function childEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => PASSED_ON.test(name)))
+}
+
+/** Whether a text is a web address that is safe as a program's argument: `https`, or `http` on loopback. */
+export function isOpenable(text: string): boolean {
+  if (text.length > 8192 || !URL.canParse(text)) return false
+  const url = new URL(text)
+  const loopback = url.hostname === '127.0.0.1' || url.hostname === '[::1]' || url.hostname === 'localhost'
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) return false
+  // Nothing that a command line or a shell behind the launcher could read as more than one word.
+  return url.href === text && url.username === '' && url.password === '' && !/[\s"'`<>\\^{|}$();]/.test(text)
+}
+
+/** @param program a program to start with the URL as its only argument, in place of the system's browser. */
+export function systemBrowser(clock: Clock, program?: string, env: NodeJS.ProcessEnv = process.env): OpenBrowser {
+  return async (url) => {
+    if (!isOpenable(url)) throw new BrowserError()
+    const launcher = program === undefined ? findLauncher(process.platform, env) : { program, args: [] }
+    if (launcher === undefined) throw new BrowserError()
+    await launch(launcher, url, clock, childEnvironment(env))
+  }
+}
+
+function launch({ program, args }: Launcher, url: string, clock: Clock, env: NodeJS.ProcessEnv): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, [...args, url], { stdio: 'ignore', detached: true, windowsHide: true, env })
+    const cancel = clock.after(LAUNCH_SECONDS, resolve)
+    child.once('error', () => {
+      cancel()
+      reject(new BrowserError())
+    })
+    child.once('exit', (status) => {
+      cancel()
+      // rundll32 has no exit status worth the name.
+      if (status === 0 || process.platform === 'win32') resolve()
+      else reject(new BrowserError())
+    })
+    child.unref()
+  })
+}
+
+/** The system's own opener, by an absolute path so that nothing in the current folder is taken for it. */
+export function findLauncher(platform: NodeJS.Platform, env: NodeJS.ProcessEnv): Launcher | undefined {
+  if (platform === 'darwin') return { program: '/usr/bin/open', args: [] }
+  if (platform === 'win32') {
+    const root = env.SystemRoot ?? env.SYSTEMROOT ?? 'C:\\Windows'
+    // Not `start` (a shell built-in) and not PowerShell (slow, and a console window flashes).
+    return { program: `${root}\\System32\\rundll32.exe`, args: ['url.dll,FileProtocolHandler'] }
+  }
+  for (const name of ['xdg-open', 'wslview']) {
+    for (const folder of (env.PATH ?? '').split(delimiter)) {
+      if (isAbsolute(folder) && isExecutable(join(folder, name))) return { program: join(folder, name), args: [] }
+    }
+  }
+  return undefined
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

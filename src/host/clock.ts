@@ -1,0 +1,25 @@
+// The one door to time: wall clock, monotonic clock and timers.
+
+/** Stops a timer; harmless when it has fired. */
+export type CancelTimer = () => void
+
+export interface Clock {
+  /** Wall clock, Unix time in seconds with a fraction. It may jump. */
+  now(): number
+  /** Seconds since some start. It never goes back, but may stand still while the machine sleeps. */
+  monotonic(): number
+  /** Runs `action` once after `seconds`. The timer alone does not keep the process alive. */
+  after(seconds: number, action: () => void): CancelTimer
+}
+
+const LONGEST_TIMER = 2 ** 31 - 1 // ms; setTimeout fires at once for more
+
+export const systemClock: Clock = {
+  now: () => Date.now() / 1000,
+  monotonic: () => performance.now() / 1000,
+  after(seconds, action) {
+    const timer = setTimeout(action, Math.min(Math.max(0, seconds * 1000), LONGEST_TIMER))
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+}

@@ -1,0 +1,67 @@
+// One process at a time: a lock on a file that the system itself frees when its holder ends, however it ends.
+import { spawn } from 'node:child_process'
+import { constants } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
+import { errorCode, type FileSystem } from './files.ts'
+
+export interface Lock {
+  release(): Promise<void>
+}
+
+/** The system has no way to lock a file. */
+export class LockError extends Error {
+  constructor() {
+    super('the command flock (package util-linux) was not found; it is needed to keep a second daemon out')
+    this.name = 'LockError'
+  }
+}
+
+const O_EXLOCK = 0x20 // open(2) of macOS and the BSDs: take the lock of flock(2) while opening
+const UV_FS_O_EXLOCK = 0x10000000 // libuv on Windows: share the file with nobody
+const TAKEN = ['EAGAIN', 'EWOULDBLOCK', 'EBUSY', 'EACCES']
+
+/**
+ * Takes the lock, or gives undefined where another process holds it.
+ * @throws LockError, or a system error where the file cannot be opened.
+ */
+export async function takeLock(files: FileSystem, path: string): Promise<Lock | undefined> {
+  const handle = process.platform === 'linux' ? await lockOnLinux(files, path) : await lockByOpening(files, path)
+  return handle && { release: () => handle.close() }
+}
+
+async function lockByOpening(files: FileSystem, path: string): Promise<FileHandle | undefined> {
+  const { O_RDWR, O_CREAT } = constants
+  const exclusive =
+    process.platform === 'win32' ? UV_FS_O_EXLOCK : O_EXLOCK | constants.O_NONBLOCK | constants.O_NOFOLLOW
+  try {
+    return await files.open(path, O_RDWR | O_CREAT | exclusive, 0o600)
+  } catch (error) {
+    if (TAKEN.includes(errorCode(error) ?? '')) return undefined
+    throw error
+  }
+}
+
+/**
+ * Node has no call for flock(2), but the lock belongs to the open file description: flock(1) takes it on the
+ * descriptor that it inherits from us, ends, and we hold the lock for as long as our own descriptor lives.
+ */
+async function lockOnLinux(files: FileSystem, path: string): Promise<FileHandle | undefined> {
+  const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants
+  const handle = await files.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
+  try {
+    const locked = await new Promise<boolean>((resolve, reject) => {
+      const child = spawn('flock', ['-n', '-x', '3'], {
+        stdio: ['ignore', 'ignore', 'ignore', handle.fd],
+        env: { PATH: '/usr/bin:/bin:/usr/local/bin:/run/current-system/sw/bin' },
+      })
+      child.once('error', () => reject(new LockError()))
+      child.once('exit', (status) => resolve(status === 0))
+    })
+    if (locked) return handle
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+  await handle.close()
+  return undefined
+}

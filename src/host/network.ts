@@ -1,0 +1,60 @@
+// The one door to the network: fetch with a deadline and a size limit that cover the whole answer.
+import type { Clock } from './clock.ts'
+
+type FetchInit = { [K in keyof RequestInit]: RequestInit[K] | undefined }
+
+export type Fetch = (url: string | URL, init?: FetchInit) => Promise<Response>
+
+/** No usable answer came: nobody there, too slow, or too much. The cause is left out: it may quote what was sent. */
+export class NetworkError extends Error {
+  constructor(readonly code: 'unreachable' | 'timeout' | 'too_large') {
+    super({ unreachable: 'no connection', timeout: 'no answer in time', too_large: 'the answer is too large' }[code])
+    this.name = 'NetworkError'
+  }
+}
+
+export interface FetchLimits {
+  /** For headers and body together, in seconds. */
+  readonly deadlineSeconds: number
+  readonly maxBytes: number
+}
+
+export const FETCH_LIMITS: FetchLimits = { deadlineSeconds: 10, maxBytes: 1024 * 1024 }
+
+/**
+ * Wraps a fetch so that it never hangs, never buffers without bound and never follows a redirect
+ * (a redirected token request would hand its secrets to whoever the redirect names).
+ * The wrapped fetch throws nothing but NetworkError.
+ */
+export function limitedFetch(fetch: Fetch, clock: Clock, limits: FetchLimits = FETCH_LIMITS): Fetch {
+  return async (url, init) => {
+    const abort = new AbortController()
+    let late = false
+    const cancel = clock.after(limits.deadlineSeconds, () => {
+      late = true
+      abort.abort()
+    })
+    try {
+      const response = await fetch(url, { ...init, redirect: 'manual', signal: abort.signal } as RequestInit)
+      const body = await readAll(response, limits.maxBytes)
+      return new Response(body.length > 0 ? body : null, { status: response.status, headers: response.headers })
+    } catch (error) {
+      abort.abort()
+      if (error instanceof NetworkError) throw error
+      throw new NetworkError(late ? 'timeout' : 'unreachable')
+    } finally {
+      cancel()
+    }
+  }
+}
+
+async function readAll(response: Response, maxBytes: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length
+    if (size > maxBytes) throw new NetworkError('too_large')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}

@@ -1,0 +1,130 @@
+// A client of the daemon: finds it, proves itself, makes the daemon prove itself, then calls.
+import { JSONRPCClient, type JSONRPCErrorResponse } from 'json-rpc-2.0'
+import WebSocket from 'ws'
+import { errorCode, type FileSystem } from '../host/files.ts'
+import type { Random } from '../host/random.ts'
+import { type MethodName, type Params, type Result, RpcError } from './contract.ts'
+import { type Endpoint, readEndpoint } from './discovery.ts'
+import { authorization, mac, PROOF_HEADER, SUBPROTOCOL, sameMac } from './handshake.ts'
+
+/** Nobody who knows the discovery file's key answers there. */
+export class NoDaemonError extends Error {
+  /** @param genuine false where somebody answered, but could not prove to be the daemon */
+  constructor(readonly reason: 'absent' | 'refused' | 'not_genuine') {
+    super(reason === 'not_genuine' ? 'not the genuine daemon' : 'no daemon is running')
+    this.name = 'NoDaemonError'
+  }
+}
+
+/** The connection ended before the answer came. */
+export class ConnectionClosedError extends Error {
+  constructor(readonly code: number) {
+    super('the daemon closed the connection')
+    this.name = 'ConnectionClosedError'
+  }
+}
+
+export interface RpcClient {
+  /** What the daemon has proven to be. */
+  readonly endpoint: Endpoint
+  /** @throws RpcError as the daemon answered; ConnectionClosedError */
+  call<M extends MethodName>(method: M, params?: Params<M>): Promise<Result<M>>
+  /** The same for a method and params that come from outside. */
+  callAny(method: string, params?: unknown): Promise<unknown>
+  /** Called for each notification. */
+  onNotification(listener: (method: string, params: unknown) => void): void
+  /** Resolves with the close code once the connection has ended. */
+  readonly closed: Promise<number>
+  close(): void
+}
+
+const HANDSHAKE_MS = 5000
+
+/**
+ * Connects to the daemon that the discovery file names. Where it is refused, the file is read once more: the daemon
+ * may have been replaced in between.
+ * @throws NoDaemonError; FileError where the discovery file is not private to us.
+ */
+export async function connect(files: FileSystem, discoveryFile: string, random: Random): Promise<RpcClient> {
+  const endpoint = await readEndpoint(files, discoveryFile)
+  if (!endpoint) throw new NoDaemonError('absent')
+  try {
+    return await connectTo(endpoint, random)
+  } catch (error) {
+    const again = await readEndpoint(files, discoveryFile)
+    if (!again || again.instance === endpoint.instance) throw error
+    return await connectTo(again, random)
+  }
+}
+
+/** @throws NoDaemonError */
+export async function connectTo(endpoint: Endpoint, random: Random): Promise<RpcClient> {
+  const { value, nonce } = authorization(endpoint, random)
+  const socket = new WebSocket(`ws://${endpoint.endpoint}${endpoint.path}`, [SUBPROTOCOL], {
+    headers: { Authorization: value },
+    perMessageDeflate: false,
+    handshakeTimeout: HANDSHAKE_MS,
+    maxPayload: 1024 * 1024,
+  })
+  const expected = mac('server', endpoint, nonce)
+  await new Promise<void>((resolve, reject) => {
+    let genuine = false
+    socket.once('upgrade', (response) => {
+      const proof = response.headers[PROOF_HEADER.toLowerCase()]
+      genuine = typeof proof === 'string' && sameMac(expected, proof)
+    })
+    socket.once('open', () => {
+      if (genuine) return resolve()
+      socket.terminate() // before a single frame of ours
+      reject(new NoDaemonError('not_genuine'))
+    })
+    socket.once('error', (error) => {
+      reject(new NoDaemonError(errorCode(error) === 'ECONNREFUSED' ? 'absent' : 'refused'))
+    })
+  })
+  return createClient(socket, endpoint)
+}
+
+function createClient(socket: WebSocket, endpoint: Endpoint): RpcClient {
+  const listeners: ((method: string, params: unknown) => void)[] = []
+  const client = new JSONRPCClient((request) => socket.send(JSON.stringify(request)))
+  socket.on('message', (data) => {
+    const message: unknown = JSON.parse(String(data))
+    if (typeof message === 'object' && message !== null && 'method' in message) {
+      const { method, params } = message as { method: string; params: unknown }
+      for (const listener of listeners) listener(method, params)
+    } else client.receive(message as JSONRPCErrorResponse)
+  })
+  socket.on('error', () => undefined) // `close` follows
+  let closeCode: number | undefined
+  const closed = new Promise<number>((resolve) => {
+    socket.once('close', (code) => {
+      closeCode = code
+      resolve(code)
+      client.rejectAllPendingRequests('')
+    })
+  })
+  const callAny = async (method: string, params?: unknown) => {
+    if (closeCode !== undefined) throw new ConnectionClosedError(closeCode)
+    try {
+      return (await client.request(method, params as never)) as unknown
+    } catch (error) {
+      if (closeCode !== undefined) throw new ConnectionClosedError(closeCode)
+      throw toRpcError(error)
+    }
+  }
+  return {
+    endpoint,
+    callAny,
+    call: (method, params) => callAny(method, params) as never,
+    onNotification: (listener) => void listeners.push(listener),
+    closed,
+    close: () => socket.close(),
+  }
+}
+
+function toRpcError(error: unknown): unknown {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'number') return error
+  const data = 'data' in error && typeof error.data === 'object' ? (error.data as Record<string, unknown>) : undefined
+  return new RpcError(error.code, error.message, data)
+}

@@ -1,0 +1,125 @@
+// One client: turns its text frames into calls and the outcomes into answers (JSON-RPC 2.0, batches included).
+import { createJSONRPCErrorResponse, type JSONRPCResponse, type JSONRPCServer } from 'json-rpc-2.0'
+import type { WebSocket } from 'ws'
+import type { Clock } from '../host/clock.ts'
+import { INVALID_REQUEST, PARSE_ERROR } from './contract.ts'
+import { encode, exceedsDepth, isRequest, requestId } from './message.ts'
+
+export const LIMITS = {
+  frameBytes: 64 * 1024,
+  fragments: 64,
+  batchCalls: 32,
+  jsonDepth: 64,
+  runningCalls: 4096,
+  bufferedBytes: 1024 * 1024,
+  /** Above this a client that does not read is not read from either, so that its answers cannot pile up. */
+  pauseBytes: 256 * 1024,
+} as const
+
+/** The context that a method gets: the connection that calls it. */
+export type Dispatcher = JSONRPCServer<Connection>
+
+const NORMAL_CLOSE_SECONDS = 1 // a peer that does not answer our close frame by then is cut off
+const CLOSE_UNSUPPORTED = 1003
+const CLOSE_TRY_LATER = 1013
+
+export class Connection {
+  readonly #socket: WebSocket
+  readonly #dispatcher: Dispatcher
+  readonly #clock: Clock
+  #running = 0
+  #paused = false
+  #silentPings = 0
+
+  /** @param idle is called whenever the last running call has been answered */
+  constructor(socket: WebSocket, dispatcher: Dispatcher, clock: Clock, idle: () => void) {
+    this.#socket = socket
+    this.#dispatcher = dispatcher
+    this.#clock = clock
+    socket.on('message', (data, isBinary) => {
+      if (isBinary) return this.close(CLOSE_UNSUPPORTED, 'text frames only')
+      this.#silentPings = 0
+      this.#running++
+      // It never rejects: every failure of a call is an answer.
+      void this.#receive(String(data)).finally(() => {
+        if (--this.#running === 0) idle()
+      })
+      if (this.#running > LIMITS.runningCalls) this.close(CLOSE_TRY_LATER, 'too many calls at once')
+    })
+    socket.on('pong', () => {
+      this.#silentPings = 0
+    })
+    socket.on('error', () => undefined) // ws closes with the right code by itself; nothing is left to do
+  }
+
+  get isBusy(): boolean {
+    return this.#running > 0
+  }
+
+  /** Sends an already encoded message. */
+  send(text: string): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return
+    this.#socket.send(text, () => this.#drained())
+    const buffered = this.#socket.bufferedAmount
+    if (buffered > LIMITS.bufferedBytes) this.close(CLOSE_TRY_LATER, 'answers are not read')
+    else if (buffered > LIMITS.pauseBytes && !this.#paused) {
+      this.#paused = true
+      this.#socket.pause()
+    }
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.close(code, reason)
+    const cancel = this.#clock.after(NORMAL_CLOSE_SECONDS, () => this.#socket.terminate())
+    this.#socket.once('close', cancel)
+    if (this.#paused) this.#socket.resume() // else its own close frame would never be read
+  }
+
+  /** Pings; cuts off a peer that has answered neither of the last two. */
+  ping(): void {
+    if (this.#silentPings >= 2) this.#socket.terminate()
+    else if (this.#socket.readyState === this.#socket.OPEN) {
+      this.#silentPings++
+      this.#socket.ping()
+    }
+  }
+
+  #drained(): void {
+    if (this.#paused && this.#socket.bufferedAmount < LIMITS.pauseBytes / 2) {
+      this.#paused = false
+      this.#socket.resume()
+    }
+  }
+
+  async #receive(text: string): Promise<void> {
+    const answer = await this.#answer(text)
+    if (answer !== undefined) this.send(answer)
+  }
+
+  async #answer(text: string): Promise<string | undefined> {
+    if (exceedsDepth(text, LIMITS.jsonDepth)) return invalidRequest(null, `nested deeper than ${LIMITS.jsonDepth}`)
+    let message: unknown
+    try {
+      message = JSON.parse(text)
+    } catch {
+      return encode(createJSONRPCErrorResponse(null, PARSE_ERROR, 'parse error'))
+    }
+    if (!Array.isArray(message)) return await this.#call(message)
+    if (message.length === 0) return invalidRequest(null, 'an empty batch')
+    if (message.length > LIMITS.batchCalls)
+      return invalidRequest(null, `a batch of more than ${LIMITS.batchCalls} calls`)
+    const answers = (await Promise.all(message.map((one) => this.#call(one)))).filter((answer) => answer !== undefined)
+    return answers.length > 0 ? `[${answers.join(',')}]` : undefined
+  }
+
+  async #call(message: unknown): Promise<string | undefined> {
+    if (!isRequest(message)) return invalidRequest(requestId(message))
+    const response: JSONRPCResponse | null = await this.#dispatcher.receive(message, this)
+    return response ? encode(response) : undefined
+  }
+}
+
+function invalidRequest(id: string | number | null, detail?: string): string {
+  const message = detail === undefined ? 'invalid request' : `invalid request: ${detail}`
+  return encode(createJSONRPCErrorResponse(id, INVALID_REQUEST, message))
+}

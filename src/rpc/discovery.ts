@@ -1,0 +1,47 @@
+// The discovery file: where the daemon listens, and the key with which both sides prove themselves.
+import * as v from 'valibot'
+import { type FileSystem, readPrivateFile, removePrivateFile, writePrivateFile } from '../host/files.ts'
+
+const base64url = (bytes: number) =>
+  v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+$/), v.length(Math.ceil((bytes * 4) / 3)))
+
+const endpointSchema = v.object({
+  version: v.literal(1),
+  pid: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  endpoint: v.pipe(v.string(), v.regex(/^127\.0\.0\.1:[1-9][0-9]{0,4}$/)),
+  path: v.pipe(v.string(), v.regex(/^\/[A-Za-z0-9/_-]*$/)),
+  instance: base64url(16),
+  key: base64url(32),
+  startedAt: v.string(),
+  daemonVersion: v.string(),
+})
+
+/** What the discovery file holds. `key` is a secret. */
+export type Endpoint = v.InferOutput<typeof endpointSchema>
+
+const LARGEST_FILE = 16 * 1024
+
+/**
+ * Reads the discovery file; undefined where there is none, or none that makes sense (a daemon of another version,
+ * half a file of a broken tool): for a client either means that no daemon can be reached.
+ * @throws FileError where the file is not private to us, or a system error.
+ */
+export async function readEndpoint(files: FileSystem, path: string): Promise<Endpoint | undefined> {
+  const text = (await readPrivateFile(files, path, LARGEST_FILE))?.toString('utf8')
+  if (text === undefined) return undefined
+  try {
+    return v.parse(endpointSchema, JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+/** @throws a system error */
+export async function writeEndpoint(files: FileSystem, path: string, endpoint: Endpoint): Promise<void> {
+  await writePrivateFile(files, path, `${JSON.stringify(endpoint, null, 2)}\n`)
+}
+
+/** Removes the discovery file if it is still the one of this instance. @throws a system error */
+export async function removeEndpoint(files: FileSystem, path: string, instance: string): Promise<void> {
+  if ((await readEndpoint(files, path))?.instance === instance) await removePrivateFile(files, path)
+}

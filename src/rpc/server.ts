@@ -1,0 +1,192 @@
+// The daemon's door: a loopback HTTP server that does nothing but upgrade genuine clients to JSON-RPC over WebSocket.
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { createJSONRPCErrorResponse, type JSONRPCErrorResponse, type JSONRPCID, JSONRPCServer } from 'json-rpc-2.0'
+import type { GenericSchema } from 'valibot'
+import { WebSocketServer } from 'ws'
+import type { CancelTimer, Clock } from '../host/clock.ts'
+import { Connection, LIMITS } from './connection.ts'
+import { errors, INTERNAL_ERROR, parseParams, RpcError } from './contract.ts'
+import type { Endpoint } from './discovery.ts'
+import { createGuard, type Refusal } from './guard.ts'
+import { mac, PROOF_HEADER } from './handshake.ts'
+
+export interface Method {
+  readonly params: GenericSchema
+  /** Gets params that fit the schema. An RpcError goes to the client; anything else is an internal error. */
+  handle(params: never): unknown
+}
+
+export interface RpcServerOptions {
+  readonly methods: Readonly<Record<string, Method>>
+  readonly clock: Clock
+  /** 0 for an ephemeral port. */
+  readonly port: number
+  readonly onRefused?: (why: Refusal) => void
+  readonly onInternalError?: (error: unknown) => void
+}
+
+const CONNECTIONS = 256
+const STRANGERS = 256 // connections that have not proven themselves; the oldest goes first
+const STRANGER_SECONDS = 2
+const PING_SECONDS = 30
+const DRAIN_SECONDS = 5
+const CLOSE_RESTART = 1012
+const CLOSE_TRY_LATER = 1013
+const REFUSED = 'HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
+
+export class RpcServer {
+  readonly #options: RpcServerOptions
+  readonly #http: Server
+  readonly #sockets: WebSocketServer
+  readonly #connections = new Set<Connection>()
+  readonly #strangers = new Map<Duplex, CancelTimer>()
+  readonly #dispatcher: JSONRPCServer<Connection>
+  #admit: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined
+  #cancelPing: CancelTimer = () => undefined
+  #stopping = false
+  #onIdle: () => void = () => undefined
+
+  /** Listens on 127.0.0.1. Nobody is let in before `open`. @throws a system error where the port is taken */
+  static async listen(options: RpcServerOptions): Promise<RpcServer> {
+    const server = new RpcServer(options)
+    await new Promise<void>((resolve, reject) => {
+      server.#http.once('error', reject)
+      server.#http.listen({ host: '127.0.0.1', port: options.port, backlog: 1024 }, resolve)
+    })
+    return server
+  }
+
+  private constructor(options: RpcServerOptions) {
+    this.#options = options
+    this.#dispatcher = this.#createDispatcher()
+    this.#sockets = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: LIMITS.frameBytes,
+      maxFragments: LIMITS.fragments,
+    })
+    // A missing Host is refused by the guard, with the same answer as everything else.
+    this.#http = createServer({ maxHeaderSize: 8 * 1024, requireHostHeader: false, keepAlive: false })
+    this.#http.maxHeadersCount = 0 // the default drops what comes after 2,000 headers, unseen by the guard
+    this.#http.on('connection', (socket) => this.#greet(socket))
+    for (const event of ['request', 'checkContinue', 'checkExpectation'] as const) {
+      this.#http.on(event, (request: IncomingMessage) => this.#refuse(request.socket, 'request_line'))
+    }
+    this.#http.on('connect', (_request, socket) => this.#refuse(socket, 'request_line'))
+    this.#http.on('upgrade', (request, socket, head) => {
+      if (this.#admit && !this.#stopping) this.#admit(request, socket, head)
+      else this.#refuse(socket, 'request_line')
+    })
+  }
+
+  get port(): number {
+    return (this.#http.address() as AddressInfo).port
+  }
+
+  /** Lets clients in that prove that they know the endpoint's key. */
+  open(endpoint: Endpoint): void {
+    const guard = createGuard(endpoint)
+    const proofs = new WeakMap<IncomingMessage, string>()
+    this.#sockets.on('headers', (headers, request) => headers.push(`${PROOF_HEADER}: ${proofs.get(request)}`))
+    this.#admit = (request, socket, head) => {
+      const verdict = guard(request)
+      if (!verdict.allowed) return this.#refuse(socket, verdict.why)
+      this.#strangers.get(socket)?.()
+      this.#strangers.delete(socket)
+      proofs.set(request, mac('server', endpoint, verdict.nonce))
+      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        const connection = new Connection(webSocket, this.#dispatcher, this.#options.clock, () => this.#onIdle())
+        if (this.#connections.size >= CONNECTIONS) return connection.close(CLOSE_TRY_LATER, 'too many connections')
+        this.#connections.add(connection)
+        webSocket.once('close', () => this.#connections.delete(connection))
+      })
+    }
+    this.#pingAll()
+  }
+
+  /** Sends a notification to every connection. */
+  notify(method: string, params: unknown): void {
+    const text = JSON.stringify({ jsonrpc: '2.0', method, params })
+    for (const connection of this.#connections) connection.send(text)
+  }
+
+  /** Takes no more clients or calls, lets calls that run finish (5 s at most), and closes. */
+  async close(): Promise<void> {
+    this.#stopping = true
+    this.#cancelPing()
+    const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()))
+    for (const [socket, cancel] of this.#strangers) {
+      cancel()
+      socket.destroy()
+    }
+    await this.#drain()
+    for (const connection of this.#connections) connection.close(CLOSE_RESTART, 'the daemon stops')
+    await closed
+  }
+
+  #drain(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(DRAIN_SECONDS, resolve)
+      this.#onIdle = () => {
+        for (const connection of this.#connections) if (connection.isBusy) return
+        cancel()
+        resolve()
+      }
+      this.#onIdle()
+    })
+  }
+
+  #greet(socket: Duplex): void {
+    if (this.#strangers.size >= STRANGERS) {
+      const [oldest] = this.#strangers.keys()
+      oldest?.destroy()
+    }
+    this.#strangers.set(
+      socket,
+      this.#options.clock.after(STRANGER_SECONDS, () => socket.destroy()),
+    )
+    socket.once('close', () => {
+      this.#strangers.get(socket)?.()
+      this.#strangers.delete(socket)
+    })
+  }
+
+  #refuse(socket: Duplex, why: Refusal): void {
+    this.#options.onRefused?.(why)
+    socket.on('error', () => undefined) // the peer may be gone already
+    socket.end(REFUSED)
+    socket.resume() // what is still on its way must be read, or the peer sees a reset in place of the answer
+  }
+
+  #pingAll(): void {
+    this.#cancelPing = this.#options.clock.after(PING_SECONDS, () => {
+      for (const connection of this.#connections) connection.ping()
+      this.#pingAll()
+    })
+  }
+
+  #createDispatcher(): JSONRPCServer<Connection> {
+    const dispatcher = new JSONRPCServer<Connection>({
+      errorListener: (_text, error) => {
+        if (!(error instanceof RpcError)) this.#options.onInternalError?.(error)
+      },
+    })
+    for (const [name, { params: schema, handle }] of Object.entries(this.#options.methods)) {
+      dispatcher.addMethod(name, (params: unknown) => {
+        if (this.#stopping) throw new RpcError(errors.shuttingDown.code, errors.shuttingDown.message)
+        return handle(parseParams(schema, params) as never)
+      })
+    }
+    dispatcher.mapErrorToJSONRPCErrorResponse = toErrorResponse
+    return dispatcher
+  }
+}
+
+// The library would send the message of whatever was thrown.
+function toErrorResponse(id: JSONRPCID, error: unknown): JSONRPCErrorResponse {
+  if (error instanceof RpcError) return createJSONRPCErrorResponse(id, error.code, error.message, error.data)
+  return createJSONRPCErrorResponse(id, INTERNAL_ERROR, 'internal error')
+}

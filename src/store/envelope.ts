@@ -1,0 +1,56 @@
+// A session sealed in a compact JWE (RFC 7516, `dir` and `A256GCM`), bound to its profile, issuer, client and key.
+import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose'
+import type { StoreKey } from './key.ts'
+import { parseSession, type Session } from './session.ts'
+
+/** Whose session a file holds. It is in the protected header, so a file of another one does not open. */
+export interface Binding {
+  readonly profile: string
+  readonly issuer: string
+  /** Null where the profile signs in by hand-off. */
+  readonly clientId: string | null
+}
+
+/** What the protected header of an envelope says. It is readable without the key, and proven only once it opens. */
+export interface EnvelopeHeader {
+  readonly version: unknown
+  readonly keyId: unknown
+}
+
+const TYPE = 'cadzero-session+jwe'
+export const ENVELOPE_VERSION = 1
+
+export async function seal(session: Session, key: StoreKey, binding: Binding): Promise<string> {
+  return await new CompactEncrypt(new TextEncoder().encode(JSON.stringify(session)))
+    .setProtectedHeader({
+      alg: 'dir',
+      enc: 'A256GCM',
+      typ: TYPE,
+      version: ENVELOPE_VERSION,
+      kid: key.id,
+      profile: binding.profile,
+      iss: binding.issuer,
+      client_id: binding.clientId,
+    })
+    .encrypt(key.secret)
+}
+
+/** @throws where the text is no JWE. */
+export function readHeader(envelope: string): EnvelopeHeader {
+  const header = decodeProtectedHeader(envelope)
+  return { version: header.version, keyId: header.kid }
+}
+
+/** @throws where the envelope was changed, was sealed with another key or for another binding, or holds no session. */
+export async function unseal(envelope: string, key: StoreKey, binding: Binding): Promise<Session> {
+  const { plaintext, protectedHeader } = await compactDecrypt(envelope, key.secret, {
+    keyManagementAlgorithms: ['dir'],
+    contentEncryptionAlgorithms: ['A256GCM'],
+  })
+  const { typ, version, profile, iss, client_id } = protectedHeader
+  if (typ !== TYPE || version !== ENVELOPE_VERSION) throw new Error('not an envelope of this version')
+  if (profile !== binding.profile || iss !== binding.issuer || client_id !== binding.clientId) {
+    throw new Error('the envelope belongs to another profile, issuer or client')
+  }
+  return parseSession(JSON.parse(new TextDecoder().decode(plaintext)))
+}

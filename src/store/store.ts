@@ -1,0 +1,114 @@
+// Keeps the session of one profile on disk, encrypted and durable, and tells "absent" from "cannot be read".
+import { join } from 'node:path'
+import type { Clock } from '../host/clock.ts'
+import {
+  errorCode,
+  FileError,
+  type FileSystem,
+  readPrivateFile,
+  removePrivateFile,
+  setAsideFile,
+  writePrivateFile,
+} from '../host/files.ts'
+import { type Binding, ENVELOPE_VERSION, readHeader, seal, unseal } from './envelope.ts'
+import { StoreError, storeErrorOf } from './errors.ts'
+import type { KeyProtection } from './key.ts'
+import type { Session } from './session.ts'
+import type { StoreKeys } from './store-keys.ts'
+
+const LARGEST_FILE = 1024 * 1024 // a session is some 4 KiB; a file of a gigabyte must not be read into memory
+const KEPT_ASIDE = 3
+
+export interface SessionStoreOptions {
+  readonly files: FileSystem
+  readonly clock: Clock
+  /** The folder of session files; it is there, and private. */
+  readonly folder: string
+  readonly keys: StoreKeys
+  readonly binding: Binding
+}
+
+export class SessionStore {
+  readonly #options: SessionStoreOptions
+  readonly #path: string
+
+  constructor(options: SessionStoreOptions) {
+    this.#options = options
+    this.#path = join(options.folder, `${options.binding.profile}.jwe`)
+  }
+
+  /**
+   * The saved session, or undefined where there is none. A file that can never open (damaged, or of another profile,
+   * issuer, client or key) is set aside and counts as none.
+   * @throws StoreError where the file or its key cannot be read now; it is left untouched.
+   */
+  async load(): Promise<Session | undefined> {
+    const envelope = await this.#read()
+    if (envelope === undefined) return undefined
+    try {
+      const { keyId, version } = readHeader(envelope)
+      if (typeof version === 'number' && version > ENVELOPE_VERSION) throw new StoreError('newer_version')
+      const key = await this.#options.keys.find(keyId)
+      return await unseal(envelope, key, this.#options.binding)
+    } catch (error) {
+      if (error instanceof StoreError) throw error
+      await this.setAside()
+      return undefined
+    }
+  }
+
+  /**
+   * Writes the session so that it survives a crash from the moment this resolves.
+   * @throws StoreError; the file that was there is then still there, whole.
+   */
+  async save(session: Session): Promise<void> {
+    const { key } = await this.#options.keys.current()
+    const envelope = await seal(session, key, this.#options.binding)
+    await this.#attempt(() => writePrivateFile(this.#options.files, this.#path, envelope))
+  }
+
+  /** Deletes the saved session; harmless where there is none. @throws StoreError */
+  async remove(): Promise<void> {
+    await this.#attempt(() => removePrivateFile(this.#options.files, this.#path))
+  }
+
+  /** Moves the session file, if there is one, out of the way of a new one. The newest three such files are kept. */
+  async setAside(): Promise<void> {
+    const { files, clock, folder, binding } = this.#options
+    const prefix = `${binding.profile}.jwe.bad-`
+    await this.#attempt(async () => {
+      await setAsideFile(files, this.#path, join(folder, `${prefix}${Math.floor(clock.now() * 1000)}`)).catch(
+        ignoreAbsent,
+      )
+      const kept = (await files.readdir(folder)).filter((name) => name.startsWith(prefix)).sort()
+      for (const name of kept.slice(0, -KEPT_ASIDE)) await files.unlink(join(folder, name))
+    })
+  }
+
+  /** How the key is protected, once it can be used. Makes the key where there is none. @throws StoreError */
+  async protection(): Promise<KeyProtection> {
+    return (await this.#options.keys.current()).protection
+  }
+
+  async #read(): Promise<string | undefined> {
+    try {
+      return (await readPrivateFile(this.#options.files, this.#path, LARGEST_FILE))?.toString('utf8')
+    } catch (error) {
+      if (!(error instanceof FileError && error.code === 'too_large')) throw storeErrorOf(error)
+      await this.setAside()
+      return undefined
+    }
+  }
+
+  async #attempt(action: () => Promise<void>): Promise<void> {
+    try {
+      await action()
+    } catch (error) {
+      throw storeErrorOf(error)
+    }
+  }
+}
+
+function ignoreAbsent(error: unknown): void {
+  if (errorCode(error) !== 'ENOENT') throw error
+}
