@@ -1,0 +1,56 @@
+// A clock that stands still until a test moves it. Wall and monotonic time move together unless told otherwise.
+import type { Clock } from '../../src/host/clock.ts'
+
+interface Timer {
+  readonly at: number
+  readonly action: () => void
+}
+
+export class TestClock implements Clock {
+  #wall: number
+  #monotonic = 1000
+  readonly #timers = new Set<Timer>()
+
+  constructor(wall = 1_800_000_000) {
+    this.#wall = wall
+  }
+
+  now(): number {
+    return this.#wall
+  }
+
+  monotonic(): number {
+    return this.#monotonic
+  }
+
+  after(seconds: number, action: () => void): () => void {
+    const timer = { at: this.#monotonic + seconds, action }
+    this.#timers.add(timer)
+    return () => this.#timers.delete(timer)
+  }
+
+  /** Lets time pass: timers that are due fire in their order. */
+  advance(seconds: number): void {
+    const end = this.#monotonic + seconds
+    for (;;) {
+      const due = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0]
+      if (!due) break
+      this.#timers.delete(due)
+      this.#wall += due.at - this.#monotonic
+      this.#monotonic = due.at
+      due.action()
+    }
+    this.#wall += end - this.#monotonic
+    this.#monotonic = end
+  }
+
+  /** Changes the wall clock alone, as a person or a time server does. */
+  setBack(seconds: number): void {
+    this.#wall -= seconds
+  }
+
+  /** The machine sleeps: the wall clock goes on, the monotonic one stands still. */
+  sleep(seconds: number): void {
+    this.#wall += seconds
+  }
+}
