@@ -3,7 +3,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { CancelTimer, Clock } from '../host/clock.ts'
+import type { Clock } from '../host/clock.ts'
 import { type Page, pages } from './pages.ts'
 
 export type Outcome = 'signedIn' | 'denied' | 'failed'
@@ -31,8 +31,6 @@ export class RedirectListener {
   readonly #server: Server
   #state: string | undefined
   #outcome: Promise<Outcome> | undefined
-  #closing = false
-  #cancelClose: CancelTimer = () => undefined
 
   /** @throws a system error where the port is taken */
   static async listen(options: RedirectListenerOptions): Promise<RedirectListener> {
@@ -62,18 +60,16 @@ export class RedirectListener {
     this.#state = state
   }
 
-  /** Closes the port: at once, or once the browser has had its last page. Resolves when it is closed. */
-  async close(how: 'now' | 'after_last_page'): Promise<void> {
-    if (how === 'now') this.#closeNow()
-    else {
-      this.#closing = true
-      this.#cancelClose = this.#options.clock.after(LAST_PAGE_SECONDS, () => this.#closeNow())
-    }
-    if (this.#server.listening) await once(this.#server, 'close')
+  /** Closes the port: at once, or, where a callback has come, once the browser has had time for its last page. */
+  async close(): Promise<void> {
+    if (!this.#server.listening) return
+    const closed = once(this.#server, 'close')
+    if (await this.#outcome) this.#options.clock.after(LAST_PAGE_SECONDS, () => this.#closeNow())
+    else this.#closeNow()
+    await closed
   }
 
   #closeNow(): void {
-    this.#cancelClose()
     this.#server.close()
     this.#server.closeAllConnections()
   }
@@ -90,10 +86,7 @@ export class RedirectListener {
     if (isPrefetch(request)) return sendNothing(response)
     const target = request.url ?? ''
     const result = (Object.keys(RESULT_PATHS) as Outcome[]).find((outcome) => RESULT_PATHS[outcome] === target)
-    if (result) {
-      if (this.#closing) response.once('finish', () => this.#closeNow())
-      return send(response, pages[result])
-    }
+    if (result) return send(response, pages[result])
     if (target === '/favicon.ico') return sendNothing(response)
     const base = `http://${this.#authority}`
     const url = target.startsWith(CALLBACK_PATH) && URL.canParse(target, base) ? new URL(target, base) : undefined

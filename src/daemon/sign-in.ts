@@ -91,7 +91,7 @@ export class SignIn {
   /** Ends it without success. Harmless where it has ended, or is being committed. */
   fail(error: Error): void {
     if (this.#outcome !== 'open') return
-    this.#settle('now', () => {
+    this.#settle(() => {
       this.#start.reject(error)
       this.#finish.reject(error)
     })
@@ -102,7 +102,7 @@ export class SignIn {
       await this.#options.prepare()
       this.#listener = await this.#listen()
       const request = await this.#options.provider.authorize(this.#listener.redirectUri)
-      if (this.#outcome === 'settled') return void this.#listener.close('now')
+      if (this.#outcome === 'settled') return void this.#listener.close()
       this.#listener.expect(request.state)
       this.#request = request
       this.#options.onStarted()
@@ -141,10 +141,10 @@ export class SignIn {
     try {
       const grant = await this.#request.exchange(callback)
       await this.#options.commit(grant, this)
-      this.#settle('after_last_page', () => this.#finish.resolve())
+      this.#settle(() => this.#finish.resolve())
       return 'signedIn'
     } catch (error) {
-      this.#settle('after_last_page', () => this.#finish.reject(error))
+      this.#settle(() => this.#finish.reject(error))
       return error instanceof SignInError && error.reason === 'access_denied' ? 'denied' : 'failed'
     }
   }
@@ -163,11 +163,11 @@ export class SignIn {
     this.#open()
   }
 
-  #settle(close: 'now' | 'after_last_page', tell: () => void): void {
+  #settle(tell: () => void): void {
     if (this.#outcome === 'settled') return
     this.#outcome = 'settled'
     this.#cancelDeadline()
-    void this.#listener?.close(close)
+    void this.#listener?.close()
     tell()
   }
 }

@@ -30,7 +30,12 @@ async function newStore(options: { files?: FileSystem; providers?: (home: string
 /** A keyring in memory that can be taken away, locked or emptied. */
 function testKeyring() {
   let text: string | undefined
-  const ring = { state: 'open' as 'open' | 'locked' | 'unavailable', reads: 0, writes: 0, empty: () => (text = undefined) }
+  const ring = {
+    state: 'open' as 'open' | 'locked' | 'unavailable',
+    reads: 0,
+    writes: 0,
+    empty: () => (text = undefined),
+  }
   const check = () => {
     if (ring.state === 'locked') throw new StoreError('key_locked')
     if (ring.state === 'unavailable') throw new StoreError('keyring_unavailable')
@@ -152,7 +157,7 @@ describe('the session store', () => {
   ])('does not open the file of another %s', async (_name, change) => {
     const { open, folder, path } = await newStore()
     await open().save(newSession())
-    if (change.profile) await rename(path, join(folder, 'staging.jwe'))
+    if ('profile' in change) await rename(path, join(folder, 'staging.jwe'))
     expect(await open(change).load()).toBeUndefined()
   })
 
@@ -272,18 +277,21 @@ describe('the store key', () => {
     expect(await open().load()).toEqual(session)
   })
 
-  it.each(['locked', 'unavailable'] as const)('that is in a keyring now %s means locked, not signed out', async (state) => {
-    const ring = testKeyring()
-    const { open, folder } = await newStore({ providers: both(ring) })
-    const session = newSession()
-    await open().save(session)
-    ring.state = state
-    const store = open()
-    await expect(store.load()).rejects.toMatchObject({ code: 'key_locked' })
-    expect(await readdir(folder)).toEqual(['production.jwe'])
-    ring.state = 'open'
-    expect(await store.load()).toEqual(session)
-  })
+  it.each(['locked', 'unavailable'] as const)(
+    'that is in a keyring now %s means locked, not signed out',
+    async (state) => {
+      const ring = testKeyring()
+      const { open, folder } = await newStore({ providers: both(ring) })
+      const session = newSession()
+      await open().save(session)
+      ring.state = state
+      const store = open()
+      await expect(store.load()).rejects.toMatchObject({ code: 'key_locked' })
+      expect(await readdir(folder)).toEqual(['production.jwe'])
+      ring.state = 'open'
+      expect(await store.load()).toEqual(session)
+    },
+  )
 
   it('that is gone from the keyring means missing, and the file stays', async () => {
     const ring = testKeyring()

@@ -1,0 +1,361 @@
+// The authenticator: when it refreshes, what it shares, and that nothing overlaps that must not.
+import { describe, expect, it } from 'vitest'
+import { RejectedError, SessionEndedError, SignInError, UnavailableError } from '../../src/clerk/errors.ts'
+import type { Renewal } from '../../src/clerk/identity-provider.ts'
+import { type FileSystem, systemFiles } from '../../src/host/files.ts'
+import { newAuthenticator } from '../support/authenticator.ts'
+import { newSession } from '../support/session.ts'
+
+const signedIn = async (lifetime = 60) => {
+  const saved = newSession({ accessToken: { value: 'saved', receivedAt: 1_800_000_000, lifetime } })
+  const all = await newAuthenticator({ saved })
+  await all.authenticator.load()
+  return { ...all, saved }
+}
+
+const bearer = (token: string) => ({ headers: { Authorization: `Bearer ${token}` } })
+
+/** A refresh that ends when the test says so. */
+function held() {
+  let finish: (renewal: Renewal) => void = () => undefined
+  let fail: (error: Error) => void = () => undefined
+  let begun: () => void = () => undefined
+  const started = new Promise<void>((resolve) => {
+    begun = resolve
+  })
+  const answer = new Promise<Renewal>((resolve, reject) => {
+    finish = resolve
+    fail = reject
+  })
+  const run = () => {
+    begun()
+    return answer
+  }
+  return { run, started, finish, fail }
+}
+
+describe('a header', () => {
+  it('comes from memory while the token lasts, and is the same object each time', async () => {
+    const { authenticator, provider, clock } = await signedIn()
+    const first = authenticator.authHeader()
+    clock.advance(40)
+    expect(authenticator.authHeader()).toBe(first)
+    expect(first).toMatchObject({ ...bearer('saved'), expiresAt: 1_800_000_060 })
+    expect(provider.refreshed).toHaveLength(0)
+  })
+
+  it('is fetched anew behind the answer when four fifths of its life are over', async () => {
+    const { authenticator, provider, clock } = await signedIn()
+    clock.advance(49)
+    expect(authenticator.authHeader()).toMatchObject(bearer('saved'))
+    await authenticator.settled()
+    expect(authenticator.authHeader()).toMatchObject(bearer('token-1'))
+    expect(provider.refreshed).toHaveLength(1)
+  })
+
+  it('is waited for when the token has less left than is asked', async () => {
+    const { authenticator, clock } = await signedIn()
+    clock.advance(35)
+    expect(await authenticator.authHeader(26)).toMatchObject(bearer('token-1'))
+  })
+
+  it('is not refreshed at each call by one who asks for more than a token ever has', async () => {
+    const { authenticator, provider, clock } = await signedIn()
+    for (let i = 0; i < 20; i++) {
+      await authenticator.authHeader(3600)
+      clock.advance(1)
+    }
+    expect(provider.refreshed).toHaveLength(0)
+    clock.advance(11)
+    await authenticator.authHeader(3600)
+    expect(provider.refreshed).toHaveLength(1)
+  })
+
+  it('is refreshed once for a thousand who wait', async () => {
+    const { authenticator, provider, clock } = await signedIn()
+    clock.advance(61)
+    const all = await Promise.all(Array.from({ length: 1000 }, () => authenticator.authHeader()))
+    expect(new Set(all).size).toBe(1)
+    expect(all[0]).toMatchObject(bearer('token-1'))
+    expect(provider.refreshed).toHaveLength(1)
+  })
+
+  it('is refreshed after the machine has slept, though its monotonic clock stood still', async () => {
+    const { authenticator, clock } = await signedIn()
+    clock.sleep(3600)
+    expect(await authenticator.authHeader()).toMatchObject(bearer('token-1'))
+  })
+
+  it('is refreshed in time though the wall clock was set back a day', async () => {
+    const { authenticator, clock } = await signedIn()
+    clock.setBack(86_400)
+    expect(authenticator.authHeader()).toMatchObject(bearer('saved'))
+    clock.advance(61)
+    expect(await authenticator.authHeader()).toMatchObject(bearer('token-1'))
+  })
+
+  it('of a token that seems to come from the future is not trusted after a start', async () => {
+    const saved = newSession({ accessToken: { value: 'saved', receivedAt: 1_800_100_000, lifetime: 60 } })
+    const { authenticator } = await newAuthenticator({ saved })
+    expect(await authenticator.authHeader()).toMatchObject(bearer('token-1'))
+  })
+
+  it.each([0, 1e12])('of a token that lives %s s causes no storm', async (lifetime) => {
+    const { authenticator, provider, clock } = await signedIn()
+    provider.lifetime = lifetime
+    clock.advance(61)
+    const header = await authenticator.authHeader()
+    expect(Number.isSafeInteger(header.expiresAt)).toBe(true)
+    expect(provider.refreshed).toHaveLength(1)
+  })
+})
+
+describe('a refresh', () => {
+  it('gives a token newly issued', async () => {
+    const { authenticator } = await signedIn()
+    expect(await authenticator.refresh()).toMatchObject(bearer('token-1'))
+  })
+
+  it('gives the current one without a request where another was rejected', async () => {
+    const { authenticator, provider } = await signedIn()
+    expect(await authenticator.refresh('Bearer older')).toMatchObject(bearer('saved'))
+    expect(provider.refreshed).toHaveLength(0)
+    expect(await authenticator.refresh('Bearer saved')).toMatchObject(bearer('token-1'))
+    expect(provider.refreshed).toHaveLength(1)
+  })
+
+  it('is on disk before anybody is given what it brought', async () => {
+    const { authenticator, openStore, saved } = await signedIn()
+    await authenticator.refresh()
+    expect(await openStore().load()).toMatchObject({ refreshToken: 'refresh-1', generation: 2, user: saved.user })
+  })
+
+  it('that the network fails keeps the session, and the token while it is good', async () => {
+    const { authenticator, provider, clock, openStore } = await signedIn()
+    provider.script = [() => Promise.reject(new UnavailableError('network'))]
+    clock.advance(55)
+    expect(await authenticator.authHeader(10)).toMatchObject(bearer('saved'))
+    clock.advance(6)
+    expect(await authenticator.authHeader()).toMatchObject(bearer('token-1'))
+    expect(await openStore().load()).toBeDefined()
+  })
+
+  it('that has failed is not tried again at once, and says when', async () => {
+    const { authenticator, provider, clock } = await signedIn()
+    clock.advance(61)
+    provider.script = [() => Promise.reject(new UnavailableError('rate_limited', 30))]
+    await expect(authenticator.authHeader()).rejects.toMatchObject({ reason: 'rate_limited', retryAfterSeconds: 30 })
+    clock.advance(29)
+    await expect(authenticator.authHeader()).rejects.toMatchObject({ reason: 'rate_limited', retryAfterSeconds: 1 })
+    expect(provider.refreshed).toHaveLength(1)
+    clock.advance(2)
+    expect(await authenticator.authHeader()).toMatchObject(bearer('token-1'))
+    expect(authenticator.status().refresh).toMatchObject({ lastError: null })
+  })
+
+  it('that is refused for the set-up’s sake signs nobody out', async () => {
+    const { authenticator, provider, clock } = await signedIn()
+    clock.advance(61)
+    provider.script = [() => Promise.reject(new RejectedError('invalid_client'))]
+    await expect(authenticator.authHeader()).rejects.toMatchObject({ reason: 'invalid_client' })
+    expect(authenticator.status()).toMatchObject({ state: 'signed_in', refresh: { lastError: 'invalid_client' } })
+  })
+
+  it('that finds the session ended signs out, here and on disk', async () => {
+    const { authenticator, provider, openStore } = await signedIn()
+    provider.script = [() => Promise.reject(new SessionEndedError('session_revoked'))]
+    const failure = { name: 'InteractionRequiredError', reason: 'session_revoked' }
+    await expect(authenticator.refresh()).rejects.toMatchObject(failure)
+    await expect(authenticator.authHeader(10, false)).rejects.toMatchObject(failure)
+    expect(await openStore().load()).toBeUndefined()
+  })
+})
+
+describe('turns', () => {
+  it('logging out during a refresh leaves nothing on disk, and revokes the newest token', async () => {
+    const { authenticator, provider, openStore } = await signedIn()
+    const refresh = held()
+    provider.script = [refresh.run]
+    const refreshing = authenticator.refresh()
+    await refresh.started
+    const loggedOut = authenticator.logout()
+    refresh.finish({ accessToken: { value: 'late', receivedAt: 1_800_000_000, lifetime: 60 }, refreshToken: 'newest' })
+    await refreshing
+    expect(await loggedOut).toMatchObject({ revoked: true })
+    expect(await openStore().load()).toBeUndefined()
+    expect(provider.revoked.map(({ refreshToken }) => refreshToken)).toEqual(['newest'])
+    expect(authenticator.status().state).toBe('signed_out')
+  })
+
+  it('a refresh that waits behind a logout asks the provider nothing', async () => {
+    const { authenticator, provider } = await signedIn()
+    const refresh = held()
+    provider.script = [refresh.run]
+    const first = authenticator.refresh()
+    await refresh.started
+    const loggedOut = authenticator.logout()
+    const late = first.then(() => authenticator.refresh())
+    refresh.finish({ accessToken: { value: 'late', receivedAt: 1_800_000_000, lifetime: 60 }, refreshToken: 'newest' })
+    await expect(late).rejects.toMatchObject({ reason: 'signed_out' })
+    await loggedOut
+    expect(provider.refreshed).toHaveLength(1)
+  })
+
+  it('logging out while the code is exchanged keeps nothing, and revokes what came', async () => {
+    const { authenticator, provider, comeBack, openStore } = await newAuthenticator()
+    await authenticator.login({ openBrowser: true, wait: false, timeoutSeconds: 300 })
+    let finish: () => void = () => undefined
+    const until = new Promise<void>((resolve) => {
+      finish = resolve
+    })
+    let asked: () => void = () => undefined
+    const exchanging = new Promise<void>((resolve) => {
+      asked = resolve
+    })
+    provider.exchanges = [
+      async () => {
+        asked()
+        await until
+        return newSession({ refreshToken: 'orphan' })
+      },
+    ]
+    const page = comeBack()
+    await exchanging
+    await authenticator.logout()
+    finish()
+    expect(await (await page).text()).toContain('could not')
+    expect(await openStore().load()).toBeUndefined()
+    expect(provider.revoked.map(({ refreshToken }) => refreshToken)).toEqual(['orphan'])
+  })
+})
+
+describe('a sign-in', () => {
+  it('opens one browser for all who ask, and serves them all', async () => {
+    const { authenticator, opened, comeBack, clock, openStore } = await newAuthenticator()
+    const waiting = Array.from({ length: 50 }, () => authenticator.authHeader())
+    await authenticator.login({ openBrowser: true, wait: false, timeoutSeconds: 300 })
+    expect(authenticator.status().state).toBe('signing_in')
+    const page = await comeBack()
+    expect(await page.text()).toContain('You are signed in')
+    expect(page.url).not.toContain('code')
+    const headers = await Promise.all(waiting)
+    expect(new Set(headers).size).toBe(1)
+    expect(headers[0]).toMatchObject(bearer('token-1'))
+    expect(opened).toHaveLength(1)
+    expect(await openStore().load()).toMatchObject({ user: { id: 'user_2' } })
+    clock.advance(1)
+  })
+
+  it('is not started by itself again for a minute after it was cancelled', async () => {
+    const { authenticator, opened, clock } = await newAuthenticator()
+    const waiting = authenticator.authHeader() as Promise<unknown>
+    waiting.catch(() => undefined)
+    await authenticator.login({ openBrowser: true, wait: false, timeoutSeconds: 300 })
+    await authenticator.cancelLogin()
+    await expect(waiting).rejects.toMatchObject({ name: 'SignInError', reason: 'cancelled' })
+    await expect(authenticator.authHeader()).rejects.toMatchObject({ reason: 'signed_out' })
+    clock.advance(61)
+    const again = authenticator.authHeader() as Promise<unknown>
+    again.catch(() => undefined)
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+    expect(opened).toHaveLength(2)
+    await authenticator.cancelLogin()
+  })
+
+  it('ends when nobody signs in in time, and can be started again at once', async () => {
+    const { authenticator, clock } = await newAuthenticator()
+    const first = authenticator.login({ openBrowser: true, wait: true, timeoutSeconds: 30 })
+    first.catch(() => undefined)
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 5 })
+    clock.advance(31)
+    await expect(first).rejects.toMatchObject({ reason: 'timeout' })
+    expect(authenticator.status()).toMatchObject({ state: 'signed_out', authorizationUrl: null })
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 30 })
+    expect(authenticator.status().state).toBe('signing_in')
+    await authenticator.cancelLogin()
+  })
+
+  it('goes on when strangers knock, and takes the right callback once', async () => {
+    const { authenticator, provider, comeBack } = await newAuthenticator()
+    await authenticator.login({ openBrowser: true, wait: false, timeoutSeconds: 300 })
+    let exchanged = 0
+    provider.exchanges = [
+      async () => {
+        exchanged++
+        return newSession()
+      },
+    ]
+    for (let i = 0; i < 50; i++) {
+      expect((await comeBack({ state: `wrong-${i}`, code: 'stolen' })).status).toBe(400)
+      expect((await comeBack({ state: `wrong-${i}`, error: 'access_denied' })).status).toBe(400)
+    }
+    const pages = await Promise.all([comeBack(), comeBack()])
+    for (const page of pages) expect(await page.text()).toContain('You are signed in')
+    expect(exchanged).toBe(1)
+    expect(authenticator.status().state).toBe('signed_in')
+  })
+
+  it('opens the browser once more when Clerk has lost the request, and goes on', async () => {
+    const { authenticator, comeBack, opened } = await newAuthenticator()
+    await authenticator.login({ openBrowser: true, wait: false, timeoutSeconds: 300 })
+    for (let i = 0; i < 3; i++) {
+      const page = await comeBack({ state: '', error: 'unsupported_response_type' })
+      expect(page.status).toBe(400)
+    }
+    expect(opened).toHaveLength(2)
+    expect(await (await comeBack()).text()).toContain('You are signed in')
+  })
+
+  it('that fails leaves the session from before as it was', async () => {
+    const { authenticator, provider, comeBack, saved, openStore } = await signedIn()
+    const login = authenticator.login({ openBrowser: true, wait: true, timeoutSeconds: 300 })
+    login.catch(() => undefined)
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+    provider.exchanges = [() => Promise.reject(new SignInError('access_denied'))]
+    expect(await (await comeBack()).text()).toContain('declined')
+    await expect(login).rejects.toMatchObject({ reason: 'access_denied' })
+    expect(authenticator.authHeader()).toMatchObject(bearer('saved'))
+    expect(await openStore().load()).toEqual(saved)
+  })
+
+  it('replaces the session from before, and revokes that one', async () => {
+    const { authenticator, provider, comeBack, saved, openStore } = await signedIn()
+    await authenticator.login({ openBrowser: true, wait: false, timeoutSeconds: 300 })
+    await comeBack()
+    await authenticator.settled()
+    expect(await openStore().load()).toMatchObject({ user: { id: 'user_2' }, generation: 2 })
+    expect(provider.revoked).toEqual([saved])
+  })
+})
+
+describe('a disk that cannot be written', () => {
+  const failing = () => {
+    const disk = { full: false }
+    const files: FileSystem = {
+      ...systemFiles,
+      rename: async (...args) => {
+        if (disk.full) throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
+        return await systemFiles.rename(...args)
+      },
+    }
+    return { disk, files }
+  }
+
+  it('does not stop the session in memory, and no token that is not safe is spent', async () => {
+    const { disk, files } = failing()
+    const saved = newSession({ accessToken: { value: 'saved', receivedAt: 1_800_000_000, lifetime: 60 } })
+    const { authenticator, provider, clock, openStore } = await newAuthenticator({ saved, files })
+    await authenticator.load()
+    disk.full = true
+    expect(await authenticator.refresh()).toMatchObject(bearer('token-1'))
+    expect(authenticator.status().store.persisted).toBe(false)
+    expect(await openStore().load()).toMatchObject({ refreshToken: saved.refreshToken })
+    clock.advance(55)
+    expect(await authenticator.authHeader()).toMatchObject(bearer('token-1'))
+    expect(provider.refreshed).toHaveLength(1)
+    disk.full = false
+    expect(await authenticator.authHeader()).toMatchObject(bearer('token-2'))
+    expect(authenticator.status().store.persisted).toBe(true)
+    expect(await openStore().load()).toMatchObject({ refreshToken: 'refresh-2' })
+  })
+})

@@ -1,0 +1,108 @@
+// An authenticator on a real store, with a clock that the test moves and a provider that does what the test says.
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Grant, IdentityProvider, Renewal, Revocation } from '../../src/clerk/identity-provider.ts'
+import { Authenticator } from '../../src/daemon/authenticator.ts'
+import type { Log } from '../../src/daemon/log.ts'
+import { type FileSystem, systemFiles } from '../../src/host/files.ts'
+import { systemRandom } from '../../src/host/random.ts'
+import { keyfileProvider } from '../../src/store/key.ts'
+import type { Session } from '../../src/store/session.ts'
+import { SessionStore } from '../../src/store/store.ts'
+import { StoreKeys } from '../../src/store/store-keys.ts'
+import { TestClock } from './clock.ts'
+import { temporaryFolder } from './folder.ts'
+
+const silent: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  close: () => Promise.resolve(),
+}
+
+export interface TestProvider extends IdentityProvider {
+  /** What the next refreshes do, one after another; then tokens numbered on. */
+  script: (() => Promise<Renewal>)[]
+  refreshed: Session[]
+  revoked: Session[]
+  lifetime: number
+  /** The state of the sign-in that runs. */
+  state: string | undefined
+  /** What the next exchanges do; then a grant. */
+  exchanges: (() => Promise<Grant>)[]
+}
+
+export async function newAuthenticator(options: { saved?: Session; files?: FileSystem } = {}) {
+  const home = await temporaryFolder()
+  const folder = join(home, 'sessions')
+  await mkdir(folder, { mode: 0o700 })
+  const clock = new TestClock()
+  const files = options.files ?? systemFiles
+  const openStore = () =>
+    new SessionStore({
+      files,
+      clock,
+      folder,
+      keys: new StoreKeys([keyfileProvider(systemFiles, join(home, 'store-key.jwk'), systemRandom)]),
+      binding: { profile: 'test', issuer: 'https://clerk.example.com', clientId: 'client_1' },
+    })
+  if (options.saved) await openStore().save(options.saved)
+
+  let issued = 0
+  const token = () => ({ value: `token-${++issued}`, receivedAt: clock.now(), lifetime: provider.lifetime })
+  const provider: TestProvider = {
+    script: [],
+    refreshed: [],
+    revoked: [],
+    exchanges: [],
+    lifetime: 60,
+    state: undefined,
+    async authorize(redirectUri) {
+      provider.state = systemRandom(32).toString('base64url')
+      const grant = async (): Promise<Grant> => ({
+        user: { id: 'user_2', email: null, name: null },
+        sessionId: null,
+        sessionExpiresAt: null,
+        accessToken: token(),
+        refreshToken: `refresh-${issued}`,
+      })
+      const exchange = () => (provider.exchanges.shift() ?? grant)()
+      return { url: `http://127.0.0.1:1/authorize?redirect_uri=${redirectUri}`, state: provider.state, exchange }
+    },
+    async refresh(session) {
+      provider.refreshed.push(session)
+      const next = provider.script.shift()
+      return next ? await next() : { accessToken: token(), refreshToken: `refresh-${issued}` }
+    },
+    async revoke(session): Promise<Revocation> {
+      provider.revoked.push(session)
+      return { revoked: true, accessTokenValidUntil: null }
+    },
+  }
+  const opened: string[] = []
+  const changes: string[] = []
+  const authenticator: Authenticator = new Authenticator({
+    profile: 'test',
+    provider,
+    redirectPort: 0,
+    store: openStore(),
+    host: {
+      clock,
+      random: systemRandom,
+      files,
+      fetch: () => Promise.reject(new Error('no network here')),
+      openBrowser: async (url) => void opened.push(url),
+    },
+    log: silent,
+    onChange: () => changes.push(authenticator.status().state),
+  })
+  /** Comes back from the browser as the person who has signed in there. */
+  const comeBack = async (query: Record<string, string> = { code: 'code' }) => {
+    const redirectUri = new URL(String(authenticator.status().authorizationUrl)).searchParams.get('redirect_uri')
+    const callback = new URL(String(redirectUri))
+    callback.search = new URLSearchParams({ state: String(provider.state), ...query }).toString()
+    return await fetch(callback)
+  }
+  return { authenticator, provider, clock, openStore, opened, changes, comeBack, folder }
+}
