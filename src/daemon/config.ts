@@ -120,7 +120,7 @@ function inherited(name: string, given: ProfileSettings): ProfileSettings {
   return given.clientId === undefined ? builtIn : { ...builtIn, signInUrl: undefined }
 }
 
-async function readJson(files: FileSystem, path: string): Promise<unknown> {
+async function readJson(files: FileSystem, path: string): Promise<object> {
   let text: string
   try {
     text = await files.readFile(path, 'utf8')
@@ -128,11 +128,14 @@ async function readJson(files: FileSystem, path: string): Promise<unknown> {
     if (errorCode(error) === 'ENOENT') return {}
     throw new ConfigurationError('the file', 'a file that you may read', path)
   }
+  let value: unknown
   try {
-    return JSON.parse(text)
+    value = JSON.parse(text)
   } catch {
     throw new ConfigurationError('the file', 'JSON; look for a missing comma or quotation mark', path)
   }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  throw new ConfigurationError('the file', 'an object of settings', path)
 }
 
 function check(value: unknown, path: string | undefined, names: Readonly<Record<string, string>> = {}): ConfigFile {
