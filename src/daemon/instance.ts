@@ -42,7 +42,7 @@ export async function becomeInstance(host: Host, folders: Folders, replace: bool
       deadline = clock.monotonic() + STOP_SECONDS
     }
     if (clock.monotonic() > deadline) throw new StuckDaemonError()
-    await new Promise<void>((resolve) => clock.after(LOOK_SECONDS, resolve))
+    await clock.wait(LOOK_SECONDS)
   }
 }
 

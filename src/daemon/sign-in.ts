@@ -127,7 +127,7 @@ export class SignIn {
     try {
       return await open().catch(async (error: unknown) => {
         if (!isTaken(error)) throw error
-        await new Promise<void>((resolve) => clock.after(PORT_FREE_SECONDS, resolve))
+        await clock.wait(PORT_FREE_SECONDS)
         return await open()
       })
     } catch (error) {

@@ -10,6 +10,8 @@ export interface Clock {
   monotonic(): number
   /** Runs `action` once after `seconds`. The timer alone does not keep the process alive. */
   after(seconds: number, action: () => void): CancelTimer
+  /** Resolves after `seconds`, and keeps the process alive until then. */
+  wait(seconds: number): Promise<void>
 }
 
 const LONGEST_TIMER = 2 ** 31 - 1 // ms; setTimeout fires at once for more
@@ -18,8 +20,13 @@ export const systemClock: Clock = {
   now: () => Date.now() / 1000,
   monotonic: () => performance.now() / 1000,
   after(seconds, action) {
-    const timer = setTimeout(action, Math.min(Math.max(0, seconds * 1000), LONGEST_TIMER))
+    const timer = setTimeout(action, milliseconds(seconds))
     timer.unref()
     return () => clearTimeout(timer)
   },
+  wait: (seconds) => new Promise((resolve) => setTimeout(resolve, milliseconds(seconds))),
+}
+
+function milliseconds(seconds: number): number {
+  return Math.min(Math.max(0, seconds * 1000), LONGEST_TIMER)
 }

@@ -29,6 +29,10 @@ export class TestClock implements Clock {
     return () => this.#timers.delete(timer)
   }
 
+  wait(seconds: number): Promise<void> {
+    return new Promise((resolve) => this.after(seconds, resolve))
+  }
+
   /** Lets time pass: timers that are due fire in their order. */
   advance(seconds: number): void {
     const end = this.#monotonic + seconds
