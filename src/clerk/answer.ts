@@ -14,10 +14,12 @@ const LONGEST_RETRY_AFTER = 300 // s; a provider that asks for an hour is asked 
 
 export class AnswerWatch {
   #last: Answer | undefined
+  #asked = false
   readonly fetch: Fetch
 
   constructor(fetch: Fetch, clock: Clock) {
     this.fetch = async (url, init) => {
+      this.#asked = true
       this.#last = undefined // a request without an answer is a network failure
       const response = await fetch(url, init)
       const body = response.ok ? undefined : await response.clone().text()
@@ -28,6 +30,11 @@ export class AnswerWatch {
       }
       return response
     }
+  }
+
+  /** Whether the provider was asked at all; else what failed is what was known before. */
+  get asked(): boolean {
+    return this.#asked
   }
 
   /** Whether the last request got an answer of success: what then failed is what the answer said. */

@@ -179,6 +179,7 @@ function signInFailure(error: unknown, watch: AnswerWatch): Error {
       return new UnavailableError('server')
     return new RejectedError(rejectedReason(error.error))
   }
+  if (!watch.asked) return new SignInError('invalid_response') // the callback itself is not to be believed
   const failure = watch.failure()
   // Here `invalid_grant` is about the code, not about a session; an answer that came whole but proves nothing is no outage.
   if (failure instanceof SessionEndedError || watch.answered) return new SignInError('invalid_response')

@@ -75,11 +75,12 @@ export class Authenticator {
    * @throws StoreError; the next call tries again
    */
   load(): Promise<void> {
-    if (this.#state.state !== 'unknown') return Promise.resolve()
-    this.#loading ??= this.#load().finally(() => {
-      this.#loading = undefined
-    })
-    return this.#loading
+    if (!this.#loading && this.#state.state === 'unknown') {
+      this.#loading = this.#load().finally(() => {
+        this.#loading = undefined
+      })
+    }
+    return this.#loading ?? Promise.resolve()
   }
 
   /**

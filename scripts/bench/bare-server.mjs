@@ -1,0 +1,14 @@
+// A bare `ws` server to measure the daemon against: answers each message with the text that the first line on stdin holds.
+import { createInterface } from 'node:readline'
+import { WebSocketServer } from 'ws'
+
+const lines = createInterface({ input: process.stdin })
+lines.once('line', (answer) => {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false })
+  server.on('connection', (socket) => {
+    socket.on('message', () => socket.send(answer))
+    socket.on('error', () => undefined)
+  })
+  server.on('listening', () => process.stdout.write(`${server.address().port}\n`))
+})
+lines.once('close', () => process.exit()) // whoever started it has ended

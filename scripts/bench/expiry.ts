@@ -1,0 +1,104 @@
+// What happens at an expiry: a thousand callers at once cost one token request, and a daemon that nobody asks sends nothing.
+import { setTimeout as wait } from 'node:timers/promises'
+import type WebSocket from 'ws'
+import { type Sandbox, startSandbox } from '../../test/sandbox/index.ts'
+import { isNotification, REQUEST } from './load.ts'
+import { discoveryFile, type Peer, startDaemon } from './peers.ts'
+import { signIn } from './sign-in.ts'
+
+const TOKEN_SECONDS = 2
+const CONNECTIONS = 50
+const CALLS = 20 // on each of them
+const PROVIDER_MS = 50 // so that all callers come while the one request is under way
+const TOKEN_PATH = '/oauth/token'
+
+export interface Crowd {
+  /** Token requests with a refresh token that the provider saw. */
+  readonly refreshes: number
+  /** Milliseconds until the last caller had its answer. */
+  readonly ms: number
+  /** The same for one caller alone, a token earlier. */
+  readonly loneMs: number
+}
+
+export interface Expiry {
+  readonly crowds: readonly Crowd[]
+  /** Requests of any kind while nobody asked, the token long expired. */
+  readonly idleRequests: number
+}
+
+export async function measureExpiry(
+  program: string,
+  home: string,
+  rounds: number,
+  idleSeconds: number,
+): Promise<Expiry> {
+  const sandbox = await startSandbox({ accessTokenTtl: TOKEN_SECONDS })
+  const { issuer, clientId } = sandbox
+  const daemon = await startDaemon({ program, home, issuer, clientId })
+  try {
+    await signIn(sandbox, discoveryFile(home))
+    return await measure(sandbox, daemon, rounds, idleSeconds)
+  } finally {
+    await daemon.stop()
+    await sandbox.close()
+  }
+}
+
+async function measure(sandbox: Sandbox, daemon: Peer, rounds: number, idleSeconds: number): Promise<Expiry> {
+  const sockets: WebSocket[] = []
+  for (let i = 0; i < CONNECTIONS; i++) sockets.push(await daemon.connect())
+  const one = sockets.slice(0, 1)
+  let { expiresAt } = await askAll(one, 1) // the first refresh of a process pays for what is loaded late
+  const nextExpiry = async () => await wait(Math.max(0, expiresAt * 1000 - Date.now()) + 5)
+  const crowds: Crowd[] = []
+  for (let i = 0; i < rounds; i++) {
+    await nextExpiry()
+    sandbox.script(TOKEN_PATH, { kind: 'delay', ms: PROVIDER_MS })
+    const lone = await askAll(one, 1)
+    expiresAt = lone.expiresAt
+
+    await nextExpiry()
+    sandbox.script(TOKEN_PATH, { kind: 'delay', ms: PROVIDER_MS })
+    const before = sandbox.count(TOKEN_PATH, 'refresh_token')
+    const crowd = await askAll(sockets, CALLS)
+    expiresAt = crowd.expiresAt
+    const refreshes = sandbox.count(TOKEN_PATH, 'refresh_token') - before
+    crowds.push({ refreshes, ms: crowd.ms, loneMs: lone.ms })
+  }
+  await nextExpiry()
+  const before = sandbox.requests.length
+  await wait(idleSeconds * 1000) // connected all the while, as an add-in that does nothing
+  const idleRequests = sandbox.requests.length - before
+  for (const socket of sockets) socket.terminate()
+  return { crowds, idleRequests }
+}
+
+/** Sends so many calls on each socket at once, and waits until all are answered, with one and the same header. */
+async function askAll(sockets: readonly WebSocket[], calls: number): Promise<{ ms: number; expiresAt: number }> {
+  const start = performance.now()
+  const texts = (await Promise.all(sockets.map((socket) => answersOf(socket, calls)))).flat()
+  const ms = performance.now() - start
+  if (new Set(texts).size !== 1) throw new Error('callers at one expiry were given different answers')
+  const { result } = JSON.parse(String(texts[0])) as { result?: { expiresAt: number } }
+  if (!result) throw new Error('a caller at an expiry was given an error')
+  return { ms, expiresAt: result.expiresAt }
+}
+
+function answersOf(socket: WebSocket, calls: number): Promise<string[]> {
+  return new Promise((resolve, reject) => {
+    const texts: string[] = []
+    const onClose = () => reject(new Error('the connection was closed at an expiry'))
+    const onMessage = (data: Buffer) => {
+      if (isNotification(data)) return
+      texts.push(String(data))
+      if (texts.length < calls) return
+      socket.off('message', onMessage)
+      socket.off('close', onClose)
+      resolve(texts)
+    }
+    socket.on('message', onMessage)
+    socket.on('close', onClose)
+    for (let i = 0; i < calls; i++) socket.send(REQUEST)
+  })
+}

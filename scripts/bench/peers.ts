@@ -1,0 +1,157 @@
+// Both sides of the comparison, each in a process of its own: the built daemon and the bare `ws` server.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import WebSocket from 'ws'
+import { systemFiles } from '../../src/host/files.ts'
+import { systemRandom } from '../../src/host/random.ts'
+import { type Endpoint, readEndpoint } from '../../src/rpc/discovery.ts'
+import { authorization, mac, PROOF_HEADER, SUBPROTOCOL, sameMac } from '../../src/rpc/handshake.ts'
+
+export interface Peer {
+  /** Milliseconds from its spawn until it said on stdout that it listens. */
+  readonly readyAfter: number
+  connect(): Promise<WebSocket>
+  /** Processor time that it has used so far, in seconds; undefined where there is no /proc. */
+  cpuSeconds(): number | undefined
+  /** Memory that it has resident, in MB; undefined where there is no /proc. */
+  residentMegabytes(): number | undefined
+  stop(): Promise<void>
+}
+
+export interface DaemonOptions {
+  /** The built cadzero-auth.js. */
+  readonly program: string
+  readonly home: string
+  readonly issuer: string
+  readonly clientId: string
+}
+
+const BARE_SERVER = fileURLToPath(new URL('bare-server.mjs', import.meta.url))
+const READY_MS = 10_000
+const STOP_MS = 10_000
+const OPTIONS = { perMessageDeflate: false, handshakeTimeout: 5000 }
+const TICKS = 100 // a second, in /proc: Linux has shown user space no other number for twenty years
+
+const children = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
+/** Nothing of this machine's own settings. */
+export function plainEnvironment(): NodeJS.ProcessEnv {
+  const { PATH, HOME, SYSTEMROOT } = process.env
+  return { PATH, HOME, SYSTEMROOT }
+}
+
+/** Starts the daemon on its folder; `discoveryFile` is then there. */
+export async function startDaemon({ program, home, issuer, clientId }: DaemonOptions): Promise<Peer> {
+  const env = {
+    ...plainEnvironment(),
+    CADZERO_AUTH_HOME: home,
+    CADZERO_AUTH_ISSUER: issuer,
+    CADZERO_AUTH_CLIENT_ID: clientId,
+    CADZERO_AUTH_KEY_PROTECTION: 'keyfile',
+  }
+  const spawnedAt = performance.now()
+  const child = keep(spawn(process.execPath, [program, 'daemon'], { env, stdio: ['ignore', 'pipe', 'inherit'] }))
+  const ready = await firstLine(child, (line) => line.startsWith('ready '))
+  const readyAfter = performance.now() - spawnedAt
+  const endpoint = await readEndpoint(systemFiles, ready.slice('ready '.length))
+  if (!endpoint) throw new Error('the daemon says that it is ready, but has no discovery file')
+  return { readyAfter, connect: () => connectToDaemon(endpoint), ...aProcess(child) }
+}
+
+export function discoveryFile(home: string): string {
+  return join(home, 'data', 'endpoint.json')
+}
+
+/** @param answer the text of every answer: over stdin, since it holds a token */
+export async function startBare(answer: string): Promise<Peer> {
+  const spawnedAt = performance.now()
+  const child = spawn(process.execPath, [BARE_SERVER], { env: plainEnvironment(), stdio: ['pipe', 'pipe', 'inherit'] })
+  keep(child)
+  child.stdin.write(`${answer}\n`)
+  const port = await firstLine(child, (line) => /^\d+$/.test(line))
+  const readyAfter = performance.now() - spawnedAt
+  const connect = () => opened(new WebSocket(`ws://127.0.0.1:${port}/`, OPTIONS))
+  return { readyAfter, connect, ...aProcess(child) }
+}
+
+async function connectToDaemon(endpoint: Endpoint): Promise<WebSocket> {
+  const { value, nonce } = authorization(endpoint, systemRandom)
+  const socket = new WebSocket(`ws://${endpoint.endpoint}${endpoint.path}`, [SUBPROTOCOL], {
+    ...OPTIONS,
+    headers: { Authorization: value },
+  })
+  const expected = mac('server', endpoint, nonce)
+  let genuine = false
+  socket.once('upgrade', (response) => {
+    const proof = response.headers[PROOF_HEADER.toLowerCase()]
+    genuine = typeof proof === 'string' && sameMac(expected, proof)
+  })
+  await opened(socket)
+  if (!genuine) throw new Error('not the genuine daemon')
+  return socket
+}
+
+function opened(socket: WebSocket): Promise<WebSocket> {
+  return new Promise((resolve, reject) => {
+    socket.once('open', () => resolve(socket))
+    socket.on('error', reject) // after `open` this is for nobody: `close` follows
+  })
+}
+
+function keep<C extends ChildProcess>(child: C): C {
+  children.add(child)
+  child.once('exit', () => children.delete(child))
+  return child
+}
+
+function firstLine(child: ChildProcess, isWanted: (line: string) => boolean): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    const late = setTimeout(() => reject(new Error('a process was not ready in time')), READY_MS)
+    child.once('error', reject)
+    child.once('exit', () => reject(new Error('a process ended before it was ready')))
+    child.stdout?.on('data', (chunk) => {
+      text += chunk
+      const found = text.split('\n').slice(0, -1).find(isWanted)
+      if (found === undefined) return
+      clearTimeout(late)
+      resolve(found)
+    })
+  })
+}
+
+function aProcess(child: ChildProcess): Omit<Peer, 'readyAfter' | 'connect'> {
+  return {
+    cpuSeconds() {
+      // The name, second and in brackets, may hold anything; utime and stime are the 14th and 15th field.
+      const fields = procFile(child, 'stat')?.split(') ').pop()?.split(' ')
+      return fields && (Number(fields[11]) + Number(fields[12])) / TICKS
+    },
+    residentMegabytes() {
+      const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(procFile(child, 'status') ?? '') ?? []
+      return kilobytes === undefined ? undefined : Number(kilobytes) / 1024
+    },
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const ended = once(child, 'exit')
+      child.kill('SIGTERM')
+      const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+      await ended
+      clearTimeout(late)
+    },
+  }
+}
+
+function procFile(child: ChildProcess, name: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${child.pid}/${name}`, 'utf8')
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,41 @@
+// Rounds that give both sides the same weather: first one, then the other, the first of them taking turns.
+
+export interface Pair<T> {
+  readonly daemon: T
+  readonly bare: T
+}
+
+/** One round more than asked for: the first is warm-up and not counted. */
+export async function rounds<T>(
+  count: number,
+  daemon: () => Promise<T>,
+  bare: () => Promise<T>,
+): Promise<readonly Pair<T>[]> {
+  const pairs: Pair<T>[] = []
+  for (let i = 0; i <= count; i++) {
+    const daemonFirst = i % 2 === 1
+    const before = daemonFirst ? undefined : await bare()
+    const ofDaemon = await daemon()
+    pairs.push({ daemon: ofDaemon, bare: before ?? (await bare()) })
+  }
+  return pairs.slice(1)
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
+}
+
+/** The medians of both sides, and the median of the rounds' own ratios. */
+export function compare<T>(
+  pairs: readonly Pair<T>[],
+  value: (one: T) => number,
+): { readonly daemon: number; readonly bare: number; readonly ratio: number } {
+  return {
+    daemon: median(pairs.map((pair) => value(pair.daemon))),
+    bare: median(pairs.map((pair) => value(pair.bare))),
+    ratio: median(pairs.map((pair) => value(pair.daemon) / value(pair.bare))),
+  }
+}
