@@ -19,6 +19,8 @@ await build({
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
   chunkNames: 'parts/[name]-[hash]',
+  minifySyntax: true,
+  minifyWhitespace: true, // a third less to read at each start; names stay, for stack traces
   legalComments: 'linked',
   logLevel: 'warning',
 })

@@ -289,7 +289,9 @@ describe('doctor', () => {
     const down = await runProgram(['doctor'], { home: await temporaryFolder(), env })
     expect(down.stdout).toMatch(/FAILED {3}provider http:\S+: it does not answer as it should \(network\)/)
     const wrong = await runProgram(['doctor'], { home: await temporaryFolder(), env: { CADZERO_AUTH_PORT: 'x' } })
-    expect(wrong.stdout).toMatch(/FAILED {3}configuration: .*CADZERO_AUTH_PORT is wrong\n\s+hint: it should be a port/)
+    expect(wrong.stdout).toMatch(
+      /FAILED {3}configuration: .*CADZERO_AUTH_PORT is missing or wrong\n\s+hint: it should be a port/,
+    )
   })
 })
 

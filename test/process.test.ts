@@ -115,7 +115,7 @@ describe('the daemon', () => {
     const { code, stderr } = await runProgram(['daemon'], { home, env: { CADZERO_AUTH_PORT: String(port) } })
     expect(code).toBe(1)
     expect(stderr).toMatch(
-      /^error: .*port is wrong\nhint: it should be a port that no other program uses \(\d+ is taken\)/,
+      /^error: .*port is missing or wrong\nhint: it should be a port that no other program uses \(\d+ is taken\)/,
     )
     expect(await readdir(join(home, 'data'))).not.toContain('endpoint.json')
   })
@@ -133,7 +133,7 @@ describe('the daemon', () => {
     await mkdir(join(home, 'config'))
     await writeFile(join(home, 'config', 'config.json'), '{ "profiles": { "production": { "clientID": "x" } } }')
     const daemon = await startDaemonProcess({ home })
-    expect(daemon.said()).toContain('profiles.production.clientID is wrong')
+    expect(daemon.said()).toContain('profiles.production.clientID is missing or wrong')
     const client = await daemon.connect()
     await expect(client.call('getAuthHeader')).rejects.toMatchObject({
       code: 1007,

@@ -35,7 +35,7 @@ export async function runDaemon(context: Context, { replace, stop, passphraseStd
   if (configurationError) {
     const { file, setting, expected } = configurationError
     printError(
-      `${file ?? 'configuration'}: ${setting} is wrong`,
+      `${file ?? 'configuration'}: ${setting} is missing or wrong`,
       `it should be ${expected}; then cadzero-auth daemon --replace`,
     )
   }

@@ -52,7 +52,7 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof ConfigurationError) {
     return {
       exitCode: EXIT.failed,
-      error: `${error.file ?? 'configuration'}: ${error.setting} is wrong`,
+      error: `${error.file ?? 'configuration'}: ${error.setting} is missing or wrong`,
       hint: shouldBe(error),
     }
   }
@@ -87,7 +87,7 @@ function rpcFailure({ code, message, data }: RpcError): Failure {
     case errors.configuration.code:
       return {
         exitCode: EXIT.failed,
-        error: `${data?.file ?? message}: ${data?.setting} is wrong`,
+        error: `${data?.file ?? message}: ${data?.setting} is missing or wrong`,
         hint: shouldBe(data),
       }
     case INVALID_PARAMS:

@@ -50,7 +50,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
   // Only the one daemon may sweep: what looks left over may be another's write that is under way.
   await Promise.all([folders.data, folders.sessions].map((path) => sweepTemporaries(host.files, path)))
 
-  const log = openLog(folders.log, config?.logLevel ?? 'info')
+  let hasStarted: () => void = () => undefined
+  const started = new Promise<void>((resolve) => {
+    hasStarted = resolve
+  })
+  const log = openLog(folders.log, config?.logLevel ?? 'info', started)
   const startedAt = host.clock.monotonic()
   const about = { version, pid: process.pid }
   const daemonStatus = () => ({ ...about, uptimeSeconds: Math.floor(host.clock.monotonic() - startedAt) })
@@ -88,6 +92,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
   log.info('started', { ...about, port: server.port })
   if (configurationError) log.error('configuration', { setting: configurationError.setting })
   authenticators.loadDefault()
+  hasStarted()
 
   const running = server
   const stopped = new Promise<void>((resolve) => {

@@ -1,6 +1,4 @@
-// The daemon's log: JSON lines by pino into a rotated file, from a closed list of events and fields.
-import pino from 'pino'
-import { createStream } from 'rotating-file-stream'
+// The daemon's log: what may be said in it, from a closed list of fields.
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
@@ -31,23 +29,22 @@ export interface Log {
   close(): Promise<void>
 }
 
-const LARGEST = '1M'
-const KEPT = 3
-
-/** @param folder is there, and private */
-export function openLog(folder: string, level: LogLevel): Log {
-  const stream = createStream('daemon.log', { path: folder, size: LARGEST, maxFiles: KEPT, mode: 0o600 })
-  stream.on('error', () => undefined) // a full disk must not end the daemon
-  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' }, stream)
+/**
+ * Opens the log. What is said before its file is open waits, in order.
+ * @param folder is there, and private
+ * @param started when this has resolved the file is opened: loading pino would make a start longer by a tenth
+ */
+export function openLog(folder: string, level: LogLevel, started: Promise<void>): Log {
+  const file = started.then(async () => (await import('./log-file.ts')).openLogFile(folder, level))
   const write =
     (level: Exclude<LogLevel, 'silent'>) =>
     (event: string, fields: LogFields = {}) =>
-      logger[level](fields, event)
+      void file.then((file) => file.write(level, event, fields))
   return {
     debug: write('debug'),
     info: write('info'),
     warn: write('warn'),
     error: write('error'),
-    close: () => new Promise((resolve) => stream.end(resolve)),
+    close: async () => (await file).close(),
   }
 }
