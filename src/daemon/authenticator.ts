@@ -89,9 +89,11 @@ export class Authenticator {
    */
   authHeader(minValiditySeconds = MIN_VALIDITY, interactive = true): AuthHeader | Promise<AuthHeader> {
     const current = this.#state
-    if (current.state === 'signed_in' && current.validity.lasts(minValiditySeconds)) {
-      if (current.validity.isAgeing) this.#refreshBehind()
-      return current.header
+    if (current.state === 'signed_in') {
+      const { validity, header } = current
+      const { remaining } = validity
+      if (validity.isAgeing(remaining)) this.#refreshBehind()
+      if (validity.lasts(minValiditySeconds, remaining)) return header
     }
     return this.#slowHeader(minValiditySeconds, interactive)
   }

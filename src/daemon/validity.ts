@@ -28,13 +28,12 @@ export class Validity {
   }
 
   /** Whether it is good for so many seconds more. More than half of its whole life counts as that half. */
-  lasts(seconds: number): boolean {
-    const { remaining } = this
+  lasts(seconds: number, remaining = this.remaining): boolean {
     return remaining > 0 && remaining >= Math.min(seconds, this.#lifetime / 2)
   }
 
   /** Whether so much of its life is over that a new one should be fetched behind the answers. */
-  get isAgeing(): boolean {
-    return this.remaining < this.#lifetime * (1 - REFRESH_AHEAD)
+  isAgeing(remaining = this.remaining): boolean {
+    return remaining < this.#lifetime * (1 - REFRESH_AHEAD)
   }
 }

@@ -1,5 +1,6 @@
 // One client: turns its text frames into calls and the outcomes into answers (JSON-RPC 2.0, batches included).
-import { createJSONRPCErrorResponse, type JSONRPCResponse, type JSONRPCServer } from 'json-rpc-2.0'
+import type { Duplex } from 'node:stream'
+import { createJSONRPCErrorResponse, type JSONRPCServer } from 'json-rpc-2.0'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../host/clock.ts'
 import { INVALID_REQUEST, PARSE_ERROR } from './contract.ts'
@@ -19,31 +20,40 @@ export const LIMITS = {
 /** The context that a method gets: the connection that calls it. */
 export type Dispatcher = JSONRPCServer<Connection>
 
+const LAG_BYTES = LIMITS.pauseBytes / 4
+
+type Answer = string | PromiseLike<string | undefined>
+
 const NORMAL_CLOSE_SECONDS = 1 // a peer that does not answer our close frame by then is cut off
 const CLOSE_UNSUPPORTED = 1003
 const CLOSE_TRY_LATER = 1013
 
 export class Connection {
   readonly #socket: WebSocket
+  readonly #stream: Duplex
   readonly #dispatcher: Dispatcher
   readonly #clock: Clock
+  readonly #idle: () => void
   #running = 0
   #paused = false
+  #gathering = false
   #silentPings = 0
 
-  /** @param idle is called whenever the last running call has been answered */
-  constructor(socket: WebSocket, dispatcher: Dispatcher, clock: Clock, idle: () => void) {
+  /**
+   * @param stream the socket below the WebSocket
+   * @param idle is called whenever the last running call has been answered
+   */
+  constructor(socket: WebSocket, stream: Duplex, dispatcher: Dispatcher, clock: Clock, idle: () => void) {
     this.#socket = socket
+    this.#stream = stream
     this.#dispatcher = dispatcher
     this.#clock = clock
+    this.#idle = idle
     socket.on('message', (data, isBinary) => {
       if (isBinary) return this.close(CLOSE_UNSUPPORTED, 'text frames only')
       this.#silentPings = 0
       this.#running++
-      // It never rejects: every failure of a call is an answer.
-      void this.#receive(String(data)).finally(() => {
-        if (--this.#running === 0) idle()
-      })
+      this.#receive(String(data))
       if (this.#running > LIMITS.runningCalls) this.close(CLOSE_TRY_LATER, 'too many calls at once')
     })
     socket.on('pong', () => {
@@ -59,7 +69,10 @@ export class Connection {
   /** Sends an already encoded message. */
   send(text: string): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return
-    this.#socket.send(text, () => this.#drained())
+    this.#gather()
+    // Only a client that lags is watched: a callback for each answer would cost a tenth of the speed.
+    if (this.#socket.bufferedAmount < LAG_BYTES) this.#socket.send(text)
+    else this.#socket.send(text, () => this.#drained())
     const buffered = this.#socket.bufferedAmount
     if (buffered > LIMITS.bufferedBytes) this.close(CLOSE_TRY_LATER, 'answers are not read')
     else if (buffered > LIMITS.pauseBytes && !this.#paused) {
@@ -84,6 +97,17 @@ export class Connection {
     }
   }
 
+  /** Hands all that is sent in one turn of the event loop to the system at once: one call for a pipeline of answers. */
+  #gather(): void {
+    if (this.#gathering) return
+    this.#gathering = true
+    this.#stream.cork()
+    process.nextTick(() => {
+      this.#gathering = false
+      this.#stream.uncork()
+    })
+  }
+
   #drained(): void {
     if (this.#paused && this.#socket.bufferedAmount < LIMITS.pauseBytes / 2) {
       this.#paused = false
@@ -91,31 +115,43 @@ export class Connection {
     }
   }
 
-  async #receive(text: string): Promise<void> {
-    const answer = await this.#answer(text)
-    if (answer !== undefined) this.send(answer)
-  }
-
-  async #answer(text: string): Promise<string | undefined> {
-    if (exceedsDepth(text, LIMITS.jsonDepth)) return invalidRequest(null, `nested deeper than ${LIMITS.jsonDepth}`)
+  /** Turns one frame into one answer, or none. A single call takes no more promises than it must: it is the hot path. */
+  #receive(text: string): void {
+    if (exceedsDepth(text, LIMITS.jsonDepth)) {
+      this.#finish(invalidRequest(null, `nested deeper than ${LIMITS.jsonDepth}`))
+      return
+    }
     let message: unknown
     try {
       message = JSON.parse(text)
     } catch {
-      return encode(createJSONRPCErrorResponse(null, PARSE_ERROR, 'parse error'))
+      this.#finish(encode(createJSONRPCErrorResponse(null, PARSE_ERROR, 'parse error')))
+      return
     }
-    if (!Array.isArray(message)) return await this.#call(message)
-    if (message.length === 0) return invalidRequest(null, 'an empty batch')
-    if (message.length > LIMITS.batchCalls)
-      return invalidRequest(null, `a batch of more than ${LIMITS.batchCalls} calls`)
-    const answers = (await Promise.all(message.map((one) => this.#call(one)))).filter((answer) => answer !== undefined)
-    return answers.length > 0 ? `[${answers.join(',')}]` : undefined
+    const answer = Array.isArray(message) ? this.#batch(message) : this.#call(message)
+    if (typeof answer === 'string') this.#finish(answer)
+    else answer.then((answer) => this.#finish(answer))
   }
 
-  async #call(message: unknown): Promise<string | undefined> {
+  #finish(answer: string | undefined): void {
+    if (answer !== undefined) this.send(answer)
+    if (--this.#running === 0) this.#idle()
+  }
+
+  #batch(messages: readonly unknown[]): Answer {
+    if (messages.length === 0) return invalidRequest(null, 'an empty batch')
+    if (messages.length > LIMITS.batchCalls)
+      return invalidRequest(null, `a batch of more than ${LIMITS.batchCalls} calls`)
+    return Promise.all(messages.map((one) => this.#call(one))).then((all) => {
+      const answers = all.filter((answer) => answer !== undefined)
+      return answers.length > 0 ? `[${answers.join(',')}]` : undefined
+    })
+  }
+
+  /** Never rejects: every failure of a call is an answer. */
+  #call(message: unknown): Answer {
     if (!isRequest(message)) return invalidRequest(requestId(message))
-    const response: JSONRPCResponse | null = await this.#dispatcher.receive(message, this)
-    return response ? encode(response) : undefined
+    return this.#dispatcher.receive(message, this).then((response) => (response ? encode(response) : undefined))
   }
 }
 

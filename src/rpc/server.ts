@@ -98,7 +98,9 @@ export class RpcServer {
       this.#strangers.delete(socket)
       proofs.set(request, mac('server', endpoint, verdict.nonce))
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        const connection = new Connection(webSocket, this.#dispatcher, this.#options.clock, () => this.#onIdle())
+        const connection = new Connection(webSocket, socket, this.#dispatcher, this.#options.clock, () =>
+          this.#onIdle(),
+        )
         if (this.#connections.size >= CONNECTIONS) return connection.close(CLOSE_TRY_LATER, 'too many connections')
         this.#connections.add(connection)
         webSocket.once('close', () => this.#connections.delete(connection))

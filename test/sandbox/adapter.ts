@@ -1,17 +1,17 @@
 // What the provider remembers, in memory and for one sandbox alone.
 import type { Adapter, AdapterPayload } from 'oidc-provider'
 
-/** What happens to a refresh token that is used a second time. */
-export type Reuse = 'strict' | 'forgiving'
-
-/** @param reuse forgiving: a spent refresh token is good once more, as FAPI 2.0 asks of providers that rotate */
 export interface SandboxAdapter {
   new (name: string): Adapter
-  /** Ends every grant, as an administrator does. */
+  /** Ends every grant and all that came of it, as an administrator does. */
   revokeAll(): void
 }
 
-export function createAdapter(reuse: Reuse): SandboxAdapter {
+/**
+ * @param reuse strict: the provider's own way, a spent refresh token that comes again ends the grant;
+ * forgiving: a refresh token is good twice, as FAPI 2.0 asks of providers that rotate
+ */
+export function createAdapter(reuse: 'strict' | 'forgiving'): SandboxAdapter {
   const stored = new Map<string, AdapterPayload>()
   const grants = new Map<string, Set<string>>()
   const forgiven = new Set<string>()
@@ -30,11 +30,7 @@ export function createAdapter(reuse: Reuse): SandboxAdapter {
     }
 
     async find(id: string): Promise<AdapterPayload | undefined> {
-      const payload = stored.get(this.#key(id))
-      if (reuse === 'strict' || this.#name !== 'RefreshToken' || !payload?.consumed || forgiven.has(id)) return payload
-      forgiven.add(id)
-      const { consumed: _, ...unspent } = payload
-      return unspent
+      return stored.get(this.#key(id))
     }
 
     async findByUid(uid: string): Promise<AdapterPayload | undefined> {
@@ -46,8 +42,14 @@ export function createAdapter(reuse: Reuse): SandboxAdapter {
     }
 
     async consume(id: string): Promise<void> {
-      const payload = stored.get(this.#key(id))
-      if (payload) payload.consumed = Math.floor(Date.now() / 1000)
+      const key = this.#key(id)
+      const payload = stored.get(key)
+      if (!payload) return
+      if (reuse === 'forgiving' && this.#name === 'RefreshToken' && !forgiven.has(key)) {
+        forgiven.add(key)
+        return
+      }
+      payload.consumed = Math.floor(Date.now() / 1000)
     }
 
     async destroy(id: string): Promise<void> {
@@ -61,7 +63,8 @@ export function createAdapter(reuse: Reuse): SandboxAdapter {
 
     static revokeAll(): void {
       for (const keys of grants.values()) for (const key of keys) stored.delete(key)
-      for (const key of [...stored.keys()]) if (/^(?:Grant|Session):/.test(key)) stored.delete(key)
+      grants.clear()
+      for (const key of [...stored.keys()]) if (key.startsWith('Grant:')) stored.delete(key)
     }
 
     #key(id: string): string {

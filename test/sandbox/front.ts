@@ -1,16 +1,9 @@
-// The sandbox's one port: counts every request, plays the scripted faults, and passes the rest on to the provider.
+// The sandbox's one port: notes every request, plays the scripted faults, and passes the rest on to the provider behind it.
 import { once } from 'node:events'
 import { type IncomingHttpHeaders, type IncomingMessage, request as makeRequest, type ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fault } from './faults.ts'
-
-export interface SeenRequest {
-  readonly method: string
-  readonly path: string
-  readonly grantType: string | null
-  readonly at: number
-  readonly form: Readonly<Record<string, string>>
-  readonly query: Readonly<Record<string, string>>
-}
+import type { SeenRequest } from './record.ts'
 
 export interface Answer {
   readonly status: number
@@ -19,64 +12,73 @@ export interface Answer {
 }
 
 export interface FrontOptions {
-  /** The port of the provider behind. */
+  /** The port of the provider. */
   readonly behind: () => number
-  /** Changes an answer as Clerk's differs from the provider's. */
-  readonly translate: (seen: SeenRequest, answer: Answer) => Answer
+  readonly enter: (seen: SeenRequest) => Fault
   /** Answers in place of the provider where Clerk does what it cannot. */
   readonly intercept: (seen: SeenRequest, request: IncomingMessage) => Promise<Answer | undefined>
-  readonly onSeen: (seen: SeenRequest) => void
-  /** The next scripted fault for a path. */
-  readonly nextFault: (path: string) => Fault | undefined
+  /** Changes an answer where Clerk's differs from the provider's. */
+  readonly translate: (seen: SeenRequest, answer: Answer) => Answer
+  /** Aborted when the sandbox closes. */
+  readonly closing: AbortSignal
+  readonly onError: (error: unknown) => void
 }
 
 export function createFront(options: FrontOptions) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const chunks: Buffer[] = []
-    for await (const chunk of request) chunks.push(chunk as Buffer)
-    const body = Buffer.concat(chunks)
-    const seen = describe(request, body)
-    const fault = options.nextFault(seen.path) ?? { kind: 'pass' }
-    options.onSeen(seen)
-    const process = async () => {
-      const answer = (await options.intercept(seen, request)) ?? (await passOn(options.behind(), request, body))
-      return options.translate(seen, answer)
+    const body = await readBody(request).catch(() => undefined)
+    if (body === undefined) return // the client left before it had said all
+    try {
+      const seen = describe(request, body)
+      const fault = options.enter(seen)
+      const process = async () =>
+        options.translate(
+          seen,
+          (await options.intercept(seen, request)) ?? (await passOn(options.behind(), request, body)),
+        )
+      await play(fault, process, response, options.closing)
+    } catch (error) {
+      if (!options.closing.aborted) options.onError(error)
+      response.destroy()
     }
-    await play(fault, process, response)
   }
 }
 
-async function play(fault: Fault, process: () => Promise<Answer>, response: ServerResponse): Promise<void> {
+async function play(
+  fault: Fault,
+  process: () => Promise<Answer>,
+  response: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
   switch (fault.kind) {
     case 'pass':
       return send(response, await process())
     case 'delay':
-      await new Promise((resolve) => setTimeout(resolve, fault.ms))
+      // A client that has left meanwhile does not stop it: a slow provider rotates all the same.
+      await sleep(fault.ms, undefined, { signal })
       return send(response, await process())
     case 'hold':
       await fault.until
       return send(response, await process())
-    case 'answer':
-      return send(response, {
-        status: fault.status,
-        headers: { ...fault.headers },
-        body: Buffer.from(fault.body ?? ''),
-      })
+    case 'answer': {
+      const { status, headers = {}, body = '' } = fault
+      return send(response, { status, headers, body: Buffer.from(body) })
+    }
     case 'drop':
-      return void response.destroy()
+      response.destroy()
+      return
     case 'dropAfter':
       await process()
-      return void response.destroy()
+      response.destroy()
+      return
     case 'hang':
       return
     case 'stall':
-    case 'truncate': {
-      const { status, headers, body } = await process()
-      response.writeHead(status, { ...headers, 'content-length': body.length })
-      response.write(body.subarray(0, body.length >> 1))
-      if (fault.kind === 'truncate') response.socket?.end()
+      return sendHalf(response, await process())
+    case 'truncate':
+      sendHalf(response, await process())
+      response.socket?.destroySoon() // only now: the half that was promised shall arrive
       return
-    }
     case 'replace': {
       const { status, headers, body } = await process()
       const changed = fault.body(JSON.parse(body.toString('utf8')))
@@ -89,21 +91,25 @@ function send(response: ServerResponse, { status, headers, body }: Answer): void
   response.writeHead(status, { ...headers, 'content-length': body.length }).end(body)
 }
 
+function sendHalf(response: ServerResponse, { status, headers, body }: Answer): void {
+  response.writeHead(status, { ...headers, 'content-length': body.length })
+  response.write(body.subarray(0, body.length >> 1))
+}
+
 async function passOn(port: number, { method, url, headers }: IncomingMessage, body: Buffer): Promise<Answer> {
   // The Host stays as it was, so that the provider's own addresses are the front's.
-  const passed = makeRequest({
-    host: '127.0.0.1',
-    port,
-    method,
-    path: url,
-    headers: { ...headers, connection: 'close' },
-  })
+  const passedHeaders = { ...headers, connection: 'close' }
+  const passed = makeRequest({ host: '127.0.0.1', port, method, path: url, headers: passedHeaders })
   passed.end(body)
   const [answer] = (await once(passed, 'response')) as [IncomingMessage]
-  const chunks: Buffer[] = []
-  for await (const chunk of answer) chunks.push(chunk as Buffer)
   const { 'transfer-encoding': _, connection: __, ...kept } = answer.headers
-  return { status: answer.statusCode ?? 500, headers: kept, body: Buffer.concat(chunks) }
+  return { status: answer.statusCode ?? 500, headers: kept, body: await readBody(answer) }
+}
+
+export async function readBody(message: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of message) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks)
 }
 
 function describe({ method = '', url = '' }: IncomingMessage, body: Buffer): SeenRequest {

@@ -1,17 +1,20 @@
 // A real OpenID provider (oidc-provider) set up as Clerk's OAuth provider is.
-import './quiet.ts'
-import { generateKeyPairSync, type JsonWebKey, randomBytes } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import Provider, { type Configuration } from 'oidc-provider'
+import type Oidc from 'oidc-provider'
+import type { Configuration } from 'oidc-provider'
 import type { SandboxAdapter } from './adapter.ts'
+import type { SigningKey } from './keys.ts'
+import { Provider } from './oidc-provider.ts'
+import { CONTENT_SECURITY_POLICY, messagePage } from './pages.ts'
 
 export const PATHS = {
   authorization: '/oauth/authorize',
   token: '/oauth/token',
   revocation: '/oauth/token/revoke',
+  introspection: '/oauth/token_info',
   userinfo: '/oauth/userinfo',
   jwks: '/.well-known/jwks.json',
   discovery: '/.well-known/openid-configuration',
+  oauthDiscovery: '/.well-known/oauth-authorization-server',
 } as const
 
 export interface User {
@@ -27,16 +30,37 @@ export interface ProviderSettings {
   readonly tokenFormat: 'jwt' | 'opaque'
   readonly refreshTokens: boolean
   readonly adapter: SandboxAdapter
-  /** Seconds; may change while the provider runs. */
+  readonly cookieKey: string
+  readonly onError: (error: unknown) => void
+  /** These two change while the sandbox runs; the key only by a new provider. */
+  signingKey: SigningKey
+  /** Seconds. */
   accessTokenTtl: number
 }
 
-const SCOPES = ['openid', 'profile', 'email', 'offline_access']
-const DAY = 86_400
+export const SCOPES = ['openid', 'profile', 'email', 'offline_access']
+const PROFILE_CLAIMS = ['name', 'given_name', 'family_name', 'preferred_username']
+const EMAIL_CLAIMS = ['email', 'email_verified']
+const HOUR = 3600
+const DAY = 24 * HOUR
 
-export function createProvider(settings: ProviderSettings): Provider {
-  const { issuer, clientId, user, tokenFormat, adapter } = settings
-  const configuration: Configuration = {
+export function createProvider(settings: ProviderSettings): Oidc {
+  const provider = new Provider(settings.issuer, configure(settings))
+  provider.on('server_error', (_ctx, error) => settings.onError(error))
+  // oidc-provider drops offline_access where the client does not ask for consent as well. Clerk does not want to be asked,
+  // and a native client's user sees the consent page anyway.
+  provider.use((ctx, next) => {
+    const { scope = '', prompt = '' } = ctx.query
+    const asksOffline = ctx.path === PATHS.authorization && String(scope).split(' ').includes('offline_access')
+    if (asksOffline && prompt !== 'none') ctx.query = { ...ctx.query, prompt: `${prompt} consent`.trim() }
+    return next()
+  })
+  return provider
+}
+
+function configure(settings: ProviderSettings): Configuration {
+  const { issuer, clientId, user, tokenFormat, adapter, signingKey, cookieKey, refreshTokens } = settings
+  return {
     adapter,
     clients: [
       {
@@ -48,29 +72,54 @@ export function createProvider(settings: ProviderSettings): Provider {
         redirect_uris: ['http://127.0.0.1/callback'],
       },
     ],
-    jwks: { keys: [signingKey()] },
+    jwks: { keys: [signingKey.jwk] },
     pkce: { required: () => true },
     scopes: SCOPES,
-    claims: {
-      openid: ['sub'],
-      profile: ['name', 'given_name', 'family_name', 'preferred_username', 'picture'],
-      email: ['email', 'email_verified'],
-    },
+    responseTypes: ['code'],
+    clientAuthMethods: ['client_secret_basic', 'none'],
+    claims: { openid: ['sub'], profile: PROFILE_CLAIMS, email: EMAIL_CLAIMS },
+    conformIdTokenClaims: false, // Clerk's ID token has the profile, whether or not userinfo has it too
+    discovery: { backchannel_logout_supported: false, frontchannel_logout_supported: false },
     findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...profileOf(user) }) }),
-    // Not by the scope: oidc-provider drops offline_access where the request has no prompt=consent, which Clerk does not ask for.
-    issueRefreshToken: () => settings.refreshTokens,
+    issueRefreshToken: (_ctx, _client, code) => refreshTokens && code.scopes.has('offline_access'),
     rotateRefreshToken: true,
     routes: PATHS,
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
-    cookies: { keys: [randomBytes(16).toString('hex')] },
-    ttl: { AccessToken: () => settings.accessTokenTtl, IdToken: DAY, RefreshToken: 3650 * DAY, AuthorizationCode: 600 },
+    cookies: { keys: [cookieKey] },
+    clientBasedCORS: () => false,
+    renderError(ctx, { error, error_description }) {
+      ctx.type = 'html'
+      ctx.set('content-security-policy', CONTENT_SECURITY_POLICY)
+      ctx.body = messagePage('This request is not right', `${error}: ${error_description ?? ''}`)
+    },
+    ttl: {
+      AccessToken: () => settings.accessTokenTtl,
+      AuthorizationCode: 600,
+      IdToken: DAY,
+      RefreshToken: 3650 * DAY,
+      Grant: 3650 * DAY,
+      Session: DAY,
+      Interaction: HOUR,
+    },
+    formats: {
+      customizers: {
+        jwt(_ctx, _token, { payload }) {
+          payload.nbf = payload.iat
+          payload.jti = `oat_${payload.jti}`
+        },
+      },
+    },
     features: {
       devInteractions: { enabled: false },
       rpInitiatedLogout: { enabled: false },
-      revocation: { enabled: true },
+      pushedAuthorizationRequests: { enabled: false },
+      dPoP: { enabled: false },
+      // Clerk tells only clients with a secret about a token.
+      introspection: { enabled: true, allowedPolicy: () => false },
+      revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       resourceIndicators: {
         enabled: tokenFormat === 'jwt', // only a token for a resource can be a JWT
-        defaultResource: () => `${issuer}/api`,
+        defaultResource: () => resourceOf(issuer),
         useGrantedResource: () => true,
         getResourceServerInfo: () => ({
           scope: SCOPES.join(' '),
@@ -81,42 +130,18 @@ export function createProvider(settings: ProviderSettings): Provider {
       },
     },
   }
-  return new Provider(issuer, configuration)
 }
 
-export function profileOf({ name, email }: User) {
+/** What a JWT access token is for. */
+export function resourceOf(issuer: string): string {
+  return `${issuer}/api`
+}
+
+export function profileOf({ name, email }: User, scopes: readonly string[] = SCOPES): Record<string, unknown> {
   const [given, family] = name.split(' ')
-  return { name, given_name: given, family_name: family, preferred_username: given, email, email_verified: true }
-}
-
-/** Signs the user in, or takes the consent, whichever the interaction asks for; `deny` refuses it. */
-export async function finishInteraction(
-  provider: Provider,
-  settings: ProviderSettings,
-  request: IncomingMessage,
-  response: ServerResponse,
-  deny: boolean,
-): Promise<void> {
-  const { prompt, grantId } = await provider.interactionDetails(request, response)
-  if (deny) {
-    const refusal = { error: 'access_denied', error_description: 'the user declined' }
-    return await provider.interactionFinished(request, response, refusal, { mergeWithLastSubmission: false })
+  const profile = { name, given_name: given, family_name: family, preferred_username: given?.toLowerCase() }
+  return {
+    ...(scopes.includes('profile') ? profile : {}),
+    ...(scopes.includes('email') ? { email, email_verified: true } : {}),
   }
-  if (prompt.name === 'login') {
-    return await provider.interactionFinished(request, response, { login: { accountId: settings.user.id } })
-  }
-  const known = grantId === undefined ? undefined : await provider.Grant.find(grantId)
-  const grant = known ?? new provider.Grant({ accountId: settings.user.id, clientId: settings.clientId })
-  grant.addOIDCScope(SCOPES.join(' '))
-  grant.addResourceScope(`${settings.issuer}/api`, SCOPES.join(' '))
-  const result = { consent: { grantId: await grant.save() } }
-  await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: true })
-}
-
-let shared: JsonWebKey | undefined
-
-/** Making an RSA key takes a while, so all sandboxes of a process share one. */
-function signingKey() {
-  shared ??= generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })
-  return { ...shared, kid: 'ins_sandbox', use: 'sig', alg: 'RS256' } as never
 }
