@@ -48,7 +48,7 @@ async function copyOfProgram(): Promise<string> {
   const copy = join(folder, 'program')
   await cp(DIST, join(copy, 'dist'), { recursive: true })
   await writeFile(join(copy, 'package.json'), '{ "type": "module" }\n')
-  return join(copy, 'dist', 'cadzero-auth.js')
+  return join(copy, 'dist', 'cadzero-auth.cjs')
 }
 
 /** Rows 1 to 6: one session with a long token, daemon and bare server side by side. */

@@ -13,7 +13,7 @@ import { connect, type RpcClient } from '../src/rpc/client.ts'
 import { errors, type Result, RpcError } from '../src/rpc/contract.ts'
 import { type Sandbox, startSandbox } from '../test/sandbox/index.ts'
 
-const PROGRAM = fileURLToPath(new URL('../dist/cadzero-auth.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../dist/cadzero-auth.cjs', import.meta.url))
 const auto = process.argv.includes('--auto')
 const once_ = process.argv.includes('--once')
 // As short as Clerk's session tokens feel; with --once short enough to see one expire.

@@ -2,4 +2,4 @@
 // The program: what `cadzero-auth` on the command line runs.
 import { main } from './cli/main.ts'
 
-await main(process.argv)
+void main(process.argv)

@@ -22,7 +22,7 @@ export interface Peer {
 }
 
 export interface DaemonOptions {
-  /** The built cadzero-auth.js. */
+  /** The built cadzero-auth.cjs. */
   readonly program: string
   readonly home: string
   readonly issuer: string

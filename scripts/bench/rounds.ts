@@ -28,7 +28,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }
 
-/** The medians of both sides, and the median of the rounds' own ratios. */
+/** The medians of both sides, and the median of the rounds' own ratios to the two digits that are shown and judged. */
 export function compare<T>(
   pairs: readonly Pair<T>[],
   value: (one: T) => number,
@@ -36,6 +36,6 @@ export function compare<T>(
   return {
     daemon: median(pairs.map((pair) => value(pair.daemon))),
     bare: median(pairs.map((pair) => value(pair.bare))),
-    ratio: median(pairs.map((pair) => value(pair.daemon) / value(pair.bare))),
+    ratio: Number(median(pairs.map((pair) => value(pair.daemon) / value(pair.bare))).toFixed(2)),
   }
 }

@@ -83,19 +83,22 @@ export class Authenticator {
     return this.#loading ?? Promise.resolve()
   }
 
+  /** The header that is in memory, where its token is good for long enough. Most calls are answered by this. */
+  currentHeader(minValiditySeconds = MIN_VALIDITY): AuthHeader | undefined {
+    const current = this.#state
+    if (current.state !== 'signed_in') return undefined
+    const { validity, header } = current
+    const { remaining } = validity
+    if (validity.isAgeing(remaining)) this.#refreshBehind()
+    return validity.lasts(minValiditySeconds, remaining) ? header : undefined
+  }
+
   /**
-   * A header whose token is good for some time yet. Answers without a promise where it has one, since most calls are that.
+   * A header whose token is good for some time yet.
    * @throws InteractionRequiredError, SignInError, UnavailableError, RejectedError, StoreError
    */
-  authHeader(minValiditySeconds = MIN_VALIDITY, interactive = true): AuthHeader | Promise<AuthHeader> {
-    const current = this.#state
-    if (current.state === 'signed_in') {
-      const { validity, header } = current
-      const { remaining } = validity
-      if (validity.isAgeing(remaining)) this.#refreshBehind()
-      if (validity.lasts(minValiditySeconds, remaining)) return header
-    }
-    return this.#slowHeader(minValiditySeconds, interactive)
+  async authHeader(minValiditySeconds = MIN_VALIDITY, interactive = true): Promise<AuthHeader> {
+    return this.currentHeader(minValiditySeconds) ?? (await this.#slowHeader(minValiditySeconds, interactive))
   }
 
   /** A header with a token newly issued; where `rejected` is another than the current one, the current one. */

@@ -36,6 +36,7 @@ export interface Daemon {
 }
 
 const PATH = '/rpc'
+const LOG_SECONDS = 0.5 // the first callers come right after a start; what is to be logged can wait for them
 
 /** @throws StuckDaemonError, LockError, FileError, ConfigurationError for the port, or a system error */
 export async function startDaemon(options: DaemonOptions): Promise<Started> {
@@ -67,6 +68,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
     passphrase: options.passphrase,
     onChange: (status) => server?.notify('sessionChanged', { ...status, daemon: daemonStatus() }),
   })
+  authenticators.loadDefault() // while the rest of the start waits for the disk
   let stop: (why: string) => Promise<void> = () => Promise.resolve()
   server = await listen(config?.port ?? 0, {
     methods: createHandlers({
@@ -91,8 +93,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
   server.open(endpoint)
   log.info('started', { ...about, port: server.port })
   if (configurationError) log.error('configuration', { setting: configurationError.setting })
-  authenticators.loadDefault()
-  hasStarted()
+  host.clock.after(LOG_SECONDS, hasStarted)
 
   const running = server
   const stopped = new Promise<void>((resolve) => {
@@ -107,6 +108,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
     authenticators.stopWaiting()
     await running.close()
     await authenticators.settled()
+    hasStarted()
     await removeEndpoint(host.files, folders.discoveryFile, endpoint.instance).catch(() => undefined)
     log.info('stopped')
     await log.close()

@@ -47,10 +47,13 @@ export function createHandlers(options: HandlerOptions): Record<string, Method> 
     name,
     { params, handle: numbered(handlers[name as MethodName] as (params: never) => unknown) },
   ])
-  return {
-    ...Object.fromEntries(described),
-    'rpc.discover': { params: methods.shutdown.params, handle: options.discover },
+  const table: Record<string, Method> = Object.fromEntries(described)
+  const getAuthHeader: Method = {
+    ...(table.getAuthHeader as Method),
+    answerNow: ({ profile, minValiditySeconds }: Params<'getAuthHeader'>) =>
+      authenticator(profile).currentHeader(minValiditySeconds),
   }
+  return { ...table, getAuthHeader, 'rpc.discover': { params: methods.shutdown.params, handle: options.discover } }
 }
 
 function numbered(handler: (params: never) => unknown): (params: never) => unknown {

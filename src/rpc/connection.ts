@@ -4,7 +4,7 @@ import { createJSONRPCErrorResponse, type JSONRPCServer } from 'json-rpc-2.0'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../host/clock.ts'
 import { INVALID_REQUEST, PARSE_ERROR } from './contract.ts'
-import { encode, exceedsDepth, isRequest, requestId } from './message.ts'
+import { encode, encodeResult, exceedsDepth, isRequest, requestId } from './message.ts'
 
 export const LIMITS = {
   frameBytes: 64 * 1024,
@@ -17,8 +17,12 @@ export const LIMITS = {
   pauseBytes: 256 * 1024,
 } as const
 
-/** The context that a method gets: the connection that calls it. */
-export type Dispatcher = JSONRPCServer<Connection>
+/** What a connection does with a request. */
+export interface Dispatcher {
+  /** The result where it is in memory already; the hot path, without a promise. */
+  readonly answerNow: (method: string, params: unknown) => object | undefined
+  readonly server: JSONRPCServer
+}
 
 const LAG_BYTES = LIMITS.pauseBytes / 4
 
@@ -30,13 +34,11 @@ const CLOSE_TRY_LATER = 1013
 
 export class Connection {
   readonly #socket: WebSocket
-  readonly #stream: Duplex
   readonly #dispatcher: Dispatcher
   readonly #clock: Clock
   readonly #idle: () => void
   #running = 0
   #paused = false
-  #gathering = false
   #silentPings = 0
 
   /**
@@ -45,10 +47,12 @@ export class Connection {
    */
   constructor(socket: WebSocket, stream: Duplex, dispatcher: Dispatcher, clock: Clock, idle: () => void) {
     this.#socket = socket
-    this.#stream = stream
     this.#dispatcher = dispatcher
     this.#clock = clock
     this.#idle = idle
+    // Answers to all the frames of one read go to the system together: one call for a pipeline of answers.
+    stream.prependListener('data', () => stream.cork())
+    stream.on('data', () => stream.uncork())
     socket.on('message', (data, isBinary) => {
       if (isBinary) return this.close(CLOSE_UNSUPPORTED, 'text frames only')
       this.#silentPings = 0
@@ -69,7 +73,6 @@ export class Connection {
   /** Sends an already encoded message. */
   send(text: string): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return
-    this.#gather()
     // Only a client that lags is watched: a callback for each answer would cost a tenth of the speed.
     if (this.#socket.bufferedAmount < LAG_BYTES) this.#socket.send(text)
     else this.#socket.send(text, () => this.#drained())
@@ -97,17 +100,6 @@ export class Connection {
     }
   }
 
-  /** Hands all that is sent in one turn of the event loop to the system at once: one call for a pipeline of answers. */
-  #gather(): void {
-    if (this.#gathering) return
-    this.#gathering = true
-    this.#stream.cork()
-    process.nextTick(() => {
-      this.#gathering = false
-      this.#stream.uncork()
-    })
-  }
-
   #drained(): void {
     if (this.#paused && this.#socket.bufferedAmount < LIMITS.pauseBytes / 2) {
       this.#paused = false
@@ -115,7 +107,7 @@ export class Connection {
     }
   }
 
-  /** Turns one frame into one answer, or none. A single call takes no more promises than it must: it is the hot path. */
+  /** Turns one frame into one answer, or none. */
   #receive(text: string): void {
     if (exceedsDepth(text, LIMITS.jsonDepth)) {
       this.#finish(invalidRequest(null, `nested deeper than ${LIMITS.jsonDepth}`))
@@ -151,7 +143,10 @@ export class Connection {
   /** Never rejects: every failure of a call is an answer. */
   #call(message: unknown): Answer {
     if (!isRequest(message)) return invalidRequest(requestId(message))
-    return this.#dispatcher.receive(message, this).then((response) => (response ? encode(response) : undefined))
+    const { id, method, params } = message
+    const result = id === undefined ? undefined : this.#dispatcher.answerNow(method, params)
+    if (result && id !== undefined) return encodeResult(id, result)
+    return this.#dispatcher.server.receive(message).then((response) => (response ? encode(response) : undefined))
   }
 }
 

@@ -1,5 +1,5 @@
 // JSON-RPC 2.0 messages as they come and go: what counts as a request, and how an answer is written.
-import type { JSONRPCRequest, JSONRPCResponse } from 'json-rpc-2.0'
+import type { JSONRPCID, JSONRPCRequest, JSONRPCResponse } from 'json-rpc-2.0'
 
 /** Whether a value is a request object (JSON-RPC 2.0 section 4). */
 export function isRequest(value: unknown): value is JSONRPCRequest {
@@ -48,7 +48,12 @@ const encodedResults = new WeakMap<object, string>()
 /** The text of an answer. */
 export function encode(response: JSONRPCResponse): string {
   const { id, result } = response
-  if (typeof result !== 'object' || result === null || !Object.isFrozen(result)) return JSON.stringify(response)
+  return typeof result === 'object' && result !== null ? encodeResult(id, result) : JSON.stringify(response)
+}
+
+/** The text of an answer with this result. */
+export function encodeResult(id: JSONRPCID, result: object): string {
+  if (!Object.isFrozen(result)) return JSON.stringify({ jsonrpc: '2.0', id, result })
   let text = encodedResults.get(result)
   if (text === undefined) {
     text = JSON.stringify(result)

@@ -6,7 +6,7 @@ import { createJSONRPCErrorResponse, type JSONRPCErrorResponse, type JSONRPCID, 
 import type { GenericSchema } from 'valibot'
 import { WebSocketServer } from 'ws'
 import type { CancelTimer, Clock } from '../host/clock.ts'
-import { Connection, LIMITS } from './connection.ts'
+import { Connection, type Dispatcher, LIMITS } from './connection.ts'
 import { errors, INTERNAL_ERROR, parseParams, RpcError } from './contract.ts'
 import type { Endpoint } from './discovery.ts'
 import { createGuard, type Refusal } from './guard.ts'
@@ -16,6 +16,8 @@ export interface Method {
   readonly params: GenericSchema
   /** Gets params that fit the schema. An RpcError goes to the client; anything else is an internal error. */
   handle(params: never): unknown
+  /** The result, where it is in memory; else undefined (or it throws), and `handle` is called. */
+  answerNow?(params: never): object | undefined
 }
 
 export interface RpcServerOptions {
@@ -42,7 +44,7 @@ export class RpcServer {
   readonly #sockets: WebSocketServer
   readonly #connections = new Set<Connection>()
   readonly #strangers = new Map<Duplex, CancelTimer>()
-  readonly #dispatcher: JSONRPCServer<Connection>
+  readonly #dispatcher: Dispatcher
   #admit: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined
   #cancelPing: CancelTimer = () => undefined
   #stopping = false
@@ -170,20 +172,31 @@ export class RpcServer {
     })
   }
 
-  #createDispatcher(): JSONRPCServer<Connection> {
-    const dispatcher = new JSONRPCServer<Connection>({
+  #createDispatcher(): Dispatcher {
+    const immediate = new Map<string, (params: unknown) => object | undefined>()
+    const server = new JSONRPCServer({
       errorListener: (_text, error) => {
         if (!(error instanceof RpcError)) this.#options.onInternalError?.(error)
       },
     })
-    for (const [name, { params: schema, handle }] of Object.entries(this.#options.methods)) {
-      dispatcher.addMethod(name, (params: unknown) => {
+    for (const [name, { params: schema, handle, answerNow }] of Object.entries(this.#options.methods)) {
+      if (answerNow) immediate.set(name, (params) => answerNow(parseParams(schema, params) as never))
+      server.addMethod(name, (params: unknown) => {
         if (this.#stopping) throw new RpcError(errors.shuttingDown.code, errors.shuttingDown.message)
         return handle(parseParams(schema, params) as never)
       })
     }
-    dispatcher.mapErrorToJSONRPCErrorResponse = toErrorResponse
-    return dispatcher
+    server.mapErrorToJSONRPCErrorResponse = toErrorResponse
+    return {
+      server,
+      answerNow: (method, params) => {
+        try {
+          return this.#stopping ? undefined : immediate.get(method)?.(params)
+        } catch {
+          return undefined // the dispatcher comes to the same, and says so
+        }
+      },
+    }
   }
 }
 

@@ -37,9 +37,9 @@ function held() {
 describe('a header', () => {
   it('comes from memory while the token lasts, and is the same object each time', async () => {
     const { authenticator, provider, clock } = await signedIn()
-    const first = authenticator.authHeader()
+    const first = await authenticator.authHeader()
     clock.advance(40)
-    expect(authenticator.authHeader()).toBe(first)
+    expect(await authenticator.authHeader()).toBe(first)
     expect(first).toMatchObject({ ...bearer('saved'), expiresAt: 1_800_000_060 })
     expect(provider.refreshed).toHaveLength(0)
   })
@@ -47,9 +47,9 @@ describe('a header', () => {
   it('is fetched anew behind the answer when four fifths of its life are over', async () => {
     const { authenticator, provider, clock } = await signedIn()
     clock.advance(49)
-    expect(authenticator.authHeader()).toMatchObject(bearer('saved'))
+    expect(await authenticator.authHeader()).toMatchObject(bearer('saved'))
     await authenticator.settled()
-    expect(authenticator.authHeader()).toMatchObject(bearer('token-1'))
+    expect(await authenticator.authHeader()).toMatchObject(bearer('token-1'))
     expect(provider.refreshed).toHaveLength(1)
   })
 
@@ -89,7 +89,7 @@ describe('a header', () => {
   it('is refreshed in time though the wall clock was set back a day', async () => {
     const { authenticator, clock } = await signedIn()
     clock.setBack(86_400)
-    expect(authenticator.authHeader()).toMatchObject(bearer('saved'))
+    expect(await authenticator.authHeader()).toMatchObject(bearer('saved'))
     clock.advance(61)
     expect(await authenticator.authHeader()).toMatchObject(bearer('token-1'))
   })
@@ -248,14 +248,14 @@ describe('a sign-in', () => {
 
   it('is not started by itself again for a minute after it was cancelled', async () => {
     const { authenticator, opened, clock } = await newAuthenticator()
-    const waiting = authenticator.authHeader() as Promise<unknown>
+    const waiting = authenticator.authHeader()
     waiting.catch(() => undefined)
     await authenticator.login({ openBrowser: true, wait: false, timeoutSeconds: 300 })
     await authenticator.cancelLogin()
     await expect(waiting).rejects.toMatchObject({ name: 'SignInError', reason: 'cancelled' })
     await expect(authenticator.authHeader()).rejects.toMatchObject({ reason: 'signed_out' })
     clock.advance(61)
-    const again = authenticator.authHeader() as Promise<unknown>
+    const again = authenticator.authHeader()
     again.catch(() => undefined)
     await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
     expect(opened).toHaveLength(2)
@@ -314,7 +314,7 @@ describe('a sign-in', () => {
     provider.exchanges = [() => Promise.reject(new SignInError('access_denied'))]
     expect(await (await comeBack()).text()).toContain('declined')
     await expect(login).rejects.toMatchObject({ reason: 'access_denied' })
-    expect(authenticator.authHeader()).toMatchObject(bearer('saved'))
+    expect(await authenticator.authHeader()).toMatchObject(bearer('saved'))
     expect(await openStore().load()).toEqual(saved)
   })
 

@@ -9,7 +9,7 @@ import { systemRandom } from '../../src/host/random.ts'
 import { connect, type RpcClient } from '../../src/rpc/client.ts'
 import { temporaryFolder } from './folder.ts'
 
-export const PROGRAM = fileURLToPath(new URL('../../dist/cadzero-auth.js', import.meta.url))
+export const PROGRAM = fileURLToPath(new URL('../../dist/cadzero-auth.cjs', import.meta.url))
 
 export interface ProgramOptions {
   readonly home: string
