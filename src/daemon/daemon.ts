@@ -1,17 +1,18 @@
 // The composition root: brings store, provider, authenticators and RPC server together, and takes them down in order.
 import { ensurePrivateFolder, sweepTemporaries } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
+import type { Lock } from '../host/lock.ts'
 import { randomText } from '../host/random.ts'
-import type { Result } from '../rpc/contract.ts'
+import type { Status } from '../rpc/contract.ts'
 import { type Endpoint, removeEndpoint, writeEndpoint } from '../rpc/discovery.ts'
-import { RpcServer } from '../rpc/server.ts'
+import { RpcServer, type RpcServerOptions } from '../rpc/server.ts'
 import { Authenticators } from './authenticators.ts'
 import { type Config, loadConfig } from './config.ts'
 import { ConfigurationError } from './errors.ts'
 import type { Folders } from './folders.ts'
 import { createHandlers } from './handlers.ts'
 import { becomeInstance } from './instance.ts'
-import { openLog } from './log.ts'
+import { type Log, openLog } from './log.ts'
 
 export interface DaemonOptions {
   readonly host: Host
@@ -40,81 +41,112 @@ const LOG_SECONDS = 0.5 // the first callers come right after a start; what is t
 
 /** @throws StuckDaemonError, LockError, FileError, ConfigurationError for the port, or a system error */
 export async function startDaemon(options: DaemonOptions): Promise<Started> {
-  const { host, folders, env, version } = options
-  await Promise.all([folders.data, folders.log, folders.config].map((path) => ensurePrivateFolder(host.files, path)))
-  await ensurePrivateFolder(host.files, folders.sessions)
-  const [instance, { config, configurationError }] = await Promise.all([
-    becomeInstance(host, folders, options.replace),
-    readConfig(host, folders, env),
-  ])
-  if (instance.kind === 'second') return { kind: 'already_running', pid: instance.runningPid }
+  const { host, folders, version } = options
+  await Promise.all([folders.data, folders.log, folders.sessions].map((path) => ensurePrivateFolder(host.files, path)))
+  await ensurePrivateFolder(host.files, folders.config)
+  const { config, configurationError } = await readConfig(host, folders, options.env)
+  const parts = compose(options, config ?? configurationError)
+  const port = config?.port ?? 0
+  // An ephemeral port is had while the lock is waited for; a fixed one may be the predecessor's until it has gone.
+  const early = port === 0 ? listen(port, parts.serverOptions) : undefined
+  early?.catch(() => undefined) // it is looked at below
+  const instance = await becomeInstance(host, folders, options.replace).catch(async (error: unknown) => {
+    await (await early)?.close()
+    throw error
+  })
+  if (instance.kind === 'second') {
+    await (await early)?.close()
+    return { kind: 'already_running', pid: instance.runningPid }
+  }
   // Only the one daemon may sweep: what looks left over may be another's write that is under way.
   await Promise.all([folders.data, folders.sessions].map((path) => sweepTemporaries(host.files, path)))
+  parts.authenticators.loadDefault() // while the rest of the start waits for the disk
+  const server = await (early ?? listen(port, parts.serverOptions))
+  const endpoint = createEndpoint(host, server.port, version)
+  await writeEndpoint(host.files, folders.discoveryFile, endpoint)
+  server.open(endpoint)
+  parts.log.info('started', { version, pid: process.pid, port: server.port })
+  if (configurationError) parts.log.error('configuration', { setting: configurationError.setting })
+  return { kind: 'running', daemon: run(options, parts, server, endpoint, instance.lock), configurationError }
+}
 
-  let hasStarted: () => void = () => undefined
-  const started = new Promise<void>((resolve) => {
-    hasStarted = resolve
+interface Parts {
+  readonly log: Log
+  readonly authenticators: Authenticators
+  readonly serverOptions: Omit<RpcServerOptions, 'port'>
+  /** What the parts call when the daemon runs. */
+  readonly hooks: { notify: RpcServer['notify']; stop: (why: string) => void }
+  /** Opens the log's file. */
+  readonly openLogFile: () => void
+}
+
+/** Makes the parts and ties them to each other; nothing is touched outside the process yet. */
+function compose({ host, folders, version, passphrase }: DaemonOptions, config: Config | ConfigurationError): Parts {
+  const hooks: Parts['hooks'] = { notify: () => undefined, stop: () => undefined }
+  let openLogFile: () => void = () => undefined
+  const mayOpen = new Promise<void>((resolve) => {
+    openLogFile = resolve
   })
-  const log = openLog(folders.log, config?.logLevel ?? 'info', started)
+  const log = openLog(folders.log, config instanceof ConfigurationError ? 'info' : config.logLevel, mayOpen)
   const startedAt = host.clock.monotonic()
-  const about = { version, pid: process.pid }
-  const daemonStatus = () => ({ ...about, uptimeSeconds: Math.floor(host.clock.monotonic() - startedAt) })
-  let server: RpcServer | undefined
-  const authenticators = new Authenticators({
-    host,
-    folders,
-    log,
-    config: config ?? (configurationError as ConfigurationError),
-    passphrase: options.passphrase,
-    onChange: (status) => server?.notify('sessionChanged', { ...status, daemon: daemonStatus() }),
+  const uptime = () => Math.floor(host.clock.monotonic() - startedAt)
+  const withDaemon = (status: Omit<Status, 'daemon'>): Status => ({
+    ...status,
+    daemon: { version, pid: process.pid, uptimeSeconds: uptime() },
   })
-  authenticators.loadDefault() // while the rest of the start waits for the disk
-  let stop: (why: string) => Promise<void> = () => Promise.resolve()
-  server = await listen(config?.port ?? 0, {
-    methods: createHandlers({
-      authenticator: (profile) => authenticators.get(profile),
-      describe: (one): Result<'status'> => ({ ...one.status(), daemon: daemonStatus() }),
-      discover: async () => (await import('../rpc/openrpc.ts')).openRpcDocument(version),
-      shutdown: () => {
-        void stop('shutdown')
-        return { pid: process.pid }
-      },
-    }),
+  const onChange = (status: Omit<Status, 'daemon'>) => hooks.notify('sessionChanged', withDaemon(status))
+  const authenticators = new Authenticators({ host, folders, log, config, passphrase, onChange })
+  const methods = createHandlers({
+    authenticator: (profile) => authenticators.get(profile),
+    describe: (authenticator) => withDaemon(authenticator.status()),
+    discover: async () => (await import('../rpc/openrpc.ts')).openRpcDocument(version),
+    shutdown: () => {
+      hooks.stop('shutdown')
+      return { pid: process.pid }
+    },
+  })
+  const serverOptions: Parts['serverOptions'] = {
+    methods,
     clock: host.clock,
     onRefused: (why) => log.debug('refused', { reason: why }),
     onInternalError: (error) =>
       log.error('internal_error', { reason: error instanceof Error ? error.name : 'unknown' }),
-  }).catch(async (error: unknown) => {
-    await instance.lock.release()
-    throw error
-  })
-  const endpoint = createEndpoint(host, server.port, version)
-  await writeEndpoint(host.files, folders.discoveryFile, endpoint)
-  server.open(endpoint)
-  log.info('started', { ...about, port: server.port })
-  if (configurationError) log.error('configuration', { setting: configurationError.setting })
-  host.clock.after(LOG_SECONDS, hasStarted)
+  }
+  return { log, authenticators, serverOptions, hooks, openLogFile }
+}
 
-  const running = server
-  const stopped = new Promise<void>((resolve) => {
-    let stopping: Promise<void> | undefined
-    stop = (why) => {
-      stopping ??= takeDown(why).finally(resolve)
-      return stopping
-    }
-  })
+function run(
+  { host, folders }: DaemonOptions,
+  parts: Parts,
+  server: RpcServer,
+  endpoint: Endpoint,
+  lock: Lock,
+): Daemon {
+  const { log, authenticators, hooks, openLogFile } = parts
+  host.clock.after(LOG_SECONDS, openLogFile)
   const takeDown = async (why: string) => {
     log.info('stopping', { reason: why })
     authenticators.stopWaiting()
-    await running.close()
+    await server.close()
     await authenticators.settled()
-    hasStarted()
     await removeEndpoint(host.files, folders.discoveryFile, endpoint.instance).catch(() => undefined)
     log.info('stopped')
+    openLogFile()
     await log.close()
-    await instance.lock.release()
+    await lock.release()
   }
-  return { kind: 'running', daemon: { endpoint, stop, stopped }, configurationError }
+  let hasStopped: () => void = () => undefined
+  const stopped = new Promise<void>((resolve) => {
+    hasStopped = resolve
+  })
+  let stopping: Promise<void> | undefined
+  const stop = (why: string) => {
+    stopping ??= takeDown(why).finally(hasStopped)
+    return stopping
+  }
+  hooks.notify = (method, params) => server.notify(method, params)
+  hooks.stop = (why) => void stop(why)
+  return { endpoint, stop, stopped }
 }
 
 /** A daemon with a broken configuration still runs: it alone can tell the add-in's user what to mend. */
@@ -128,7 +160,7 @@ async function readConfig(host: Host, folders: Folders, env: NodeJS.ProcessEnv) 
   }
 }
 
-async function listen(port: number, options: Omit<Parameters<typeof RpcServer.listen>[0], 'port'>): Promise<RpcServer> {
+async function listen(port: number, options: Omit<RpcServerOptions, 'port'>): Promise<RpcServer> {
   try {
     return await RpcServer.listen({ ...options, port })
   } catch (error) {

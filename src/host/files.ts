@@ -89,9 +89,15 @@ const TEMPORARY = /^\..+\.[0-9a-f]{16}\.tmp$/
 
 /**
  * Replaces a private file as one step that survives a crash: fresh file, fsync, rename, fsync of the folder.
+ * @param durable false for a file that means nothing after a crash: it is whole for who reads it, but not forced to disk.
  * @throws a system error; the old file is then still there, whole.
  */
-export async function writePrivateFile(files: FileSystem, path: string, data: string | Uint8Array): Promise<void> {
+export async function writePrivateFile(
+  files: FileSystem,
+  path: string,
+  data: string | Uint8Array,
+  durable = true,
+): Promise<void> {
   const folder = dirname(path)
   const temporary = join(folder, `.${basename(path)}.${systemRandom(8).toString('hex')}.tmp`)
   try {
@@ -99,7 +105,7 @@ export async function writePrivateFile(files: FileSystem, path: string, data: st
     try {
       await handle.chmod(0o600) // a umask may have taken the owner's own rights
       await handle.writeFile(data)
-      await handle.sync()
+      if (durable) await handle.sync()
     } finally {
       await handle.close()
     }
@@ -108,7 +114,7 @@ export async function writePrivateFile(files: FileSystem, path: string, data: st
     await removeFile(files, temporary).catch(() => undefined) // the first error is the one that tells
     throw error
   }
-  await syncFolder(files, folder)
+  if (durable) await syncFolder(files, folder)
 }
 
 /** Removes a file for good, also after a crash. Harmless where there is none. */

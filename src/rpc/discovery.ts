@@ -38,7 +38,7 @@ export async function readEndpoint(files: FileSystem, path: string): Promise<End
 
 /** @throws a system error */
 export async function writeEndpoint(files: FileSystem, path: string, endpoint: Endpoint): Promise<void> {
-  await writePrivateFile(files, path, `${JSON.stringify(endpoint, null, 2)}\n`)
+  await writePrivateFile(files, path, `${JSON.stringify(endpoint, null, 2)}\n`, false)
 }
 
 /** Removes the discovery file if it is still the one of this instance. @throws a system error */
