@@ -26,7 +26,10 @@ export interface Dispatcher {
 
 const LAG_BYTES = LIMITS.pauseBytes / 4
 
-type Answer = string | PromiseLike<string | undefined>
+const TEXT_FRAME = { binary: false } as const
+
+type Text = string | Buffer
+type Answer = Text | PromiseLike<Text | undefined>
 
 const NORMAL_CLOSE_SECONDS = 1 // a peer that does not answer our close frame by then is cut off
 const CLOSE_UNSUPPORTED = 1003
@@ -71,11 +74,11 @@ export class Connection {
   }
 
   /** Sends an already encoded message. */
-  send(text: string): void {
+  send(text: string | Buffer): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return
     // Only a client that lags is watched: a callback for each answer would cost a tenth of the speed.
-    if (this.#socket.bufferedAmount < LAG_BYTES) this.#socket.send(text)
-    else this.#socket.send(text, () => this.#drained())
+    if (this.#socket.bufferedAmount < LAG_BYTES) this.#socket.send(text, TEXT_FRAME)
+    else this.#socket.send(text, TEXT_FRAME, () => this.#drained())
     const buffered = this.#socket.bufferedAmount
     if (buffered > LIMITS.bufferedBytes) this.close(CLOSE_TRY_LATER, 'answers are not read')
     else if (buffered > LIMITS.pauseBytes && !this.#paused) {
@@ -121,11 +124,11 @@ export class Connection {
       return
     }
     const answer = Array.isArray(message) ? this.#batch(message) : this.#call(message)
-    if (typeof answer === 'string') this.#finish(answer)
+    if (typeof answer === 'string' || Buffer.isBuffer(answer)) this.#finish(answer)
     else answer.then((answer) => this.#finish(answer))
   }
 
-  #finish(answer: string | undefined): void {
+  #finish(answer: Text | undefined): void {
     if (answer !== undefined) this.send(answer)
     if (--this.#running === 0) this.#idle()
   }
@@ -150,7 +153,7 @@ export class Connection {
   }
 }
 
-function invalidRequest(id: string | number | null, detail?: string): string {
+function invalidRequest(id: string | number | null, detail?: string): Text {
   const message = detail === undefined ? 'invalid request' : `invalid request: ${detail}`
   return encode(createJSONRPCErrorResponse(id, INVALID_REQUEST, message))
 }

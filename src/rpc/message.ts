@@ -43,21 +43,27 @@ export function exceedsDepth(text: string, limit: number): boolean {
 const [QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [34, 92, 91, 93, 123, 125]
 
 // A token's answer is the same until the next token: it is turned into text once. Only for what nobody can change.
-const encodedResults = new WeakMap<object, string>()
+const encodedResults = new WeakMap<object, Buffer>()
 
 /** The text of an answer. */
-export function encode(response: JSONRPCResponse): string {
+export function encode(response: JSONRPCResponse): string | Buffer {
   const { id, result } = response
   return typeof result === 'object' && result !== null ? encodeResult(id, result) : JSON.stringify(response)
 }
 
 /** The text of an answer with this result. */
-export function encodeResult(id: JSONRPCID, result: object): string {
+export function encodeResult(id: JSONRPCID, result: object): string | Buffer {
   if (!Object.isFrozen(result)) return JSON.stringify({ jsonrpc: '2.0', id, result })
   let text = encodedResults.get(result)
   if (text === undefined) {
-    text = JSON.stringify(result)
+    text = Buffer.from(`${JSON.stringify(result)}}`)
     encodedResults.set(result, text)
   }
-  return `{"jsonrpc":"2.0","id":${typeof id === 'number' ? String(id) : JSON.stringify(id)},"result":${text}}`
+  const head = `{"jsonrpc":"2.0","id":${typeof id === 'number' ? String(id) : JSON.stringify(id)},"result":`
+  // Bytes, as the socket takes them: a text of a kilobyte would be copied and measured again on its way.
+  const size = Buffer.byteLength(head)
+  const bytes = Buffer.allocUnsafe(size + text.length)
+  bytes.write(head, 0)
+  bytes.set(text, size)
+  return bytes
 }

@@ -180,7 +180,10 @@ export class RpcServer {
       },
     })
     for (const [name, { params: schema, handle, answerNow }] of Object.entries(this.#options.methods)) {
-      if (answerNow) immediate.set(name, (params) => answerNow(parseParams(schema, params) as never))
+      if (answerNow) {
+        const none = parseParams(schema, {}) // most calls come without params: they are checked once for all
+        immediate.set(name, (params) => answerNow((params === undefined ? none : parseParams(schema, params)) as never))
+      }
       server.addMethod(name, (params: unknown) => {
         if (this.#stopping) throw new RpcError(errors.shuttingDown.code, errors.shuttingDown.message)
         return handle(parseParams(schema, params) as never)
