@@ -29,7 +29,7 @@ const ONCE = [
   'sec-websocket-version',
   'sec-websocket-protocol',
 ]
-const NONCES = 1_000_000 // 40 MB at the worst, by the owner's own programs alone
+const NONCES = 1_000_000 // 65 MB at the worst, and only by programs that know the key
 
 /** @param endpoint what the daemon has published; its `endpoint` is the only Host that is right. */
 export function createGuard(endpoint: Endpoint): (request: IncomingMessage) => Verdict {
@@ -51,7 +51,8 @@ export function createGuard(endpoint: Endpoint): (request: IncomingMessage) => V
     }
     // Only nonces with a right MAC are kept, so a stranger cannot fill the set. Full, it refuses: it never forgets.
     if (seen.has(credentials.nonce) || seen.size >= NONCES) return { allowed: false, why: 'replay' }
-    seen.add(credentials.nonce)
+    // A copy: a part of the header's text would keep all of it in memory.
+    seen.add(Buffer.from(credentials.nonce).toString('latin1'))
     return { allowed: true, nonce: credentials.nonce }
   }
 }
