@@ -347,6 +347,7 @@ describe('any WebSocket client', () => {
       'login',
       'cancelLogin',
       'logout',
+      'importSession',
       'status',
       'shutdown',
     ])

@@ -37,13 +37,13 @@ const PACKAGES: Readonly<Record<string, { readonly rooms: readonly string[]; rea
   'json-rpc-2.0': { rooms: ['rpc'], why: 'so is the protocol on it' },
   '@valibot/to-json-schema': { rooms: ['rpc'], why: 'the OpenRPC document is made from the contract' },
   'openid-client': { rooms: ['clerk'], why: 'OAuth is spoken to Clerk alone' },
-  jose: { rooms: ['store'], why: 'sessions are sealed in one place' },
+  jose: { rooms: ['store', 'clerk'], why: 'sessions are sealed in one place, and tokens checked in another' },
   '@napi-rs/keyring': { rooms: ['store'], why: 'the key never leaves the store' },
   pino: { rooms: ['daemon'], why: 'the log has a closed list of fields' },
   'rotating-file-stream': { rooms: ['daemon'], why: 'the log has a closed list of fields' },
   'env-paths': { rooms: ['daemon'], why: 'folders are located in one place' },
   commander: { rooms: ['cli'], why: 'only the command line reads arguments' },
-  valibot: { rooms: ['store', 'rpc', 'daemon'], why: 'what crosses a border is parsed there' },
+  valibot: { rooms: ['store', 'rpc', 'clerk', 'daemon'], why: 'what crosses a border is parsed there' },
 }
 
 interface SourceFile {

@@ -6,7 +6,8 @@ import { type Random, randomText } from '../host/random.ts'
 import type { Session, User } from '../store/session.ts'
 import { AnswerWatch } from './answer.ts'
 import { RejectedError, rejectedReason, SessionEndedError, SignInError, UnavailableError } from './errors.ts'
-import type { AuthorizationRequest, Grant, IdentityProvider, Renewal, Revocation } from './identity-provider.ts'
+import type { AuthorizationRequest, Grant, Renewal, Revocation } from './identity-provider.ts'
+import { payload } from './jwt.ts'
 import { Metadata } from './metadata.ts'
 
 export interface AuthorizationServerOptions {
@@ -23,7 +24,7 @@ export interface AuthorizationServerOptions {
 const ID_TOKEN_LEEWAY = 300 // s; a designer's clock may be minutes off, and the token was fetched a moment ago
 const UNKNOWN_LIFETIME = 300 // s; for an opaque token whose `expires_in` is missing: short, so that it is soon renewed
 
-export class AuthorizationServer implements IdentityProvider {
+export class AuthorizationServer {
   readonly #options: AuthorizationServerOptions
   readonly #metadata: Metadata
 
@@ -32,7 +33,7 @@ export class AuthorizationServer implements IdentityProvider {
     this.#metadata = new Metadata(options.issuer, options.clientId, options.fetch, options.clock)
   }
 
-  async authorize(redirectUri: string): Promise<AuthorizationRequest> {
+  async authorize(redirectUri: string, loginHint?: string): Promise<AuthorizationRequest> {
     const { random, scopes, signInUrl } = this.#options
     const { configuration } = await this.#configure()
     const [state, nonce, codeVerifier] = [randomText(random, 32), randomText(random, 32), randomText(random, 32)]
@@ -43,6 +44,7 @@ export class AuthorizationServer implements IdentityProvider {
       nonce,
       code_challenge: await client.calculatePKCECodeChallenge(codeVerifier),
       code_challenge_method: 'S256',
+      ...(loginHint === undefined ? {} : { login_hint: loginHint }),
     })
     return {
       url: signInUrl === undefined ? url.href : through(signInUrl, url),
@@ -79,6 +81,11 @@ export class AuthorizationServer implements IdentityProvider {
     } catch {
       return { revoked: false, accessTokenValidUntil }
     }
+  }
+
+  /** A grant that nobody holds any more must not live on at the provider. */
+  async retire(session: Session): Promise<void> {
+    await this.revoke(session)
   }
 
   async #exchange(callback: URL, secrets: { state: string; nonce: string; codeVerifier: string }): Promise<Grant> {
@@ -188,17 +195,6 @@ function signInFailure(error: unknown, watch: AnswerWatch): Error {
 
 function text(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null
-}
-
-function payload(token: string): Record<string, unknown> | undefined {
-  const parts = token.split('.')
-  if (parts.length !== 3) return undefined
-  try {
-    const parsed: unknown = JSON.parse(Buffer.from(parts[1] ?? '', 'base64url').toString('utf8'))
-    return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : undefined
-  } catch {
-    return undefined
-  }
 }
 
 function isJwt(token: string): boolean {

@@ -63,3 +63,13 @@ export class SignInError extends Error {
     this.name = 'SignInError'
   }
 }
+
+export type RefusedReason = 'incomplete' | 'forged' | 'expired' | 'foreign' | 'mismatched' | 'unfinished' | 'unchecked'
+
+/** What came back to the callback is not what was waited for. Nothing has changed, and the sign-in goes on waiting. */
+export class CallbackRefusedError extends Error {
+  constructor(readonly reason: RefusedReason) {
+    super(`the callback was refused: ${reason}`)
+    this.name = 'CallbackRefusedError'
+  }
+}

@@ -13,26 +13,58 @@ export interface Revocation {
   readonly accessTokenValidUntil: number | null
 }
 
+/** Where the browser comes back to. */
+export interface CallbackAddress {
+  /** `127.0.0.1`, or the name that a page has written down; the listener is on loopback alone in both cases. */
+  readonly host: '127.0.0.1' | 'localhost'
+  /** 0 for an ephemeral port. */
+  readonly port: number
+  readonly path: string
+  /** Whether an error can come back without its state, because Clerk has lost the request on the way. */
+  readonly losesState: boolean
+}
+
 /** One sign-in under way. It holds secrets of its own, which are worth nothing after it. */
 export interface AuthorizationRequest {
   /** Where the browser goes. */
   readonly url: string
-  /** What the callback must bring back. */
-  readonly state: string
+  /** What the callback must bring back; null where the page cannot carry a state. */
+  readonly state: string | null
   /**
    * Turns the callback, its state already checked, into a session.
-   * @throws SignInError, RejectedError, UnavailableError
+   * @throws CallbackRefusedError where the sign-in is to go on waiting; SignInError, RejectedError, UnavailableError
    */
   exchange(callback: URL): Promise<Grant>
 }
 
+/** A session token and what came along with it, from wherever. None of it is believed before it is checked. */
+export interface HandedOver {
+  readonly token: string
+  readonly sessionId: string | null
+  readonly user: { readonly id: string | null; readonly email: string | null; readonly name: string | null }
+}
+
 export interface IdentityProvider {
-  /** Starts a sign-in that comes back to `redirectUri`. @throws RejectedError, UnavailableError */
-  authorize(redirectUri: string): Promise<AuthorizationRequest>
+  readonly callback: CallbackAddress
+  /**
+   * Starts a sign-in that comes back to `redirectUri`.
+   * @param loginHint the e-mail address of who is likely to sign in (OpenID Connect Core 1.0 section 3.1.2.1)
+   * @throws RejectedError, UnavailableError
+   */
+  authorize(redirectUri: string, loginHint?: string): Promise<AuthorizationRequest>
+  /** Whether a refresh could give this session a new token. Where not, it ends with its token. */
+  canRefresh(session: Session): boolean
   /** Asks for a new access token. @throws SessionEndedError, RejectedError, UnavailableError */
   refresh(session: Session): Promise<Renewal>
   /** Ends the session at the provider, as well as can be. Never throws. */
   revoke(session: Session): Promise<Revocation>
+  /** Lets go of a session that another has replaced, or that nobody took. Never throws. */
+  retire(session: Session): Promise<void>
+  /**
+   * Takes over a session that another program of ours has kept, if the provider has such sessions.
+   * @throws CallbackRefusedError, UnavailableError
+   */
+  adopt?(handed: HandedOver): Promise<Grant>
 }
 
 export type { User }

@@ -4,110 +4,196 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Clock } from '../host/clock.ts'
-import { type Page, pages } from './pages.ts'
+import { errorCode } from '../host/files.ts'
+import type { RefusedReason } from './errors.ts'
+import type { CallbackAddress } from './identity-provider.ts'
+import type { Page } from './page.ts'
+import { pages } from './pages.ts'
 
-export type Outcome = 'signedIn' | 'denied' | 'failed'
+/** How a callback ended; where it was refused, the sign-in goes on waiting for another. */
+export type Outcome = 'signedIn' | 'denied' | 'failed' | RefusedReason
 
 export interface RedirectListenerOptions {
-  /** 0 for an ephemeral port. */
-  readonly port: number
+  readonly address: CallbackAddress
   readonly clock: Clock
-  /** Gets the callback that brought the right state, once. Its outcome decides which page the browser sees. */
+  /** Gets the callback that brought the right state. Its outcome decides which page the browser sees. */
   readonly onCallback: (callback: URL) => Promise<Outcome>
   /** The browser came back with an error and without a state: Clerk has lost the request on its way. */
   readonly onInterrupted: () => void
 }
 
-const CALLBACK_PATH = '/callback'
 const RESULT_PATHS: Readonly<Record<Outcome, string>> = {
   signedIn: '/signed-in',
   denied: '/denied',
   failed: '/failed',
+  incomplete: '/refused/incomplete',
+  forged: '/refused/forged',
+  expired: '/refused/expired',
+  foreign: '/refused/foreign',
+  mismatched: '/refused/mismatched',
+  unfinished: '/refused/unfinished',
+  unchecked: '/refused/unchecked',
 }
+const FINAL: readonly Outcome[] = ['signedIn', 'denied', 'failed']
+const LOOPBACK = { '127.0.0.1': ['127.0.0.1'], localhost: ['127.0.0.1', '::1'] } as const
+const TRIES = 5 // to find an ephemeral port that is free on both loopback addresses
 const LAST_PAGE_SECONDS = 0.9 // for the browser to follow the redirect to the last page; then the port is closed
 
 export class RedirectListener {
   readonly #options: RedirectListenerOptions
-  readonly #server: Server
-  #state: string | undefined
-  #outcome: Promise<Outcome> | undefined
+  readonly #servers: readonly Server[]
+  readonly #port: number
+  /** What the callback must bring back; null where nothing need be, undefined before a sign-in expects any. */
+  #state: string | null | undefined
+  /** What is being looked at, by what came: a browser that asks twice is told the same twice. */
+  readonly #running = new Map<string, Promise<Outcome>>()
+  #final: Outcome | undefined
 
   /** @throws a system error where the port is taken */
   static async listen(options: RedirectListenerOptions): Promise<RedirectListener> {
-    const listener = new RedirectListener(options)
-    await new Promise<void>((resolve, reject) => {
-      listener.#server.once('error', reject)
-      listener.#server.listen({ host: '127.0.0.1', port: options.port }, resolve)
-    })
-    return listener
+    const { host, port } = options.address
+    const [first, ...others] = LOOPBACK[host]
+    for (let tried = 1; ; tried++) {
+      const servers: Server[] = []
+      try {
+        const main = await open(first, port)
+        servers.push(main)
+        const taken = portOf(main)
+        for (const other of others) servers.push(...(await openIfThere(other, taken)))
+        return new RedirectListener(options, servers, taken)
+      } catch (error) {
+        for (const server of servers) server.close()
+        // `localhost` may be either address: what another program has there would get what is for us.
+        if (port !== 0 || errorCode(error) !== 'EADDRINUSE' || tried === TRIES) throw error
+      }
+    }
   }
 
-  private constructor(options: RedirectListenerOptions) {
+  private constructor(options: RedirectListenerOptions, servers: readonly Server[], port: number) {
     this.#options = options
-    this.#server = createServer(
-      { maxHeaderSize: 16 * 1024, headersTimeout: 5000, requestTimeout: 5000 },
-      (request, response) => void this.#answer(request, response),
-    )
-    this.#server.maxConnections = 64
+    this.#servers = servers
+    this.#port = port
+    for (const server of servers) {
+      server.on('request', (request, response) => void this.#answer(request, response))
+    }
   }
 
   get redirectUri(): string {
-    return `http://${this.#authority}${CALLBACK_PATH}`
+    const { host, path } = this.#options.address
+    return `http://${host}:${this.#port}${path}`
   }
 
-  /** From now on a callback with this state, and no other, is taken. */
-  expect(state: string): void {
+  /** From now on a callback with this state, and no other, is taken; with null, whatever comes is looked at. */
+  expect(state: string | null): void {
     this.#state = state
   }
 
   /** Closes the port: at once, or, where a callback has come, once the browser has had time for its last page. */
   async close(): Promise<void> {
-    if (!this.#server.listening) return
-    const closed = once(this.#server, 'close')
-    if (await this.#outcome) this.#options.clock.after(LAST_PAGE_SECONDS, () => this.#closeNow())
+    const open = this.#servers.filter((server) => server.listening)
+    if (open.length === 0) return
+    const closed = Promise.all(open.map((server) => once(server, 'close')))
+    await Promise.all(this.#running.values())
+    if (this.#final) this.#options.clock.after(LAST_PAGE_SECONDS, () => this.#closeNow())
     else this.#closeNow()
     await closed
   }
 
   #closeNow(): void {
-    this.#server.close()
-    this.#server.closeAllConnections()
+    for (const server of this.#servers) {
+      server.close()
+      server.closeAllConnections()
+    }
   }
 
-  get #authority(): string {
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  /** Another name that leads here is DNS rebinding; the two addresses are as good as the name. */
+  #isOurs(authority: string | undefined): boolean {
+    const { host } = this.#options.address
+    const names = host === 'localhost' ? [host, '127.0.0.1', '[::1]'] : [host]
+    return names.some((name) => authority === `${name}:${this.#port}`)
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => undefined)
-    // Another name that leads here is DNS rebinding.
-    if (request.headers.host !== this.#authority) return send(response, pages.wrongLink)
+    if (!this.#isOurs(request.headers.host)) return send(response, pages.wrongLink)
     if (request.method !== 'GET') return send(response, pages.notFound)
     if (isPrefetch(request)) return sendNothing(response)
     const target = request.url ?? ''
     const result = (Object.keys(RESULT_PATHS) as Outcome[]).find((outcome) => RESULT_PATHS[outcome] === target)
     if (result) return send(response, pages[result])
     if (target === '/favicon.ico') return sendNothing(response)
-    const base = `http://${this.#authority}`
-    const url = target.startsWith(CALLBACK_PATH) && URL.canParse(target, base) ? new URL(target, base) : undefined
-    if (url?.pathname !== CALLBACK_PATH) return send(response, pages.notFound)
-    await this.#answerCallback(url, response)
+    const { path } = this.#options.address
+    const callback = new URL(this.redirectUri)
+    // Not parsed as a whole: a target may name another host.
+    const [before = '', query = ''] = split(target, '?')
+    if (before !== path || target === path) return send(response, pages.notFound)
+    callback.search = query
+    await this.#answerCallback(callback, response)
   }
 
   async #answerCallback(url: URL, response: ServerResponse): Promise<void> {
     const states = url.searchParams.getAll('state')
-    if (url.searchParams.has('error') && !url.searchParams.has('code') && states.every((state) => state === '')) {
+    const { losesState } = this.#options.address
+    if (losesState && url.searchParams.has('error') && !url.searchParams.has('code') && states.every(isEmpty)) {
       this.#options.onInterrupted()
       return send(response, pages.interrupted)
     }
-    const [state] = states
-    if (states.length !== 1 || state === undefined || this.#state === undefined || !sameText(state, this.#state)) {
-      return send(response, pages.wrongLink)
-    }
-    // A browser that asks twice is told the same twice; the code goes to the provider once.
-    this.#outcome ??= this.#options.onCallback(url)
-    redirect(response, RESULT_PATHS[await this.#outcome])
+    if (!this.#isExpected(states)) return send(response, pages.wrongLink)
+    redirect(response, RESULT_PATHS[this.#final ?? (await this.#look(url))])
   }
+
+  #isExpected(states: readonly string[]): boolean {
+    const [state] = states
+    if (this.#state === null) return true
+    return states.length === 1 && state !== undefined && this.#state !== undefined && sameText(state, this.#state)
+  }
+
+  /** Looks at each callback once at a time: a code goes to the provider once, and two tokens do not wait for each other. */
+  #look(url: URL): Promise<Outcome> {
+    const key = this.#state === null ? url.search : ''
+    const running = this.#running.get(key)
+    if (running !== undefined) return running
+    const looking = this.#options.onCallback(url).then((outcome) => {
+      this.#running.delete(key)
+      if (FINAL.includes(outcome)) this.#final = outcome
+      return outcome
+    })
+    this.#running.set(key, looking)
+    return looking
+  }
+}
+
+async function open(host: string, port: number): Promise<Server> {
+  const server = createServer({ maxHeaderSize: 16 * 1024, headersTimeout: 5000, requestTimeout: 5000 })
+  server.maxConnections = 64
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port }, resolve)
+  })
+  return server
+}
+
+/** None where the machine has no such address at all. */
+async function openIfThere(host: string, port: number): Promise<Server[]> {
+  try {
+    return [await open(host, port)]
+  } catch (error) {
+    if (['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes(errorCode(error) ?? '')) return []
+    throw error
+  }
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port
+}
+
+function split(text: string, at: string): [string, string] {
+  const index = text.indexOf(at)
+  return index < 0 ? [text, ''] : [text.slice(0, index), text.slice(index + 1)]
+}
+
+function isEmpty(text: string): boolean {
+  return text === ''
 }
 
 function isPrefetch({ headers }: IncomingMessage): boolean {

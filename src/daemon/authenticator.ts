@@ -1,6 +1,12 @@
 // The heart: owns the session of one profile. Hands out headers, refreshes, signs in and out, and keeps what it has on disk.
-import { RejectedError, SessionEndedError, SignInError, UnavailableError } from '../clerk/errors.ts'
-import type { Grant, IdentityProvider, Revocation } from '../clerk/identity-provider.ts'
+import {
+  CallbackRefusedError,
+  RejectedError,
+  SessionEndedError,
+  SignInError,
+  UnavailableError,
+} from '../clerk/errors.ts'
+import type { Grant, HandedOver, IdentityProvider, Revocation } from '../clerk/identity-provider.ts'
 import type { Host } from '../host/host.ts'
 import type { AuthHeader, Status } from '../rpc/contract.ts'
 import { StoreError } from '../store/errors.ts'
@@ -9,6 +15,7 @@ import type { Session } from '../store/session.ts'
 import type { SessionStore } from '../store/store.ts'
 import { Backoff } from './backoff.ts'
 import { InteractionRequiredError, ShuttingDownError, type SignedOutReason } from './errors.ts'
+import type { KnownUserFile } from './known-user.ts'
 import type { Log } from './log.ts'
 import { SignIn } from './sign-in.ts'
 import { Turns } from './turns.ts'
@@ -17,8 +24,9 @@ import { Validity } from './validity.ts'
 export interface AuthenticatorOptions {
   readonly profile: string
   readonly provider: IdentityProvider
-  readonly redirectPort: number
   readonly store: SessionStore
+  /** Who was signed in before there was a session of ours. */
+  readonly knownUser: KnownUserFile
   readonly host: Host
   readonly log: Log
   /** Called whenever the state, the user or the token has changed. */
@@ -33,6 +41,8 @@ type State =
       readonly session: Session
       readonly header: AuthHeader
       readonly validity: Validity
+      /** Whether the provider could give it a new token; where not, it ends with its token. */
+      readonly canRefresh: boolean
       /** Whether the session is on disk. It serves from memory all the same. */
       readonly persisted: boolean
     }
@@ -89,6 +99,8 @@ export class Authenticator {
     if (current.state !== 'signed_in') return undefined
     const { validity, header } = current
     const { remaining } = validity
+    // Nothing better is to be had than a token that cannot be renewed, however short it has become.
+    if (!current.canRefresh) return remaining > 0 ? header : undefined
     if (validity.isAgeing(remaining)) this.#refreshBehind()
     return validity.lasts(minValiditySeconds, remaining) ? header : undefined
   }
@@ -107,6 +119,7 @@ export class Authenticator {
     const current = this.#requireSignedIn()
     const isCurrent = rejected === undefined || rejected === current.header.headers.Authorization
     if (!isCurrent && current.validity.remaining > 0) return current.header
+    if (!current.canRefresh) throw new InteractionRequiredError('session_expired')
     return await this.#refresh()
   }
 
@@ -139,6 +152,7 @@ export class Authenticator {
       await this.#options.store.remove().catch((error: StoreError) => {
         failure = error
       })
+      await this.#options.knownUser.forget()
       this.#publish({ state: 'signed_out', reason: 'signed_out' })
       if (before.state === 'signed_in') return before.session
       return before.state === 'unknown' ? 'unreadable' : undefined
@@ -151,8 +165,31 @@ export class Authenticator {
     return revocation
   }
 
+  /**
+   * Takes over what another program of CADZERO's has kept: its session while its token lives, or who it was.
+   * @returns what was taken; nothing where somebody is signed in already
+   * @throws SignInError where the token is not Clerk's, or not this person's; UnavailableError, StoreError
+   */
+  async importSession(handed: HandedOver): Promise<'session' | 'user' | 'nothing'> {
+    const { provider, knownUser, log, profile } = this.#options
+    await this.load()
+    await this.#prepareStore()
+    const imported = await this.#turns.run(async () => {
+      this.#endIfOver()
+      if (this.#state.state === 'signed_in') return 'nothing'
+      const grant = await adopt(provider, handed)
+      if (grant) await this.#commit({ ...grant, generation: 1 })
+      else if (handed.user.email === null) return 'nothing'
+      else await knownUser.write(handed.user)
+      return grant ? 'session' : 'user'
+    })
+    log.info('imported', { profile, state: imported })
+    return imported
+  }
+
   /** What there is to say without a secret. `daemon` is added by whoever knows it. */
   status(): Omit<Status, 'daemon'> {
+    this.#endIfOver()
     const current = this.#state
     const session = current.state === 'signed_in' ? current.session : undefined
     const resting = current.state === 'signed_in' ? 'signed_in' : 'signed_out'
@@ -204,7 +241,7 @@ export class Authenticator {
     await this.load()
     try {
       const current = this.#requireSignedIn()
-      if (current.validity.lasts(minValiditySeconds)) return current.header
+      if (!current.canRefresh || current.validity.lasts(minValiditySeconds)) return current.header
       return await this.#refreshOrKeep()
     } catch (error) {
       if (!(error instanceof InteractionRequiredError) || !interactive || !this.#mayAskPerson()) throw error
@@ -325,16 +362,17 @@ export class Authenticator {
   }
 
   #startSignIn(): SignIn {
-    const { provider, redirectPort, profile, host, log } = this.#options
+    const { provider, profile, host, log, knownUser } = this.#options
     if (this.#stopping) throw new ShuttingDownError()
     const signIn = new SignIn({
       profile,
       provider,
-      redirectPort,
+      loginHint: async () => (await knownUser.read())?.email ?? undefined,
       clock: host.clock,
       openBrowser: host.openBrowser,
       prepare: () => this.#prepareStore(),
       commit: (grant, signIn) => this.#commitSignIn(grant, signIn),
+      onRefused: (reason) => log.warn('callback_refused', { profile, reason }),
       onStarted: () => this.#options.onChange(),
     })
     this.#signIn = signIn
@@ -355,7 +393,7 @@ export class Authenticator {
   }
 
   async #commitSignIn(grant: Grant, signIn: SignIn): Promise<void> {
-    const { provider, log, profile, store } = this.#options
+    const { provider, log, profile, store, knownUser } = this.#options
     const before = await this.#turns.run(async () => {
       if (!signIn.claim()) return 'cancelled' // by a person or a logout, while the code was exchanged
       const before = this.#state
@@ -367,15 +405,16 @@ export class Authenticator {
       this.#backoff.succeeded()
       this.#lastRefreshError = null
       await this.#commit({ ...grant, generation })
+      await knownUser.forget()
       log.info('signed_in', { profile })
       return before
     })
     // What nobody holds any more must not live on at the provider.
     if (before === 'cancelled') {
-      void provider.revoke({ ...grant, generation: 1 })
+      void provider.retire({ ...grant, generation: 1 })
       throw new SignInError('cancelled')
     }
-    if (before.state === 'signed_in') void provider.revoke(before.session)
+    if (before.state === 'signed_in') void provider.retire(before.session)
   }
 
   #mayAskPerson(): boolean {
@@ -383,9 +422,23 @@ export class Authenticator {
   }
 
   #requireSignedIn(): SignedIn {
+    this.#endIfOver()
     const current = this.#state
     if (current.state === 'signed_in') return current
     throw new InteractionRequiredError(current.state === 'signed_out' ? current.reason : 'signed_out')
+  }
+
+  /** A session that cannot be renewed ends with its token. Nothing watches the clock for that: it is seen when asked. */
+  #endIfOver(): void {
+    const current = this.#state
+    if (current.state !== 'signed_in' || current.validity.remaining > 0) return
+    if (current.canRefresh && current.session.refreshToken !== null) return
+    const { store, log, profile } = this.#options
+    log.info('session_over', { profile })
+    this.#publish({ state: 'signed_out', reason: 'session_expired' })
+    void this.#turns.run(async () => {
+      if (this.#state.state === 'signed_out') await store.remove().catch(() => undefined)
+    })
   }
 
   #signedIn(session: Session, persisted: boolean): SignedIn {
@@ -393,7 +446,8 @@ export class Authenticator {
     const headers = Object.freeze({ Authorization: `Bearer ${session.accessToken.value}` })
     // Frozen, so that its text on the wire need be made but once.
     const header = Object.freeze({ headers, expiresAt: validity.expiresAt })
-    return { state: 'signed_in', session, header, validity, persisted }
+    const canRefresh = this.#options.provider.canRefresh(session)
+    return { state: 'signed_in', session, header, validity, canRefresh, persisted }
   }
 
   #publish(state: State): void {
@@ -406,6 +460,17 @@ export class Authenticator {
       const cancel = this.#options.host.clock.after(seconds, () => reject(new SignInError('timeout')))
       promise.finally(cancel).then(resolve, reject)
     })
+  }
+}
+
+/** The session that a token stands for; undefined where the token says only who it was. */
+async function adopt(provider: IdentityProvider, handed: HandedOver): Promise<Grant | undefined> {
+  try {
+    return await provider.adopt?.(handed)
+  } catch (error) {
+    if (!(error instanceof CallbackRefusedError)) throw error
+    if (error.reason === 'expired') return undefined
+    throw new SignInError('invalid_response')
   }
 }
 

@@ -1,5 +1,5 @@
 // One authenticator a profile, made when it is first asked for.
-import type { IdentityProvider } from '../clerk/identity-provider.ts'
+import { join } from 'node:path'
 import type { Host } from '../host/host.ts'
 import type { Status } from '../rpc/contract.ts'
 import { type KeyProvider, keyfileProvider, keyringProvider, passphraseProvider } from '../store/key.ts'
@@ -10,7 +10,9 @@ import { Authenticator } from './authenticator.ts'
 import type { Config, Profile } from './config.ts'
 import { ConfigurationError } from './errors.ts'
 import type { Folders } from './folders.ts'
+import { KnownUserFile } from './known-user.ts'
 import type { Log } from './log.ts'
+import { createProvider } from './providers.ts'
 
 export interface AuthenticatorsOptions {
   readonly host: Host
@@ -48,10 +50,13 @@ export class Authenticators {
   /** Reads the default profile's session, so that the first caller finds it in memory. */
   loadDefault(): void {
     const { config, log } = this.#options
-    if (config instanceof ConfigurationError || config.profiles.get(config.defaultProfile)?.clientId === null) return
-    this.get(undefined)
-      .load()
-      .catch(() => log.warn('session_not_loaded', { profile: config.defaultProfile }))
+    if (config instanceof ConfigurationError) return
+    const failed = () => log.warn('session_not_loaded', { profile: config.defaultProfile })
+    try {
+      this.get(undefined).load().catch(failed)
+    } catch {
+      failed() // the profile cannot be used as it is; whoever asks is told why
+    }
   }
 
   /** Ends the sign-ins that run. */
@@ -66,13 +71,13 @@ export class Authenticators {
 
   #create(profile: Profile, config: Config): Authenticator {
     const { host, folders, log, onChange } = this.#options
-    const { name, issuer, clientId, redirectPort } = profile
+    const { name, issuer, clientId } = profile
     const provider = createProvider(profile, host)
     this.#keys ??= new StoreKeys(keyProviders(config.keyProtection, this.#options))
     const authenticator: Authenticator = new Authenticator({
       profile: name,
       provider,
-      redirectPort,
+      knownUser: new KnownUserFile(host.files, join(folders.data, `known-user-${name}.json`)),
       store: new SessionStore({
         files: host.files,
         clock: host.clock,
@@ -85,28 +90,6 @@ export class Authenticators {
       onChange: () => onChange(authenticator.status()),
     })
     return authenticator
-  }
-}
-
-function createProvider(profile: Profile, host: Host): IdentityProvider {
-  const { name, issuer, clientId, scopes, signInUrl } = profile
-  if (clientId === null) {
-    throw new ConfigurationError(`profiles.${name}.clientId`, 'the client ID of an OAuth application in Clerk')
-  }
-  const { fetch, clock, random } = host
-  let loaded: Promise<IdentityProvider> | undefined
-  // Loaded at the first use: a daemon that starts with a good token needs none of it.
-  const load = () => {
-    loaded ??= import('../clerk/authorization-server.ts').then(
-      ({ AuthorizationServer }) =>
-        new AuthorizationServer({ issuer, clientId, scopes, signInUrl, fetch, clock, random }),
-    )
-    return loaded
-  }
-  return {
-    authorize: async (redirectUri) => (await load()).authorize(redirectUri),
-    refresh: async (session) => (await load()).refresh(session),
-    revoke: async (session) => (await load()).revoke(session),
   }
 }
 

@@ -16,6 +16,8 @@ export interface Profile {
   readonly brokerUrl: string | undefined
   readonly authorizedParties: readonly string[]
   readonly requireState: boolean
+  /** False: nothing is refreshed, and a session ends with its token. */
+  readonly refresh: boolean
 }
 
 export interface Config {
@@ -26,6 +28,7 @@ export interface Config {
   readonly profiles: ReadonlyMap<string, Profile>
 }
 
+const PAGE_PORT = 8765 // where the page of CADZERO's web app comes back to
 const DEFAULT_SCOPES = ['openid', 'profile', 'email', 'offline_access']
 
 // The message of each check is what the setting should be: an error names the setting and says that.
@@ -66,6 +69,7 @@ const profileSchema = v.strictObject({
   brokerUrl: v.optional(url(URL_RULE)),
   authorizedParties: v.optional(list('a list of origins')),
   requireState: v.optional(v.boolean('true or false')),
+  refresh: v.optional(v.boolean('true or false')),
 })
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
@@ -100,24 +104,36 @@ function complete(name: string, given: ProfileSettings, path: string): Profile {
   const settings = { ...inherited(name, given), ...given }
   const issuer = settings.issuer ?? issuerOf(settings.publishableKey ?? '')
   if (issuer === undefined) throw new ConfigurationError(`profiles.${name}.issuer`, ISSUER_RULE, path)
+  if (settings.refresh === false && settings.clientId !== undefined) {
+    throw new ConfigurationError(
+      `profiles.${name}.refresh`,
+      'left out: with a clientId there is always a refresh',
+      path,
+    )
+  }
   return {
     name,
     issuer,
     clientId: settings.clientId ?? null,
     scopes: settings.scopes ?? DEFAULT_SCOPES,
-    redirectPort: settings.redirectPort ?? 0,
+    redirectPort: settings.redirectPort ?? (settings.clientId === undefined ? PAGE_PORT : 0),
     signInUrl: settings.signInUrl,
     brokerUrl: settings.brokerUrl,
     authorizedParties: settings.authorizedParties ?? [],
     requireState: settings.requireState ?? true,
+    refresh: settings.refresh ?? true,
   }
 }
 
-/** What a built-in profile lends: not the pages of one Clerk instance to another, nor the hand-off's page to OAuth. */
+/**
+ * What a built-in profile lends: not the pages of one Clerk instance to another, nor the hand-off's page to OAuth, nor
+ * that page's lack of a state to another page.
+ */
 function inherited(name: string, given: ProfileSettings): ProfileSettings {
   const builtIn = BUILT_IN_PROFILES[name] ?? {}
   if (given.issuer !== undefined || given.publishableKey !== undefined) return {}
-  return given.clientId === undefined ? builtIn : { ...builtIn, signInUrl: undefined }
+  if (given.clientId !== undefined) return { ...builtIn, signInUrl: undefined, requireState: undefined }
+  return given.signInUrl === undefined ? builtIn : { ...builtIn, requireState: undefined }
 }
 
 async function readJson(files: FileSystem, path: string): Promise<object> {

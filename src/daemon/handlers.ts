@@ -36,6 +36,9 @@ export function createHandlers(options: HandlerOptions): Record<string, Method> 
       return describe(one)
     },
     logout: ({ profile }) => authenticator(profile).logout(),
+    importSession: async ({ profile, token, sessionId = null, user: { id, email = null, name = null } }) => ({
+      imported: await authenticator(profile).importSession({ token, sessionId, user: { id, email, name } }),
+    }),
     status: async ({ profile }) => {
       const one = authenticator(profile)
       await one.load()

@@ -1,5 +1,5 @@
 // One sign-in from the browser's start to the saved session: one listener, one request, one outcome.
-import { SignInError } from '../clerk/errors.ts'
+import { CallbackRefusedError, type RefusedReason, SignInError } from '../clerk/errors.ts'
 import type { AuthorizationRequest, Grant, IdentityProvider } from '../clerk/identity-provider.ts'
 import type { Outcome, RedirectListener } from '../clerk/redirect-listener.ts'
 import type { OpenBrowser } from '../host/browser.ts'
@@ -10,13 +10,16 @@ import { ConfigurationError } from './errors.ts'
 export interface SignInOptions {
   readonly profile: string
   readonly provider: IdentityProvider
-  readonly redirectPort: number
   readonly clock: Clock
   readonly openBrowser: OpenBrowser
   /** Makes sure that a session could be saved, before a person is bothered. @throws StoreError */
   readonly prepare: () => Promise<unknown>
   /** Saves and publishes what the person has signed in to. Throws where the sign-in was cancelled meanwhile. */
   readonly commit: (grant: Grant, signIn: SignIn) => Promise<void>
+  /** The e-mail address of who is likely to sign in. */
+  readonly loginHint: () => Promise<string | undefined>
+  /** Called when something came back that was not taken. */
+  readonly onRefused: (reason: RefusedReason) => void
   /** Called when the authorization URL is known. */
   readonly onStarted: () => void
 }
@@ -34,6 +37,7 @@ export class SignIn {
   #outcome: 'open' | 'claimed' | 'settled' = 'open'
   #openedAt: number | undefined
   #reopened = false
+  #committing = false
   #wantsBrowser = false
   #deadline = 0
   #cancelDeadline: CancelTimer = () => undefined
@@ -101,7 +105,8 @@ export class SignIn {
     try {
       await this.#options.prepare()
       this.#listener = await this.#listen()
-      const request = await this.#options.provider.authorize(this.#listener.redirectUri)
+      const { provider, loginHint } = this.#options
+      const request = await provider.authorize(this.#listener.redirectUri, await loginHint())
       if (this.#outcome === 'settled') return void this.#listener.close()
       this.#listener.expect(request.state)
       this.#request = request
@@ -115,10 +120,10 @@ export class SignIn {
 
   async #listen(): Promise<RedirectListener> {
     const { RedirectListener } = await import('../clerk/redirect-listener.ts')
-    const { redirectPort: port, clock, profile } = this.#options
+    const { provider, clock, profile } = this.#options
     const open = () =>
       RedirectListener.listen({
-        port,
+        address: provider.callback,
         clock,
         onCallback: (callback) => this.#complete(callback),
         onInterrupted: () => this.#reopenOnce(),
@@ -140,13 +145,26 @@ export class SignIn {
     if (!this.#request || this.#outcome === 'settled') return 'failed'
     try {
       const grant = await this.#request.exchange(callback)
+      if (this.#committing) return await this.#sharedOutcome() // two that are both good came side by side
+      this.#committing = true
       await this.#options.commit(grant, this)
       this.#settle(() => this.#finish.resolve())
       return 'signedIn'
     } catch (error) {
+      if (error instanceof CallbackRefusedError) {
+        this.#options.onRefused(error.reason)
+        return error.reason
+      }
       this.#settle(() => this.#finish.reject(error))
       return error instanceof SignInError && error.reason === 'access_denied' ? 'denied' : 'failed'
     }
+  }
+
+  #sharedOutcome(): Promise<Outcome> {
+    return this.finished.then(
+      () => 'signedIn',
+      () => 'failed',
+    )
   }
 
   #open(): void {

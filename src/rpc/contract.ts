@@ -6,6 +6,8 @@ const seconds = (least: number, most: number) => v.pipe(v.number(), v.minValue(l
 const nothing = v.strictObject({})
 const onlyProfile = v.strictObject({ profile })
 
+const shortText = v.pipe(v.string(), v.minLength(1), v.maxLength(320))
+
 const DAY = 86_400
 
 const authHeader = v.object({
@@ -67,6 +69,21 @@ export const methods = {
     summary: 'Deletes the session here in every case, and revokes it at the provider as well as can be.',
     params: onlyProfile,
     result: v.object({ revoked: v.boolean(), accessTokenValidUntil: time }),
+  },
+  importSession: {
+    summary:
+      'Takes over a session that CADZERO kept before it had this daemon, or, where its token is dead, whose it was.',
+    params: v.strictObject({
+      profile,
+      token: v.pipe(v.string(), v.minLength(1), v.maxLength(16 * 1024)),
+      sessionId: v.optional(v.nullable(shortText)),
+      user: v.strictObject({
+        id: v.nullable(shortText),
+        email: v.optional(v.nullable(shortText)),
+        name: v.optional(v.nullable(shortText)),
+      }),
+    }),
+    result: v.object({ imported: v.picklist(['session', 'user', 'nothing']) }),
   },
   status: {
     summary: 'Who is signed in, until when, and how the session is kept.',

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Grant, IdentityProvider, Renewal, Revocation } from '../../src/clerk/identity-provider.ts'
 import { Authenticator } from '../../src/daemon/authenticator.ts'
+import { KnownUserFile } from '../../src/daemon/known-user.ts'
 import type { Log } from '../../src/daemon/log.ts'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
@@ -58,6 +59,11 @@ export async function newAuthenticator(options: { saved?: Session; files?: FileS
     exchanges: [],
     lifetime: 60,
     state: undefined,
+    callback: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
+    canRefresh: (session) => session.refreshToken !== null,
+    async retire(session) {
+      await provider.revoke(session)
+    },
     async authorize(redirectUri) {
       provider.state = systemRandom(32).toString('base64url')
       const grant = async (): Promise<Grant> => ({
@@ -85,7 +91,7 @@ export async function newAuthenticator(options: { saved?: Session; files?: FileS
   const authenticator: Authenticator = new Authenticator({
     profile: 'test',
     provider,
-    redirectPort: 0,
+    knownUser: new KnownUserFile(files, join(home, 'known-user.json')),
     store: openStore(),
     host: {
       clock,
