@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // The program: what `cadzero-auth` on the command line runs.
 import { main } from './cli/main.ts'
 
