@@ -62,13 +62,10 @@ export async function loadProfile({ host, folders }: Context, name: string | und
       const hint = `one of ${[...config.profiles.keys()].join(', ')}`
       return { config, finding: { check, verdict: 'failed', found: 'no such profile', hint } }
     }
-    if (profile.clientId === null) {
-      const hint = `set profiles.${wanted}.clientId in ${folders.configFile} to an OAuth application's client ID`
-      return {
-        config,
-        profile,
-        finding: { check, verdict: 'failed', found: `profile ${wanted} has no clientId`, hint },
-      }
+    if (profile.clientId === null && profile.signInUrl === undefined) {
+      const hint = `set profiles.${wanted}.clientId (OAuth) or .signInUrl (hand-off) in ${folders.configFile}`
+      const found = `profile ${wanted} says no way to sign in`
+      return { config, profile, finding: { check, verdict: 'failed', found, hint } }
     }
     return { config, profile, finding: { check, verdict: 'ok', found: `profile ${wanted}, issuer ${profile.issuer}` } }
   } catch (error) {
@@ -95,19 +92,28 @@ export async function checkKeyring({ host }: Context, wanted: Config['keyProtect
   }
 }
 
-export async function checkPort({ name, redirectPort }: Profile): Promise<Finding> {
+export async function checkPort({ name, redirectPort, clientId }: Profile): Promise<Finding> {
   const check = 'redirect port'
   if (redirectPort === 0) return { check, verdict: 'ok', found: 'any that is free' }
-  const server = createServer()
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(redirectPort, '127.0.0.1', resolve)
-    })
+    // The page of the hand-off says localhost, which may be either.
+    for (const host of clientId === null ? ['127.0.0.1', '::1'] : ['127.0.0.1']) await tryPort(redirectPort, host)
     return { check, verdict: 'ok', found: `${redirectPort} is free` }
   } catch (error) {
     const hint = `a sign-in may be running; else end the other program, or change profiles.${name}.redirectPort`
     return { check, verdict: 'failed', found: `${redirectPort} cannot be used (${errorCode(error)})`, hint }
+  }
+}
+
+async function tryPort(port: number, host: string): Promise<void> {
+  const server = createServer()
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(port, host, resolve)
+    })
+  } catch (error) {
+    if (!['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes(errorCode(error) ?? '')) throw error // no such address here at all
   } finally {
     server.close()
   }

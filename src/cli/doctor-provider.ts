@@ -1,6 +1,7 @@
-// The doctor's look at the provider: whether it answers, what its metadata says, and whether our clock agrees with its.
+// The doctor's look at an OAuth provider: whether it answers, what its metadata says, and whether our clock agrees with its.
 import { RejectedError, UnavailableError } from '../clerk/errors.ts'
 import type { Profile } from '../daemon/config.ts'
+import type { Clock } from '../host/clock.ts'
 import type { Fetch } from '../host/network.ts'
 import type { Context } from './context.ts'
 import type { Finding } from './doctor.ts'
@@ -12,8 +13,7 @@ export async function checkProvider({ host }: Context, profile: Profile): Promis
   let skew: number | undefined
   const fetch: Fetch = async (url, init) => {
     const response = await host.fetch(url, init)
-    const date = Date.parse(response.headers.get('date') ?? '') / 1000
-    if (Number.isFinite(date)) skew = host.clock.now() - date
+    skew = skewOf(response, host.clock) ?? skew
     return response
   }
   const check = `provider ${profile.issuer}`
@@ -52,7 +52,13 @@ function providerFailure(check: string, error: unknown): Finding {
   return { check, verdict: 'failed', found: `its metadata cannot be used (${error.reason})`, hint }
 }
 
-function checkSkew(skew: number | undefined): Finding {
+/** Seconds that our clock is ahead of whoever answered; undefined where the answer says no time. */
+export function skewOf(response: Response, clock: Clock): number | undefined {
+  const date = Date.parse(response.headers.get('date') ?? '') / 1000
+  return Number.isFinite(date) ? clock.now() - date : undefined
+}
+
+export function checkSkew(skew: number | undefined): Finding {
   const check = 'clock'
   if (skew === undefined) return { check, verdict: 'ok', found: 'the provider does not say what time it is' }
   const seconds = Math.round(Math.abs(skew))

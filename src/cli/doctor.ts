@@ -1,8 +1,10 @@
 // `cadzero-auth doctor`: looks at everything that can be wrong, and says what to do about each.
+import type { Profile } from '../daemon/config.ts'
 import { findLauncher } from '../host/browser.ts'
 import { connect, NoDaemonError } from '../rpc/client.ts'
 import { version } from '../version.ts'
 import type { CommonOptions, Context } from './context.ts'
+import { checkHandoff } from './doctor-handoff.ts'
 import { checkFolders, checkKeyring, checkPort, loadProfile } from './doctor-machine.ts'
 import { checkProvider } from './doctor-provider.ts'
 import { checkSession } from './doctor-session.ts'
@@ -26,12 +28,17 @@ export async function doctor(context: Context, options: CommonOptions): Promise<
   findings.push(checkBrowser())
   if (loaded.profile) {
     findings.push(await checkPort(loaded.profile))
-    findings.push(...(await checkProvider(context, loaded.profile)))
+    findings.push(...(await checkSignIn(context, loaded.profile)))
   }
   findings.push(...(await checkDaemon(context, options)))
   if (options.json) printJson(findings)
   else for (const finding of findings) print(describe(finding))
   return findings.every(({ verdict }) => verdict !== 'failed')
+}
+
+async function checkSignIn(context: Context, profile: Profile): Promise<Finding[]> {
+  if (profile.clientId !== null) return await checkProvider(context, profile)
+  return profile.signInUrl === undefined ? [] : await checkHandoff(context, profile)
 }
 
 function checkBrowser(): Finding {

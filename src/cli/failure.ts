@@ -25,6 +25,17 @@ export class UsageError extends Error {
   }
 }
 
+/** The command could not do what it was asked to. */
+export class CommandError extends Error {
+  constructor(
+    message: string,
+    readonly hint?: string,
+  ) {
+    super(message)
+    this.name = 'CommandError'
+  }
+}
+
 /** The daemon could not be started in the background; it has said why itself. */
 export class StartError extends Error {
   constructor(readonly said: string) {
@@ -38,6 +49,7 @@ const START = 'start one with: cadzero-auth daemon'
 export function failureOf(error: unknown): Failure {
   if (error instanceof RpcError) return rpcFailure(error)
   if (error instanceof UsageError) return { exitCode: EXIT.usage, error: error.message, ...hinted(error.hint) }
+  if (error instanceof CommandError) return { exitCode: EXIT.failed, error: error.message, ...hinted(error.hint) }
   if (error instanceof NoDaemonError) {
     const hint =
       error.reason === 'not_genuine' ? 'another program has its port; cadzero-auth daemon starts a new one' : START

@@ -87,6 +87,16 @@ function createProgram(): Command {
     (options: CommonOptions) => run(async (context) => (await import('./doctor.ts')).doctor(context, options)),
   )
 
+  common(
+    program
+      .command('import-legacy')
+      .description('take the session over from a token file of the add-in (.auth_token.json), and remove the file'),
+  )
+    .argument('<file>', 'the token file')
+    .action((file, options) =>
+      run(async (context) => (await import('./import-legacy.ts')).importLegacy(context, file, options)),
+    )
+
   common(program.command('config').description('show what the configuration comes to'), false).action(
     (options: CommonOptions) => run(async (context) => (await import('./config.ts')).config(context, options)),
   )

@@ -171,17 +171,22 @@ export class Authenticator {
    * @throws SignInError where the token is not Clerk's, or not this person's; UnavailableError, StoreError
    */
   async importSession(handed: HandedOver): Promise<'session' | 'user' | 'nothing'> {
-    const { provider, knownUser, log, profile } = this.#options
+    const { provider, store, knownUser, log, profile } = this.#options
     await this.load()
     await this.#prepareStore()
     const imported = await this.#turns.run(async () => {
       this.#endIfOver()
       if (this.#state.state === 'signed_in') return 'nothing'
       const grant = await adopt(provider, handed)
-      if (grant) await this.#commit({ ...grant, generation: 1 })
-      else if (handed.user.email === null) return 'nothing'
-      else await knownUser.write(handed.user)
-      return grant ? 'session' : 'user'
+      if (grant) {
+        const session = { ...grant, generation: 1 }
+        await store.save(session) // or it fails: whoever brought it deletes their own copy after this
+        this.#publish(this.#signedIn(session, true))
+        return 'session'
+      }
+      if (handed.user.email === null) return 'nothing'
+      await knownUser.write(handed.user)
+      return 'user'
     })
     log.info('imported', { profile, state: imported })
     return imported
@@ -431,7 +436,7 @@ export class Authenticator {
   /** A session that cannot be renewed ends with its token. Nothing watches the clock for that: it is seen when asked. */
   #endIfOver(): void {
     const current = this.#state
-    if (current.state !== 'signed_in' || current.validity.remaining > 0) return
+    if (current.state !== 'signed_in' || current.validity.remaining > 0 || this.#refreshing) return
     if (current.canRefresh && current.session.refreshToken !== null) return
     const { store, log, profile } = this.#options
     log.info('session_over', { profile })

@@ -64,6 +64,20 @@ export async function ensurePrivateFolder(files: FileSystem, path: string): Prom
  * @throws FileError where it is not such a file; a system error where it cannot be read.
  */
 export async function readPrivateFile(files: FileSystem, path: string, maxBytes: number): Promise<Buffer | undefined> {
+  return await readOwnFile(files, path, maxBytes, true)
+}
+
+/**
+ * Reads a file that its owner wrote, whoever else may read it; undefined where there is none.
+ * @param isPrivate whether nobody else may
+ * @throws FileError where it is not such a file; a system error where it cannot be read.
+ */
+export async function readOwnFile(
+  files: FileSystem,
+  path: string,
+  maxBytes: number,
+  isPrivate: boolean,
+): Promise<Buffer | undefined> {
   let handle: fs.FileHandle
   try {
     // Without O_NONBLOCK opening a planted FIFO would wait for ever.
@@ -77,7 +91,7 @@ export async function readPrivateFile(files: FileSystem, path: string, maxBytes:
     const found = await handle.stat()
     if (!found.isFile() || found.nlink > 1) throw new FileError('not_regular', path)
     if (!isWindows && found.uid !== ownUid) throw new FileError('foreign_owner', path)
-    if (!isWindows && (found.mode & 0o077) !== 0) throw new FileError('too_open', path)
+    if (isPrivate && !isWindows && (found.mode & 0o077) !== 0) throw new FileError('too_open', path)
     if (found.size > maxBytes) throw new FileError('too_large', path)
     return await handle.readFile()
   } finally {
@@ -120,6 +134,27 @@ export async function writePrivateFile(
 /** Removes a file for good, also after a crash. Harmless where there is none. */
 export async function removePrivateFile(files: FileSystem, path: string): Promise<void> {
   if (await removeFile(files, path)) await syncFolder(files, dirname(path))
+}
+
+/**
+ * Overwrites a file and then deletes it, if it still holds what was read from it.
+ * @returns false where it has changed meanwhile; it is then left alone.
+ * @throws FileError, or a system error
+ */
+export async function wipeFile(files: FileSystem, path: string, content: Buffer): Promise<boolean> {
+  const handle = await files.open(path, constants.O_RDWR | O_NOFOLLOW | O_NONBLOCK)
+  try {
+    const found = await handle.stat()
+    if (!found.isFile() || found.nlink > 1) throw new FileError('not_regular', path)
+    if (found.size !== content.length || !(await handle.readFile()).equals(content)) return false
+    // What the disk itself keeps of it (copies on write, wear levelling) is out of reach; the plain text goes.
+    await handle.write(Buffer.alloc(content.length), 0, content.length, 0)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await removePrivateFile(files, path)
+  return true
 }
 
 /** Moves a file to another name in its folder, for good. */

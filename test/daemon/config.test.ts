@@ -24,8 +24,22 @@ describe('the configuration', () => {
       issuer: 'https://clerk.cadzero.xyz',
       clientId: null,
       scopes: ['openid', 'profile', 'email', 'offline_access'],
-      redirectPort: 0,
-      requireState: true,
+      redirectPort: 8765, // the page as it is knows this port, and carries no state
+      requireState: false,
+      refresh: true,
+    })
+  })
+
+  it('asks another page than the built-in one for a state', async () => {
+    const page = { signInUrl: 'https://www.example.com/cadzero/auth-callback' }
+    const config = await load({ profiles: { production: page, mine: { ...page, issuer: own.issuer } } })
+    expect(config.profiles.get('production')).toMatchObject({ ...page, requireState: true })
+    expect(config.profiles.get('mine')).toMatchObject({ ...page, requireState: true, redirectPort: 8765 })
+  })
+
+  it('knows no OAuth without a refresh', async () => {
+    await expect(load({ profiles: { mine: { ...own, refresh: false } } })).rejects.toMatchObject({
+      setting: 'profiles.mine.refresh',
     })
   })
 
