@@ -12,6 +12,7 @@ const options: BuildOptions = {
   platform: 'node',
   target: 'node20',
   external: ['@napi-rs/keyring'], // a native addon with a file for each platform
+  supported: { 'dynamic-import': false }, // require() in its place: a script from the code cache knows no import()
   minifySyntax: true,
   minifyWhitespace: true, // a third less to read at each start; names stay, for stack traces
   legalComments: 'linked',

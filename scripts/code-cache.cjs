@@ -2,12 +2,11 @@
 const { readFileSync, writeFileSync } = require('node:fs')
 const { createRequire, Module } = require('node:module')
 const { dirname, resolve } = require('node:path')
-const { constants, Script } = require('node:vm')
+const { Script } = require('node:vm')
 
 const [program, cache] = process.argv.slice(2).map((path) => resolve(path))
 const script = new Script(Module.wrap(readFileSync(program, 'utf8')), {
   filename: program,
-  importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
 })
 process.argv = [process.execPath, program, '--version'] // goes through everything that each start goes through
 const own = { exports: {} }

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire, Module } from 'node:module'
 import { dirname, join } from 'node:path'
-import { constants, Script } from 'node:vm'
+import { Script } from 'node:vm'
 
 const program = join(__dirname, 'program.cjs')
 const cache = readIfThere(join(__dirname, 'program.cache'))
@@ -14,7 +14,6 @@ else {
   const script = new Script(Module.wrap(readFileSync(program, 'utf8')), {
     filename: program,
     cachedData: cache,
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   })
   const own = { exports: {} }
   script.runInThisContext()(own.exports, load, own, program, dirname(program))

@@ -350,6 +350,7 @@ describe('any WebSocket client', () => {
       'importSession',
       'status',
       'shutdown',
+      'rpc.discover',
     ])
     const [getAuthHeader] = document.methods
     expect(getAuthHeader?.params).toEqual([

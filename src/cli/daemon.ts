@@ -1,5 +1,6 @@
 // `cadzero-auth daemon`: runs the daemon in the foreground, or ends the one that runs.
 import { startDaemon } from '../daemon/daemon.ts'
+import { waitForEnd } from '../daemon/instance.ts'
 import { hardenProcess, onEnd } from '../daemon/process.ts'
 import { connect } from '../rpc/client.ts'
 import { version } from '../version.ts'
@@ -57,6 +58,7 @@ async function stopDaemon({ host, folders }: Context): Promise<void> {
   const { pid } = client.endpoint
   await client.call('shutdown')
   await client.closed
+  await waitForEnd(host, folders)
   print(`stopped the daemon (process ${pid})`)
 }
 

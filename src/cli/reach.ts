@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { homedir } from 'node:os'
 import type { Folders } from '../daemon/folders.ts'
+import type { Clock } from '../host/clock.ts'
 import type { Host } from '../host/host.ts'
 import { connect, NoDaemonError, type RpcClient } from '../rpc/client.ts'
 import { StartError } from './failure.ts'
@@ -14,15 +15,17 @@ export async function reachDaemon(host: Host, folders: Folders, mayStart: boolea
   } catch (error) {
     if (!(error instanceof NoDaemonError) || !mayStart) throw error
   }
-  await startInBackground(process.env)
+  await startInBackground(process.env, host.clock)
   return await connect(host.files, folders.discoveryFile, host.random)
 }
 
 // They would change what the daemon runs or whom it trusts, or are secrets.
 const NOT_PASSED_ON = ['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_TLS_REJECT_UNAUTHORIZED', 'CADZERO_AUTH_PASSPHRASE']
 
+const START_SECONDS = 30 // a start takes a tenth of one; a keyring that asks a person takes more
+
 /** Resolves when the daemon says that it is ready. It then lives on by itself. @throws StartError */
-async function startInBackground(env: NodeJS.ProcessEnv): Promise<void> {
+async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<void> {
   const passed = Object.fromEntries(Object.entries(env).filter(([name]) => !NOT_PASSED_ON.includes(name.toUpperCase())))
   const child = spawn(process.execPath, [String(process.argv[1]), 'daemon', '--passphrase-stdin'], {
     cwd: homedir(),
@@ -39,8 +42,11 @@ async function startInBackground(env: NodeJS.ProcessEnv): Promise<void> {
   })
   const ready = once(child.stdout, 'data').then(() => true)
   const ended = once(child, 'close').then(() => false)
-  if (!(await Promise.race([ready, ended])))
+  const late = new Promise<boolean>((resolve) => clock.after(START_SECONDS, () => resolve(false)))
+  if (!(await Promise.race([ready, ended, late]))) {
+    child.kill()
     throw new StartError(said.replace(/^error: /, '').trim() || 'it said nothing')
+  }
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy()
   child.unref()
 }

@@ -7,9 +7,10 @@ import {
   UnavailableError,
 } from '../clerk/errors.ts'
 import type { Grant, HandedOver, IdentityProvider, Revocation } from '../clerk/identity-provider.ts'
+import type { CancelTimer } from '../host/clock.ts'
 import type { Host } from '../host/host.ts'
 import type { AuthHeader, Status } from '../rpc/contract.ts'
-import { StoreError } from '../store/errors.ts'
+import { StoreError, storeErrorOf } from '../store/errors.ts'
 import type { KeyProtection } from '../store/key.ts'
 import type { Session } from '../store/session.ts'
 import type { SessionStore } from '../store/store.ts'
@@ -57,7 +58,9 @@ export interface LoginOptions {
 }
 
 const MIN_VALIDITY = 10 // s
+const END_SECONDS = 0.1 // a timer may be a little early
 const SIGN_IN_SECONDS = 300
+const DISK_SECONDS = 10 // a full disk is not written to anew for each caller whose token ages
 const QUIET_SECONDS = 60 // after a sign-in that failed, no browser opens by itself for so long
 
 export class Authenticator {
@@ -69,6 +72,8 @@ export class Authenticator {
   #refreshing: Promise<AuthHeader> | undefined
   #signIn: SignIn | undefined
   #quietUntil = 0
+  #diskRestsUntil = 0
+  #cancelEnd: CancelTimer = () => undefined
   #lastFailure: UnavailableError | RejectedError | undefined
   #lastRefreshAt: number | null = null
   #lastRefreshError: string | null = null
@@ -128,8 +133,10 @@ export class Authenticator {
     await this.load().catch(rethrowUnlessKeyMissing)
     const signIn = this.#signIn ?? this.#startSignIn()
     signIn.extend(options.timeoutSeconds)
-    if (options.openBrowser) signIn.show()
-    await this.#withTimeout(options.wait ? signIn.finished : signIn.started, options.timeoutSeconds)
+    const shown = options.openBrowser ? signIn.show() : signIn.waitForLink()
+    shown.catch(() => undefined) // whoever waits is told
+    const done = options.wait ? Promise.all([signIn.finished, shown]) : signIn.started
+    await this.#withTimeout(done, options.timeoutSeconds)
   }
 
   /** Ends a sign-in that runs; one that is being saved is let through. */
@@ -149,7 +156,7 @@ export class Authenticator {
     let failure: StoreError | undefined
     const session = await this.#turns.run(async () => {
       const before = this.#state
-      await this.#options.store.remove().catch((error: StoreError) => {
+      await this.#options.store.purge().catch((error: StoreError) => {
         failure = error
       })
       await this.#options.knownUser.forget()
@@ -185,7 +192,9 @@ export class Authenticator {
         return 'session'
       }
       if (handed.user.email === null) return 'nothing'
-      await knownUser.write(handed.user)
+      await knownUser.write(handed.user).catch((error: unknown) => {
+        throw storeErrorOf(error)
+      })
       return 'user'
     })
     log.info('imported', { profile, state: imported })
@@ -268,8 +277,13 @@ export class Authenticator {
   }
 
   #refreshBehind(): void {
+    const { clock } = this.#options.host
     if (this.#refreshing || this.#backoff.remaining > 0 || this.#stopping) return
-    this.#refresh().catch(() => undefined) // noted in the status; the next caller that needs it will be told
+    if (clock.monotonic() < this.#diskRestsUntil) return
+    // Noted in the status; the next caller that needs it will be told.
+    this.#refresh().catch((error: unknown) => {
+      if (error instanceof StoreError) this.#diskRestsUntil = clock.monotonic() + DISK_SECONDS
+    })
   }
 
   /** One refresh for all who ask while it runs. */
@@ -293,10 +307,11 @@ export class Authenticator {
     try {
       await this.#saveUnsaved()
       const renewal = await provider.refresh(session)
+      const { header, validity } = await this.#commit({ ...session, ...renewal, generation: session.generation + 1 })
+      if (validity.remaining <= 0) throw new UnavailableError('server') // a token that is dead on arrival is no answer
       this.#backoff.succeeded()
       this.#lastRefreshAt = Math.floor(host.clock.now())
       this.#lastRefreshError = null
-      const { header } = await this.#commit({ ...session, ...renewal, generation: session.generation + 1 })
       log.info('refreshed', { profile, ms: Math.round((host.clock.monotonic() - startedAt) * 1000) })
       return header
     } catch (error) {
@@ -383,7 +398,7 @@ export class Authenticator {
     this.#signIn = signIn
     log.info('sign_in_started', { profile })
     signIn.finished.catch((error: unknown) => {
-      this.#signIn = undefined
+      if (this.#signIn === signIn) this.#signIn = undefined
       this.#signInFailed(signIn, error)
       this.#options.onChange()
     })
@@ -399,21 +414,29 @@ export class Authenticator {
 
   async #commitSignIn(grant: Grant, signIn: SignIn): Promise<void> {
     const { provider, log, profile, store, knownUser } = this.#options
-    const before = await this.#turns.run(async () => {
-      if (!signIn.claim()) return 'cancelled' // by a person or a logout, while the code was exchanged
-      const before = this.#state
-      // A file that could not be opened is kept; a person has chosen to go on without it.
-      if (before.state === 'unknown') await store.setAside()
-      const generation = before.state === 'signed_in' ? before.session.generation + 1 : 1
-      this.#signIn = undefined
-      this.#quietUntil = 0
-      this.#backoff.succeeded()
-      this.#lastRefreshError = null
-      await this.#commit({ ...grant, generation })
-      await knownUser.forget()
-      log.info('signed_in', { profile })
-      return before
-    })
+    const before = await this.#turns
+      .run(async () => {
+        if (!signIn.claim()) return 'cancelled' // by a person or a logout, while the code was exchanged
+        const before = this.#state
+        // A file that could not be opened is kept; a person has chosen to go on without it.
+        if (before.state === 'unknown') await store.setAside()
+        const generation = before.state === 'signed_in' ? before.session.generation + 1 : 1
+        const session = { ...grant, generation }
+        const persisted = await this.#save(session)
+        await knownUser.forget()
+        // Only now: whoever asked while it was being saved must find the sign-in that runs, and not start another.
+        this.#signIn = undefined
+        this.#quietUntil = 0
+        this.#backoff.succeeded()
+        this.#lastRefreshError = null
+        this.#publish(this.#signedIn(session, persisted))
+        log.info('signed_in', { profile })
+        return before
+      })
+      .catch((error: unknown) => {
+        void provider.retire({ ...grant, generation: 1 })
+        throw error
+      })
     // What nobody holds any more must not live on at the provider.
     if (before === 'cancelled') {
       void provider.retire({ ...grant, generation: 1 })
@@ -433,7 +456,7 @@ export class Authenticator {
     throw new InteractionRequiredError(current.state === 'signed_out' ? current.reason : 'signed_out')
   }
 
-  /** A session that cannot be renewed ends with its token. Nothing watches the clock for that: it is seen when asked. */
+  /** A session that cannot be renewed ends with its token. Timers may sleep: it is seen at the latest when asked. */
   #endIfOver(): void {
     const current = this.#state
     if (current.state !== 'signed_in' || current.validity.remaining > 0 || this.#refreshing) return
@@ -457,10 +480,15 @@ export class Authenticator {
 
   #publish(state: State): void {
     this.#state = state
+    this.#cancelEnd()
+    if (state.state === 'signed_in' && !state.canRefresh) {
+      const { clock } = this.#options.host
+      this.#cancelEnd = clock.after(state.validity.remaining + END_SECONDS, () => this.#endIfOver())
+    }
     this.#options.onChange()
   }
 
-  #withTimeout(promise: Promise<void>, seconds: number): Promise<void> {
+  #withTimeout(promise: Promise<unknown>, seconds: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const cancel = this.#options.host.clock.after(seconds, () => reject(new SignInError('timeout')))
       promise.finally(cancel).then(resolve, reject)

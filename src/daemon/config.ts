@@ -91,7 +91,13 @@ export async function loadConfig(files: FileSystem, path: string, env: NodeJS.Pr
   const settings = check({ ...written, ...daemonVariables(env) }, undefined, VARIABLES)
   const defaultProfile = settings.defaultProfile
   const overrides = check({ profiles: { [defaultProfile]: profileVariables(env) } }, undefined, VARIABLES)
-  const names = new Set([...Object.keys(BUILT_IN_PROFILES), ...Object.keys(written.profiles), defaultProfile])
+  const names = new Set([...Object.keys(BUILT_IN_PROFILES), ...Object.keys(written.profiles)])
+  if (!names.has(defaultProfile) && overrides.profiles[defaultProfile]?.issuer === undefined) {
+    const isVariable = daemonVariables(env).defaultProfile !== undefined
+    const setting = isVariable ? 'CADZERO_AUTH_PROFILE' : 'defaultProfile'
+    throw new ConfigurationError(setting, `one of ${[...names].join(', ')}`, isVariable ? undefined : path)
+  }
+  names.add(defaultProfile)
   const profiles = new Map<string, Profile>()
   for (const name of names) {
     const given = { ...written.profiles[name], ...(name === defaultProfile ? overrides.profiles[name] : {}) }

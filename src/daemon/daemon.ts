@@ -58,16 +58,28 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
     await (await early)?.close()
     return { kind: 'already_running', pid: instance.runningPid }
   }
-  // Only the one daemon may sweep: what looks left over may be another's write that is under way.
-  await Promise.all([folders.data, folders.sessions].map((path) => sweepTemporaries(host.files, path)))
-  parts.authenticators.loadDefault() // while the rest of the start waits for the disk
-  const server = await (early ?? listen(port, parts.serverOptions))
-  const endpoint = createEndpoint(host, server.port, version)
-  await writeEndpoint(host.files, folders.discoveryFile, endpoint)
-  server.open(endpoint)
+  const listening = early ?? listen(port, parts.serverOptions)
+  const { server, endpoint } = await open(options, parts, listening).catch(async (error: unknown) => {
+    // A process that has failed to start must not hold the lock, or listen where nobody finds it.
+    await (await listening.catch(() => undefined))?.close()
+    await instance.lock.release()
+    throw error
+  })
   parts.log.info('started', { version, pid: process.pid, port: server.port })
   if (configurationError) parts.log.error('configuration', { setting: configurationError.setting })
   return { kind: 'running', daemon: run(options, parts, server, endpoint, instance.lock), configurationError }
+}
+
+async function open({ host, folders, version }: DaemonOptions, parts: Parts, listening: Promise<RpcServer>) {
+  listening.catch(() => undefined) // it is looked at below
+  // Only the one daemon may sweep: what looks left over may be another's write that is under way.
+  await Promise.all([folders.data, folders.sessions].map((path) => sweepTemporaries(host.files, path)))
+  parts.authenticators.loadDefault() // while the rest of the start waits for the disk
+  const server = await listening
+  const endpoint = createEndpoint(host, server.port, version)
+  await writeEndpoint(host.files, folders.discoveryFile, endpoint)
+  server.open(endpoint)
+  return { server, endpoint }
 }
 
 interface Parts {
@@ -141,7 +153,10 @@ function run(
   })
   let stopping: Promise<void> | undefined
   const stop = (why: string) => {
-    stopping ??= takeDown(why).finally(hasStopped)
+    // What fails on the way down must not keep the process: everything acknowledged is on disk.
+    stopping ??= takeDown(why)
+      .catch(() => undefined)
+      .finally(hasStopped)
     return stopping
   }
   hooks.notify = (method, params) => server.notify(method, params)

@@ -46,6 +46,20 @@ export async function becomeInstance(host: Host, folders: Folders, replace: bool
   }
 }
 
+/**
+ * Waits until a daemon that was asked to end has ended.
+ * @throws StuckDaemonError, LockError
+ */
+export async function waitForEnd({ clock, files }: Host, folders: Folders): Promise<void> {
+  const deadline = clock.monotonic() + STOP_SECONDS
+  for (;;) {
+    const lock = await takeLock(files, folders.lockFile)
+    if (lock) return await lock.release()
+    if (clock.monotonic() > deadline) throw new StuckDaemonError()
+    await clock.wait(LOOK_SECONDS)
+  }
+}
+
 async function connectIfThere(host: Host, folders: Folders): Promise<RpcClient | undefined> {
   try {
     return await connect(host.files, folders.discoveryFile, host.random)

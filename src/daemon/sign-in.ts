@@ -38,6 +38,7 @@ export class SignIn {
   #openedAt: number | undefined
   #reopened = false
   #committing = false
+  #linkIsUsed = false
   #wantsBrowser = false
   #deadline = 0
   #cancelDeadline: CancelTimer = () => undefined
@@ -77,12 +78,22 @@ export class SignIn {
     this.#cancelDeadline = this.#options.clock.after(seconds, () => this.fail(new SignInError('timeout')))
   }
 
-  /** Opens the browser; not twice for what is one wish. */
-  show(): void {
+  /**
+   * Opens the browser as soon as there is something to show; not twice for what is one wish.
+   * @throws SignInError where it does not open; the sign-in goes on for those who do not hang on that
+   */
+  async show(): Promise<void> {
     this.#wantsBrowser = true
+    await this.started
     const { clock } = this.#options
     if (this.#openedAt !== undefined && clock.monotonic() - this.#openedAt < REOPEN_SECONDS) return
-    this.#open()
+    await this.#open()
+  }
+
+  /** Somebody shows the link in their own way, and needs no browser of ours. */
+  async waitForLink(): Promise<void> {
+    this.#linkIsUsed = true
+    await this.started
   }
 
   /** Takes it for committing: from then on it can fail no more by a cancel or a timeout. False where it has ended. */
@@ -101,19 +112,24 @@ export class SignIn {
     })
   }
 
+  get #hasEnded(): boolean {
+    return this.#outcome === 'settled'
+  }
+
   async #run(): Promise<void> {
     try {
       await this.#options.prepare()
       this.#listener = await this.#listen()
+      if (this.#hasEnded) return void this.#listener.close()
       const { provider, loginHint } = this.#options
       const request = await provider.authorize(this.#listener.redirectUri, await loginHint())
-      if (this.#outcome === 'settled') return void this.#listener.close()
+      if (this.#hasEnded) return void this.#listener.close()
       this.#listener.expect(request.state)
       this.#request = request
       this.#options.onStarted()
       this.#start.resolve()
-      if (this.#wantsBrowser) this.#open()
     } catch (error) {
+      void this.#listener?.close() // also where it was cancelled meanwhile
       this.fail(error as Error)
     }
   }
@@ -167,18 +183,25 @@ export class SignIn {
     )
   }
 
-  #open(): void {
+  async #open(): Promise<void> {
     const url = this.authorizationUrl
     if (url === null || this.#outcome === 'settled') return
+    const isOnlyWay = this.#openedAt === undefined && !this.#linkIsUsed
     this.#openedAt = this.#options.clock.monotonic()
-    this.#options.openBrowser(url).catch(() => this.fail(new SignInError('browser')))
+    try {
+      await this.#options.openBrowser(url)
+    } catch {
+      const error = new SignInError('browser')
+      if (isOnlyWay) this.fail(error)
+      throw error
+    }
   }
 
   // A browser that was signed out may have lost the request at Clerk's sign-in page; now it is signed in.
   #reopenOnce(): void {
     if (this.#reopened || !this.#wantsBrowser) return
     this.#reopened = true
-    this.#open()
+    this.#open().catch(() => undefined) // the link is there still
   }
 
   #settle(tell: () => void): void {

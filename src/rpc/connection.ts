@@ -57,6 +57,8 @@ export class Connection {
     stream.prependListener('data', () => stream.cork())
     stream.on('data', () => stream.uncork())
     socket.on('message', (data, isBinary) => {
+      // ws hands over what it had read before a close; nobody would see the answer.
+      if (socket.readyState !== socket.OPEN) return
       if (isBinary) return this.close(CLOSE_UNSUPPORTED, 'text frames only')
       this.#silentPings = 0
       this.#running++

@@ -2,13 +2,11 @@
 import * as v from 'valibot'
 
 const profile = v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(64)))
-const seconds = (least: number, most: number) => v.pipe(v.number(), v.minValue(least), v.maxValue(most))
+const seconds = (least: number, most = Number.MAX_VALUE) => v.pipe(v.number(), v.minValue(least), v.maxValue(most))
 const nothing = v.strictObject({})
 const onlyProfile = v.strictObject({ profile })
 
 const shortText = v.pipe(v.string(), v.minLength(1), v.maxLength(320))
-
-const DAY = 86_400
 
 const authHeader = v.object({
   headers: v.object({ Authorization: v.string() }),
@@ -44,7 +42,7 @@ export const methods = {
     summary: 'A header for a request to the API, its token good for some time yet. Refreshes or signs in as needed.',
     params: v.strictObject({
       profile,
-      minValiditySeconds: v.optional(seconds(0, DAY)),
+      minValiditySeconds: v.optional(seconds(0)),
       interactive: v.optional(v.boolean()),
     }),
     result: authHeader,

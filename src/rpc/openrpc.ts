@@ -28,10 +28,17 @@ export function openRpcDocument(version: string): object {
     result: { name: 'result', schema: schemaOf(result) },
     errors: Object.values(errors),
   }))
+  const own = {
+    name: 'rpc.discover',
+    summary: 'This document.',
+    paramStructure: 'by-name',
+    params: [],
+    result: { name: 'result', schema: { type: 'object' } },
+  }
   return {
     openrpc: '1.3.2',
     info: { title: 'cadzero-auth', version, description: 'JSON-RPC 2.0 over a WebSocket on loopback.' },
-    methods: described,
+    methods: [...described, own],
     'x-notifications': Object.entries(notifications).map(([name, { summary, params }]) => ({
       name,
       summary,

@@ -72,17 +72,34 @@ export class SessionStore {
     await this.#attempt(() => removePrivateFile(this.#options.files, this.#path))
   }
 
+  /** Deletes the saved session, and those that were set aside: they may still open. @throws StoreError */
+  async purge(): Promise<void> {
+    await this.remove()
+    const { files, folder } = this.#options
+    await this.#attempt(async () => {
+      for (const name of await this.#setAside()) await removePrivateFile(files, join(folder, name))
+    })
+  }
+
   /** Moves the session file, if there is one, out of the way of a new one. The newest three such files are kept. */
   async setAside(): Promise<void> {
-    const { files, clock, folder, binding } = this.#options
-    const prefix = `${binding.profile}.jwe.bad-`
+    const { files, clock, folder } = this.#options
     await this.#attempt(async () => {
-      await setAsideFile(files, this.#path, join(folder, `${prefix}${Math.floor(clock.now() * 1000)}`)).catch(
-        ignoreAbsent,
-      )
-      const kept = (await files.readdir(folder)).filter((name) => name.startsWith(prefix)).sort()
+      const aside = join(folder, `${this.#asidePrefix}${Math.floor(clock.now() * 1000)}`)
+      await setAsideFile(files, this.#path, aside).catch(ignoreAbsent)
+      const kept = await this.#setAside()
       for (const name of kept.slice(0, -KEPT_ASIDE)) await files.unlink(join(folder, name))
     })
+  }
+
+  get #asidePrefix(): string {
+    return `${this.#options.binding.profile}.jwe.bad-`
+  }
+
+  /** The names of the files that were set aside, the oldest first. */
+  async #setAside(): Promise<string[]> {
+    const { files, folder } = this.#options
+    return (await files.readdir(folder)).filter((name) => name.startsWith(this.#asidePrefix)).sort()
   }
 
   /** How the key is protected, once it can be used. Makes the key where there is none. @throws StoreError */
