@@ -1,5 +1,5 @@
 // The daemon as a process: one of it, a clean end, a clean takeover, and a start that leftovers cannot stop.
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -54,6 +54,16 @@ describe('the daemon', () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: `ready ${join(home, 'data', 'endpoint.json')}\n` })
     expect(stderr).toContain(`already running (process ${child.pid})`)
     expect(await endpointOf(home)).toEqual(before)
+  })
+
+  it('that cannot write its discovery file says why, and holds nothing', async () => {
+    const home = await temporaryFolder()
+    await mkdir(join(home, 'data', 'endpoint.json'), { recursive: true })
+    const { code, stderr } = await runProgram(['daemon'], { home })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^error: .*endpoint\.json/)
+    await rm(join(home, 'data', 'endpoint.json'), { recursive: true })
+    await startDaemonProcess({ home }) // the lock is free
   })
 
   it('is one also when twenty start at once', async () => {

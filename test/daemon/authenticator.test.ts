@@ -1,4 +1,6 @@
 // The authenticator: when it refreshes, what it shares, and that nothing overlaps that must not.
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { RejectedError, SessionEndedError, SignInError, UnavailableError } from '../../src/clerk/errors.ts'
 import type { Renewal } from '../../src/clerk/identity-provider.ts'
@@ -317,6 +319,88 @@ describe('a sign-in', () => {
     expect(await (await comeBack()).text()).toContain('You are signed in')
   })
 
+  it('that is being saved is found by whoever asks, and no second browser opens', async () => {
+    let save: () => void = () => undefined
+    const saved = new Promise<void>((resolve) => {
+      save = resolve
+    })
+    let saving: () => void = () => undefined
+    const isSaving = new Promise<void>((resolve) => {
+      saving = resolve
+    })
+    const files: FileSystem = {
+      ...systemFiles,
+      rename: async (from, to) => {
+        if (String(to).endsWith('.jwe')) {
+          saving()
+          await saved
+        }
+        return await systemFiles.rename(from, to)
+      },
+    }
+    const { authenticator, comeBack, opened } = await newAuthenticator({ files })
+    await authenticator.login({ openBrowser: true, wait: false, timeoutSeconds: 300 })
+    const page = comeBack()
+    await isSaving
+    const header = authenticator.authHeader()
+    save()
+    expect(await header).toMatchObject(bearer('token-1'))
+    expect(await (await page).text()).toContain('You are signed in')
+    expect({ opened: opened.length, state: authenticator.status().state }).toEqual({ opened: 1, state: 'signed_in' })
+  })
+
+  it('that is cancelled while the provider fails leaves no port open', async () => {
+    const { authenticator, provider } = await newAuthenticator()
+    let redirectUri = ''
+    let asked: () => void = () => undefined
+    const authorizing = new Promise<void>((resolve) => {
+      asked = resolve
+    })
+    let fail: (error: Error) => void = () => undefined
+    provider.authorize = (uri) => {
+      redirectUri = uri
+      asked()
+      return new Promise((_resolve, reject) => {
+        fail = reject
+      })
+    }
+    authenticator.login({ openBrowser: false, wait: true, timeoutSeconds: 300 }).catch(() => undefined)
+    await authorizing
+    await authenticator.cancelLogin()
+    fail(new UnavailableError('network'))
+    await expect.poll(() => fetch(redirectUri).catch(() => 'closed')).toBe('closed')
+  })
+
+  it('goes on for who shows the link, where another’s browser does not open', async () => {
+    const openBrowser = () => Promise.reject(new Error('no browser'))
+    const { authenticator, comeBack } = await newAuthenticator({ openBrowser })
+    const byLink = authenticator.login({ openBrowser: false, wait: true, timeoutSeconds: 300 })
+    const byBrowser = authenticator.login({ openBrowser: true, wait: true, timeoutSeconds: 300 })
+    await expect(byBrowser).rejects.toMatchObject({ name: 'SignInError', reason: 'browser' })
+    await comeBack()
+    await byLink
+    expect(authenticator.status().state).toBe('signed_in')
+  })
+
+  it('ends where the browser was the only way, and does not open', async () => {
+    const openBrowser = () => Promise.reject(new Error('no browser'))
+    const { authenticator } = await newAuthenticator({ openBrowser })
+    const login = authenticator.login({ openBrowser: true, wait: true, timeoutSeconds: 300 })
+    await expect(login).rejects.toMatchObject({ name: 'SignInError', reason: 'browser' })
+    expect(authenticator.status().state).toBe('signed_out')
+  })
+
+  it('that cannot be taken over leaves nothing at the provider', async () => {
+    const { authenticator, provider, comeBack, folder, openStore } = await newAuthenticator()
+    await openStore().save(newSession())
+    await rm(join(folder, '..', 'store-key.jwk')) // the old file stays, and is to be set aside
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+    provider.exchanges = [async () => newSession({ refreshToken: 'orphan' })]
+    await rm(folder, { recursive: true })
+    expect(await (await comeBack()).text()).toContain('could not')
+    await expect.poll(() => provider.revoked.map(({ refreshToken }) => refreshToken)).toEqual(['orphan'])
+  })
+
   it('that fails leaves the session from before as it was', async () => {
     const { authenticator, provider, comeBack, saved, openStore } = await signedIn()
     const login = authenticator.login({ openBrowser: true, wait: true, timeoutSeconds: 300 })
@@ -351,6 +435,30 @@ describe('a disk that cannot be written', () => {
     }
     return { disk, files }
   }
+
+  it('is not written to by each caller whose token ages', async () => {
+    let writes = 0
+    const { disk, files } = failing()
+    const counting: FileSystem = {
+      ...files,
+      rename: (...args) => {
+        writes++
+        return files.rename(...args)
+      },
+    }
+    const saved = newSession({ accessToken: { value: 'saved', receivedAt: 1_800_000_000, lifetime: 60 } })
+    const { authenticator, clock } = await newAuthenticator({ saved, files: counting })
+    await authenticator.load()
+    disk.full = true
+    await authenticator.refresh()
+    clock.advance(49)
+    writes = 0
+    for (let n = 0; n < 100; n++) {
+      await authenticator.authHeader()
+      await authenticator.settled()
+    }
+    expect(writes).toBe(1)
+  })
 
   it('does not stop the session in memory, and no token that is not safe is spent', async () => {
     const { disk, files } = failing()

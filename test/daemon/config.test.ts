@@ -37,6 +37,17 @@ describe('the configuration', () => {
     expect(config.profiles.get('mine')).toMatchObject({ ...page, requireState: true, redirectPort: 8765 })
   })
 
+  it('blames a misspelt default profile on what names it', async () => {
+    await expect(load(undefined, { CADZERO_AUTH_PROFILE: 'prodution' })).rejects.toMatchObject({
+      setting: 'CADZERO_AUTH_PROFILE',
+      expected: 'one of local, staging, production',
+      file: undefined,
+    })
+    await expect(load({ defaultProfile: 'mine' })).rejects.toMatchObject({ setting: 'defaultProfile' })
+    const variables = { CADZERO_AUTH_PROFILE: 'mine', CADZERO_AUTH_ISSUER: own.issuer, CADZERO_AUTH_CLIENT_ID: 'c' }
+    expect((await load(undefined, variables)).profiles.get('mine')).toMatchObject({ clientId: 'c' })
+  })
+
   it('knows no OAuth without a refresh', async () => {
     await expect(load({ profiles: { mine: { ...own, refresh: false } } })).rejects.toMatchObject({
       setting: 'profiles.mine.refresh',

@@ -242,11 +242,15 @@ describe('the limits', () => {
     expect([1013, 1006]).toContain(await closed)
   })
 
-  it('closes the 257th connection with 1013, and serves the others', async () => {
-    const { connect } = await startServer({ methods })
+  it('closes the 257th connection with 1013, runs none of its calls, and serves the others', async () => {
+    let ran = 0
+    const counted = { params: anything, handle: () => ran++ }
+    const { connect } = await startServer({ methods: { ...methods, counted } })
     const clients = await Promise.all(Array.from({ length: 256 }, connect))
     const one = await connect()
+    one.callAny('counted').catch(() => undefined)
     expect(await one.closed).toBe(1013)
+    expect(ran).toBe(0)
     expect(await clients[255]?.callAny('get_data')).toEqual(['hello', 5])
   })
 

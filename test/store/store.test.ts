@@ -137,6 +137,15 @@ describe('the session store', () => {
     expect(await readdir(folder)).toEqual([expect.stringMatching(/^production\.jwe\.bad-\d+$/)])
   })
 
+  it('purges what was set aside along with the session: it may still open', async () => {
+    const { open, folder } = await newStore()
+    await open().save(newSession())
+    await open().setAside()
+    await open().save(newSession())
+    await open().purge()
+    expect(await readdir(folder)).toEqual([])
+  })
+
   it('opens a file with any one byte changed as no session at all', async () => {
     const { open, folder, path } = await newStore()
     await open().save(newSession())

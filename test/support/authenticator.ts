@@ -34,7 +34,9 @@ export interface TestProvider extends IdentityProvider {
   exchanges: (() => Promise<Grant>)[]
 }
 
-export async function newAuthenticator(options: { saved?: Session; files?: FileSystem } = {}) {
+export async function newAuthenticator(
+  options: { saved?: Session; files?: FileSystem; openBrowser?: (url: string) => Promise<void> } = {},
+) {
   const home = await temporaryFolder()
   const folder = join(home, 'sessions')
   await mkdir(folder, { mode: 0o700 })
@@ -98,7 +100,10 @@ export async function newAuthenticator(options: { saved?: Session; files?: FileS
       random: systemRandom,
       files,
       fetch: () => Promise.reject(new Error('no network here')),
-      openBrowser: async (url) => void opened.push(url),
+      openBrowser: async (url) => {
+        opened.push(url)
+        await options.openBrowser?.(url)
+      },
     },
     log: silent,
     onChange: () => changes.push(authenticator.status().state),
