@@ -12,6 +12,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   store: ['host'],
   rpc: ['host'],
   clerk: ['host', 'store/session.ts'],
+  broker: ['host'],
   daemon: ['host', 'store', 'rpc', 'clerk', 'version.ts'],
   cli: [
     'host',
@@ -26,6 +27,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'daemon/process.ts',
     'clerk/errors.ts',
     'clerk/metadata.ts',
+    // The developer's own commands, which run without a daemon.
+    'broker',
     'store/errors.ts',
     'store/keyring.ts',
   ],
@@ -36,6 +39,7 @@ const PACKAGES: Readonly<Record<string, { readonly rooms: readonly string[]; rea
   ws: { rooms: ['rpc'], why: 'the socket is an RPC matter' },
   'json-rpc-2.0': { rooms: ['rpc'], why: 'so is the protocol on it' },
   '@valibot/to-json-schema': { rooms: ['rpc'], why: 'the OpenRPC document is made from the contract' },
+  '@clerk/backend': { rooms: ['broker'], why: 'what needs the secret key is the server’s' },
   'openid-client': { rooms: ['clerk'], why: 'OAuth is spoken to Clerk alone' },
   jose: { rooms: ['store', 'clerk'], why: 'sessions are sealed in one place, and tokens checked in another' },
   '@napi-rs/keyring': { rooms: ['store'], why: 'the key never leaves the store' },

@@ -4,6 +4,7 @@ import { findLauncher } from '../host/browser.ts'
 import { connect, NoDaemonError } from '../rpc/client.ts'
 import { version } from '../version.ts'
 import type { CommonOptions, Context } from './context.ts'
+import { type ClerkOptions, checkClerk } from './doctor-clerk.ts'
 import { checkHandoff } from './doctor-handoff.ts'
 import { checkFolders, checkKeyring, checkPort, loadProfile } from './doctor-machine.ts'
 import { checkProvider } from './doctor-provider.ts'
@@ -19,8 +20,20 @@ export interface Finding {
   readonly hint?: string
 }
 
+export interface DoctorOptions extends ClerkOptions {
+  readonly clerk?: boolean
+}
+
 /** @returns whether nothing has failed */
-export async function doctor(context: Context, options: CommonOptions): Promise<boolean> {
+export async function doctor(context: Context, options: DoctorOptions): Promise<boolean> {
+  const { clerk = options.setTemplateLifetime !== undefined } = options
+  const findings = clerk ? await checkClerk(context, options, process.env) : await checkAll(context, options)
+  if (options.json) printJson(findings)
+  else for (const finding of findings) print(describe(finding))
+  return findings.every(({ verdict }) => verdict !== 'failed')
+}
+
+async function checkAll(context: Context, options: CommonOptions): Promise<Finding[]> {
   const findings: Finding[] = await checkFolders(context)
   const loaded = await loadProfile(context, options.profile)
   findings.push(loaded.finding)
@@ -31,9 +44,7 @@ export async function doctor(context: Context, options: CommonOptions): Promise<
     findings.push(...(await checkSignIn(context, loaded.profile)))
   }
   findings.push(...(await checkDaemon(context, options)))
-  if (options.json) printJson(findings)
-  else for (const finding of findings) print(describe(finding))
-  return findings.every(({ verdict }) => verdict !== 'failed')
+  return findings
 }
 
 async function checkSignIn(context: Context, profile: Profile): Promise<Finding[]> {

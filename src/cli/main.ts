@@ -83,9 +83,11 @@ function createProgram(): Command {
     .option('--url', 'print the address to connect to instead')
     .action((options) => run(async (context) => (await import('./inspect.ts')).authorization(context, options)))
 
-  common(program.command('doctor').description('look for what is wrong, and say what to do'), false).action(
-    (options: CommonOptions) => run(async (context) => (await import('./doctor.ts')).doctor(context, options)),
-  )
+  common(program.command('doctor').description('look for what is wrong, and say what to do'), false)
+    .option('--clerk', 'look at the Clerk instance instead, with CLERK_SECRET_KEY')
+    .option('--set-template-lifetime <time>', 'with --clerk: how long the tokens of a JWT template live (90s, 15m, 1h)')
+    .option('--template <name>', 'with --clerk: which template')
+    .action((options) => run(async (context) => (await import('./doctor.ts')).doctor(context, options)))
 
   common(
     program

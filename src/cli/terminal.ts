@@ -26,7 +26,8 @@ export function describeTime(time: number | null, now: number): string {
   return `${new Date(time * 1000).toLocaleString()} (${seconds >= 0 ? `in ${span}` : `${span} ago`})`
 }
 
-function describeSpan(seconds: number): string {
+/** Seconds as a person reads them. */
+export function describeSpan(seconds: number): string {
   if (seconds < 120) return `${seconds} s`
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`
   if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`
