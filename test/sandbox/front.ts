@@ -16,7 +16,7 @@ export interface FrontOptions {
   readonly behind: () => number
   readonly enter: (seen: SeenRequest) => Fault
   /** Answers in place of the provider where Clerk does what it cannot. */
-  readonly intercept: (seen: SeenRequest, request: IncomingMessage) => Promise<Answer | undefined>
+  readonly intercept: (seen: SeenRequest, request: IncomingMessage, body: Buffer) => Promise<Answer | undefined>
   /** Changes an answer where Clerk's differs from the provider's. */
   readonly translate: (seen: SeenRequest, answer: Answer) => Answer
   /** Aborted when the sandbox closes. */
@@ -34,7 +34,7 @@ export function createFront(options: FrontOptions) {
       const process = async () =>
         options.translate(
           seen,
-          (await options.intercept(seen, request)) ?? (await passOn(options.behind(), request, body)),
+          (await options.intercept(seen, request, body)) ?? (await passOn(options.behind(), request, body)),
         )
       await play(fault, process, response, options.closing)
     } catch (error) {

@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdapter } from './adapter.ts'
+import { type BackendApi, ClerkBackend } from './backend.ts'
+import { answerBackend } from './backend-routes.ts'
 import { answerUserinfo, type Deviations, translate } from './clerk.ts'
 import type { Fault } from './faults.ts'
 import { createFront } from './front.ts'
@@ -33,6 +35,8 @@ export interface Sandbox {
   readonly issuer: string
   readonly clientId: string
   readonly user: User
+  /** Clerk's sessions and its Backend API, which share the keys of the provider. */
+  readonly backend: BackendApi
   /** Every request in order, those that a fault answered as well. */
   readonly requests: readonly SeenRequest[]
   count(path: string, grantType?: string): number
@@ -81,11 +85,17 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     else void callback(request, response)
   })
 
+  const backend = new ClerkBackend(settings)
   const record = createRecord()
   const handle = createFront({
     behind: () => portOf(behind),
     enter: record.enter,
-    intercept: (seen, request) => answerUserinfo(seen, request.headers.authorization, settings),
+    intercept: async (seen, request, body) => {
+      const { authorization } = request.headers
+      const { method, path, query } = seen
+      const fromBackend = await answerBackend(backend, { method, path, query, authorization, body })
+      return fromBackend ?? (await answerUserinfo(seen, authorization, settings))
+    },
     translate: (seen, answer) => translate(seen, answer, options),
     closing: closing.signal,
     onError,
@@ -97,6 +107,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     issuer,
     clientId: settings.clientId,
     user: settings.user,
+    backend,
     requests,
     count,
     script,

@@ -1,0 +1,166 @@
+// The routes of Clerk's Backend API: answers in its exact shapes, which the SDK takes at their word.
+import { createPublicKey } from 'node:crypto'
+import type { ClerkBackend, ClerkSession, ClerkTemplate } from './backend.ts'
+import type { Answer } from './front.ts'
+
+export interface BackendRequest {
+  readonly method: string
+  readonly path: string
+  readonly query: Readonly<Record<string, string>>
+  readonly authorization: string | undefined
+  readonly body: Buffer
+}
+
+const [SHORTEST, LONGEST] = [30, 315_360_000] // s; of what a caller may ask for
+
+/** Undefined where the path is not the Backend API's. */
+export async function answerBackend(clerk: ClerkBackend, request: BackendRequest): Promise<Answer | undefined> {
+  if (!request.path.startsWith('/v1/')) return undefined
+  if (!request.authorization?.startsWith('Bearer ')) {
+    return refuse(401, 'authorization_header_format_invalid', 'Invalid Authorization header format')
+  }
+  if (request.authorization !== `Bearer ${clerk.secretKey}`) {
+    const why = 'The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.'
+    return refuse(401, 'clerk_key_invalid', why)
+  }
+  const params = parseBody(request.body)
+  if (!params) return refuse(400, 'request_body_invalid', 'Request body invalid')
+  const [resource, id, action, name] = request.path.slice('/v1/'.length).split('/').map(decodeURIComponent)
+  switch (resource) {
+    case 'sessions':
+      return await answerSession(clerk, request.method, id ?? '', action, name, params)
+    case 'jwt_templates':
+      return answerTemplates(clerk, request, id, params)
+    case 'jwks':
+      return json({ keys: [publicJwk(clerk)] })
+    case 'instance': {
+      const instance = { object: 'instance', id: clerk.instanceId, environment_type: 'development' }
+      return json({ ...instance, allowed_origins: null, workspace_id: null })
+    }
+    default:
+      return refuse(404, 'resource_not_found', 'not found')
+  }
+}
+
+async function answerSession(
+  clerk: ClerkBackend,
+  method: string,
+  id: string,
+  action: string | undefined,
+  template: string | undefined,
+  params: Record<string, unknown>,
+): Promise<Answer> {
+  const session = clerk.sessions.get(id)
+  if (!session) return refuse(404, 'resource_not_found', 'Session not found', `No session was found with id ${id}`)
+  const status = clerk.status(id)
+  if (method === 'GET' && action === undefined) return json(describeSession(session, status))
+  if (method === 'POST' && action === 'revoke') {
+    clerk.end(id, 'revoked')
+    return json(describeSession(session, 'revoked'))
+  }
+  if (method !== 'POST' || action !== 'tokens') return refuse(404, 'resource_not_found', 'not found')
+  if (clerk.banned.has(session.userId)) return refuse(403, 'user_banned', 'User is banned')
+  if (status !== 'active' && status !== 'pending') {
+    return refuse(404, 'resource_not_found', 'Session not found', `No session was found with id ${id}`)
+  }
+  if (template !== undefined && !clerk.templateNamed(template)) {
+    return refuse(404, 'resource_not_found', 'JWT template not found', `No JWT template exists with name: ${template}`)
+  }
+  const { expires_in_seconds: lifetime } = params
+  if (lifetime !== undefined && !isLifetime(lifetime)) return refuse(422, 'form_param_value_invalid', 'is invalid')
+  session.lastActiveAt = Date.now()
+  const jwt = await clerk.sessionToken(id, {
+    ...(template === undefined ? {} : { template }),
+    ...(lifetime === undefined ? {} : { lifetimeSeconds: lifetime as number }),
+  })
+  return json({ object: 'token', jwt })
+}
+
+function answerTemplates(
+  clerk: ClerkBackend,
+  { method, query }: BackendRequest,
+  id: string | undefined,
+  params: Record<string, unknown>,
+): Answer {
+  if (method === 'GET' && id === undefined) {
+    const data = [...clerk.templates.values()].map(describeTemplate)
+    return json(query.paginated === 'true' ? { data, total_count: data.length } : data)
+  }
+  const template = clerk.templates.get(id ?? '')
+  if (!template) return refuse(404, 'resource_not_found', 'JWT template not found', 'No JWT template exists')
+  if (method !== 'PATCH') return json(describeTemplate(template))
+  const { name, claims, lifetime = template.lifetime, allowed_clock_skew: skew = template.allowedClockSkew } = params
+  if (typeof name !== 'string' || typeof claims !== 'object' || claims === null) {
+    return refuse(422, 'form_param_missing', 'name and claims are required')
+  }
+  if (!isLifetime(lifetime)) return refuse(422, 'form_param_value_invalid', 'lifetime is invalid')
+  Object.assign(template, { name, claims, lifetime, allowedClockSkew: skew })
+  return json(describeTemplate(template))
+}
+
+function describeSession(session: ClerkSession, status: string): object {
+  return {
+    object: 'session',
+    id: session.id,
+    user_id: session.userId,
+    client_id: `client_${session.id.slice('sess_'.length)}`,
+    actor: null,
+    status,
+    last_active_organization_id: null,
+    last_active_at: session.lastActiveAt, // milliseconds, as Clerk counts
+    latest_activity: null,
+    expire_at: session.expireAt,
+    abandon_at: session.abandonAt,
+    updated_at: session.lastActiveAt,
+    created_at: session.createdAt,
+    tasks: null,
+  }
+}
+
+function describeTemplate({ id, name, claims, lifetime, allowedClockSkew }: ClerkTemplate): object {
+  return {
+    object: 'jwt_template',
+    id,
+    name,
+    claims,
+    lifetime,
+    allowed_clock_skew: allowedClockSkew,
+    custom_signing_key: false,
+    signing_algorithm: 'RS256',
+    created_at: 0,
+    updated_at: 0,
+  }
+}
+
+function publicJwk({ signingKey }: ClerkBackend): object {
+  const { kid } = signingKey.jwk
+  return {
+    ...createPublicKey(signingKey.publicKey.export({ type: 'spki', format: 'pem' })).export({ format: 'jwk' }),
+    kid,
+    use: 'sig',
+    alg: 'RS256',
+  }
+}
+
+function isLifetime(value: unknown): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= SHORTEST && value <= LONGEST
+}
+
+function parseBody(body: Buffer): Record<string, unknown> | undefined {
+  if (body.length === 0) return {}
+  try {
+    const value: unknown = JSON.parse(body.toString('utf8'))
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+// Exactly this content type: with a charset the SDK takes an answer for a text.
+function json(value: unknown, status = 200): Answer {
+  return { status, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(value)) }
+}
+
+function refuse(status: number, code: string, message: string, long = message): Answer {
+  return json({ errors: [{ message, long_message: long, code }], clerk_trace_id: 'sandbox' }, status)
+}

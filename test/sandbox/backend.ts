@@ -1,0 +1,176 @@
+// A stand-in for the part of Clerk that is not OAuth: sessions, their tokens and JWT templates, and the Backend API on them.
+import { randomBytes } from 'node:crypto'
+import { importJWK, type JWK, SignJWT } from 'jose'
+import type { SigningKey } from './keys.ts'
+
+export type SessionStatus =
+  | 'active'
+  | 'revoked'
+  | 'ended'
+  | 'expired'
+  | 'removed'
+  | 'abandoned'
+  | 'replaced'
+  | 'pending'
+
+export interface TokenOptions {
+  readonly lifetimeSeconds?: number
+  /** The origin of the page that asked, which only the Frontend API knows. */
+  readonly azp?: string
+  readonly template?: string
+  readonly issuedSecondsAgo?: number
+  /** Put over what the token says otherwise. */
+  readonly claims?: Readonly<Record<string, unknown>>
+}
+
+export interface BackendApi {
+  /** For `createClerkClient({ apiUrl })`. */
+  readonly url: string
+  readonly secretKey: string
+  /** An active session; gives its id. */
+  createSession(options?: { readonly userId?: string; readonly lifetimeSeconds?: number }): string
+  /** A session token as Clerk's Frontend API gives it to a page. */
+  sessionToken(sessionId: string, options?: TokenOptions): Promise<string>
+  end(sessionId: string, status: SessionStatus): void
+  status(sessionId: string): SessionStatus
+  /** How long session tokens live unless somebody asks for more or less. Clerk: 60 s. */
+  setTokenLifetime(seconds: number): void
+  addTemplate(name: string, lifetimeSeconds: number): void
+  /** From now on a user whom Clerk refuses. */
+  ban(userId: string): void
+}
+
+export interface ClerkSession {
+  readonly id: string
+  readonly userId: string
+  readonly createdAt: number
+  readonly expireAt: number
+  readonly abandonAt: number
+  lastActiveAt: number
+  status: SessionStatus
+}
+
+export interface ClerkTemplate {
+  readonly id: string
+  name: string
+  claims: object
+  lifetime: number
+  allowedClockSkew: number
+}
+
+export interface BackendSettings {
+  readonly issuer: string
+  readonly user: { readonly id: string }
+  readonly signingKey: SigningKey
+}
+
+const MAXIMUM_LIFETIME = 7 * 86_400 // s; Clerk's default
+const SESSION_CATEGORY = 'cl_B7d4PD111AAA'
+const TEMPLATE_CATEGORY = 'cl_B7d4PD222AAA'
+
+/** What Clerk keeps. The routes of the Backend API are on it, and so is what a test does by hand. */
+export class ClerkBackend implements BackendApi {
+  readonly secretKey = `sk_test_${randomBytes(24).toString('base64url')}`
+  readonly instanceId = identifier('ins')
+  readonly sessions = new Map<string, ClerkSession>()
+  readonly templates = new Map<string, ClerkTemplate>()
+  readonly banned = new Set<string>()
+  readonly #settings: BackendSettings
+  #tokenLifetime = 60
+
+  constructor(settings: BackendSettings) {
+    this.#settings = settings
+  }
+
+  get url(): string {
+    return this.#settings.issuer
+  }
+
+  get signingKey(): SigningKey {
+    return this.#settings.signingKey
+  }
+
+  createSession({ userId = this.#settings.user.id, lifetimeSeconds = MAXIMUM_LIFETIME } = {}): string {
+    const id = identifier('sess')
+    const now = Date.now()
+    const expireAt = now + lifetimeSeconds * 1000
+    this.sessions.set(id, {
+      id,
+      userId,
+      createdAt: now,
+      lastActiveAt: now,
+      expireAt,
+      abandonAt: expireAt,
+      status: 'active',
+    })
+    return id
+  }
+
+  end(sessionId: string, status: SessionStatus): void {
+    this.#session(sessionId).status = status
+  }
+
+  status(sessionId: string): SessionStatus {
+    const session = this.#session(sessionId)
+    return session.status === 'active' && Date.now() >= session.expireAt ? 'expired' : session.status
+  }
+
+  setTokenLifetime(seconds: number): void {
+    this.#tokenLifetime = seconds
+  }
+
+  addTemplate(name: string, lifetimeSeconds: number): void {
+    const id = identifier('jtmp')
+    this.templates.set(id, { id, name, claims: {}, lifetime: lifetimeSeconds, allowedClockSkew: 5 })
+  }
+
+  ban(userId: string): void {
+    this.banned.add(userId)
+  }
+
+  templateNamed(name: string): ClerkTemplate | undefined {
+    return [...this.templates.values()].find((template) => template.name === name)
+  }
+
+  /** A token of the Backend API has no `azp`; one from a template has no `sid` either. */
+  async sessionToken(sessionId: string, options: TokenOptions = {}): Promise<string> {
+    const { azp, template: name, issuedSecondsAgo = 0 } = options
+    const { issuer, signingKey } = this.#settings
+    const session = this.#session(sessionId)
+    const template = name === undefined ? undefined : this.templateNamed(name)
+    if (name !== undefined && !template) throw new Error(`the sandbox has no template ${name}`)
+    const lifetime = options.lifetimeSeconds ?? template?.lifetime ?? this.#tokenLifetime
+    const issuedAt = Math.floor(Date.now() / 1000) - issuedSecondsAgo
+    const own = template
+      ? template.claims
+      : { sid: sessionId, v: 2, fva: [0, -1], sts: session.status === 'pending' ? 'pending' : 'active' }
+    const claims = {
+      ...own,
+      iss: issuer,
+      sub: session.userId,
+      iat: issuedAt,
+      nbf: issuedAt - 10,
+      exp: issuedAt + lifetime,
+      jti: randomBytes(10).toString('hex'),
+      ...(azp === undefined ? {} : { azp }),
+      ...options.claims,
+    }
+    const header = {
+      alg: 'RS256',
+      typ: 'JWT',
+      kid: String(signingKey.jwk.kid),
+      cat: template ? TEMPLATE_CATEGORY : SESSION_CATEGORY,
+    }
+    return await new SignJWT(claims).setProtectedHeader(header).sign(await importJWK(signingKey.jwk as JWK, 'RS256'))
+  }
+
+  #session(sessionId: string): ClerkSession {
+    const session = this.sessions.get(sessionId)
+    if (!session) throw new Error('the sandbox has no such session')
+    return session
+  }
+}
+
+function identifier(kind: string): string {
+  return `${kind}_2${randomBytes(12).toString('hex')}`
+}
