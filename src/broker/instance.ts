@@ -2,6 +2,7 @@
 import { createClerkClient } from '@clerk/backend'
 import { isClerkAPIResponseError } from '@clerk/backend/errors'
 import type { Clock } from '../host/clock.ts'
+import { withDeadline } from './deadline.ts'
 
 export interface InstanceOptions {
   /** `sk_…`: all of the instance's power. It is used, and neither kept nor shown. */
@@ -35,7 +36,7 @@ export class InstanceError extends Error {
   }
 }
 
-const DEADLINE = 10 // s; the SDK has none of its own
+const DEADLINE = 10 // s
 const MOST = 500 // templates in one answer
 
 export class Instance {
@@ -85,16 +86,10 @@ export class Instance {
   }
 
   async #ask<T>(call: () => Promise<T>): Promise<T> {
-    let cancel: () => void = () => undefined
-    const late = new Promise<never>((_resolve, reject) => {
-      cancel = this.#clock.after(DEADLINE, () => reject(new InstanceError('unreachable')))
-    })
     try {
-      return await Promise.race([call(), late])
+      return await withDeadline(this.#clock, DEADLINE, call)
     } catch (error) {
-      throw error instanceof InstanceError ? error : new InstanceError(problemOf(error))
-    } finally {
-      cancel()
+      throw new InstanceError(problemOf(error))
     }
   }
 }

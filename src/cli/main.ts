@@ -99,6 +99,14 @@ function createProgram(): Command {
       run(async (context) => (await import('./import-legacy.ts')).importLegacy(context, file, options)),
     )
 
+  program
+    .command('broker')
+    .description(
+      'run the broker, the server’s part of the hand-off; configured by environment variables (see the README)',
+    )
+    .option('--generate-key', 'print a new CADZERO_BROKER_KEY')
+    .action((options) => run(async (context) => (await import('./broker.ts')).runBroker(context, options)))
+
   common(program.command('config').description('show what the configuration comes to'), false).action(
     (options: CommonOptions) => run(async (context) => (await import('./config.ts')).config(context, options)),
   )
