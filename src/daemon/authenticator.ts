@@ -106,8 +106,9 @@ export class Authenticator {
     const { remaining } = validity
     // Nothing better is to be had than a token that cannot be renewed, however short it has become.
     if (!current.canRefresh) return remaining > 0 ? header : undefined
+    if (!validity.lasts(minValiditySeconds, remaining)) return undefined
     if (validity.isAgeing(remaining)) this.#refreshBehind()
-    return validity.lasts(minValiditySeconds, remaining) ? header : undefined
+    return header
   }
 
   /**
