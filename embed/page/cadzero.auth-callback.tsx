@@ -1,5 +1,5 @@
 // The page that hands a CADZERO session to the program that asked for it on this computer, once its owner agrees.
-import { ClerkFailed, useClerk, useSession } from '@clerk/react'
+import { useClerk, useSession } from '@clerk/react'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 
 const PROGRAM = 'CADZERO for Fusion 360'
@@ -63,14 +63,7 @@ export default function AuthCallback() {
       </Problem>
     )
   }
-  return (
-    <>
-      <ClerkFailed>
-        <NotLoading />
-      </ClerkFailed>
-      <SignedIn callback={callback.url} />
-    </>
-  )
+  return <SignedIn callback={callback.url} />
 }
 
 function SignedIn({ callback }: { readonly callback: URL }) {
@@ -109,8 +102,7 @@ function SignedIn({ callback }: { readonly callback: URL }) {
       .catch(() => setLeaving(false))
   }
 
-  if (clerk.status === 'error') return null // ClerkFailed speaks
-  if (!isLoaded) return isLate ? <NotLoading /> : <Waiting />
+  if (!isLoaded) return isLate || clerk.status === 'error' ? <NotLoading /> : <Waiting />
   if (session === null) {
     if (!hasEnded) return <Waiting />
     return (
