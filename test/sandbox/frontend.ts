@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { type ClientState, client, environment, error, session } from './frontend-api.ts'
 import type { User } from './provider.ts'
-import { APP_HTML, bundleWebApp, PAGE_PATH, signInHtml } from './web-app.ts'
+import { APP_HTML, bundleWebApp, PAGE_PATH, SIGN_IN_HTML } from './web-app.ts'
 
 const CLERK_JS = fileURLToPath(new URL('../../node_modules/@clerk/clerk-js/dist/', import.meta.url))
 
@@ -64,13 +64,13 @@ export async function startFrontend(options: FrontendOptions): Promise<Frontend>
   })
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { pathname, search, searchParams } = new URL(String(request.url), origin)
+    const { pathname, searchParams } = new URL(String(request.url), origin)
     const method = searchParams.get('_method') ?? String(request.method)
     requests.push(`${method} ${pathname}`)
     request.resume()
     if (pathname === '/app.js') return send(response, 200, app, 'text/javascript')
     if (pathname === PAGE_PATH) return send(response, 200, APP_HTML, 'text/html')
-    if (pathname === '/sign-in' && method === 'GET') return send(response, 200, signInHtml(search), 'text/html')
+    if (pathname === '/sign-in' && method === 'GET') return send(response, 200, SIGN_IN_HTML, 'text/html')
     if (pathname === '/sign-in') {
       status = 'active'
       const back = new URL(searchParams.get('redirect_url') ?? '/dashboard', origin)

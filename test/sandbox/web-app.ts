@@ -48,9 +48,13 @@ export const APP_HTML = `<!doctype html><html lang="en"><head><meta charset="utf
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>CADZERO</title><link rel="icon" href="data:,">
 <style>body{margin:0}</style></head><body><div id="root"></div><script src="/app.js"></script></body></html>`
 
-/** One click signs in, and the form's answer leads back. */
-export function signInHtml(search: string): string {
-  const action = `/sign-in${search}`.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`)
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign in</title><link rel="icon" href="data:,"></head>
-<body><h1>Sandbox sign-in (not Clerk)</h1><form method="post" action="${action}"><button id="sign-in">Sign in</button></form></body></html>`
-}
+/**
+ * One click signs in, and the form's answer leads back. Where to is read as Clerk's own component reads it: from the
+ * fragment that clerk-js writes or from the query, and what is forced goes first.
+ */
+export const SIGN_IN_HTML = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign in</title><link rel="icon" href="data:,">
+</head><body><h1>Sandbox sign-in (not Clerk)</h1><form method="post"><button id="sign-in">Sign in</button></form><script>
+const asked = new URLSearchParams(location.search + '&' + location.hash.replace(/^#\\/?[?]?/, ''))
+const back = asked.get('sign_in_force_redirect_url') || asked.get('redirect_url') || '/dashboard'
+document.querySelector('form').action = '/sign-in?redirect_url=' + encodeURIComponent(back)
+</script></body></html>`
