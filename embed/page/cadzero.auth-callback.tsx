@@ -45,6 +45,7 @@ export default function AuthCallback() {
   const [search, setSearch] = useState<string>() // not known where the app is rendered on a server
   useEffect(() => setSearch(window.location.search), [])
   useNoReferrer()
+  useFreshStart()
   if (search === undefined) return <Waiting />
   if (window.top !== window.self) {
     return (
@@ -211,6 +212,15 @@ function useNoReferrer() {
     meta.content = 'no-referrer'
     document.head.append(meta)
     return () => meta.remove()
+  }, [])
+}
+
+/** A browser's Back may bring this page as it was left, in the middle of going to the sign-in: it starts anew. */
+function useFreshStart() {
+  useEffect(() => {
+    const start = ({ persisted }: PageTransitionEvent) => persisted && window.location.reload()
+    window.addEventListener('pageshow', start)
+    return () => window.removeEventListener('pageshow', start)
   }, [])
 }
 
