@@ -230,7 +230,7 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
       expect(page.url()).toBe(url)
     }
     expect(frontend.tokens).toEqual([])
-  })
+  }, 60_000) // some forty visits
 
   it('shows no button inside another page', async () => {
     const { page, url } = await newScene()
