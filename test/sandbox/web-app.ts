@@ -1,0 +1,60 @@
+// CADZERO's web app in small: Clerk's React package around the page that a test is about, as one script.
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/** The path of the page in the app. */
+export const PAGE_PATH = '/cadzero/auth-callback'
+
+// The host in the key is never asked: proxyUrl stands over it.
+const PUBLISHABLE_KEY = `pk_live_${Buffer.from('clerk.sandbox.invalid$').toString('base64')}`
+
+const APP = `
+import { ClerkProvider } from '@clerk/react'
+import { createElement, StrictMode } from 'react'
+import { createRoot } from 'react-dom/client'
+import AuthCallback from './embed/page/cadzero.auth-callback.tsx'
+
+const { origin } = window.location
+const clerk = {
+  publishableKey: ${JSON.stringify(PUBLISHABLE_KEY)},
+  proxyUrl: origin,
+  __internal_clerkJSUrl: origin + '/npm/@clerk/clerk-js@6/dist/clerk.browser.js',
+  prefetchUI: false,
+  signInUrl: '/sign-in',
+  signInForceRedirectUrl: '/dashboard',
+}
+const app = createElement(ClerkProvider, clerk, createElement(AuthCallback))
+createRoot(document.getElementById('root')).render(createElement(StrictMode, null, app))
+`
+
+/** Bundles the app: the script as a browser runs it. */
+export async function bundleWebApp(): Promise<string> {
+  const { outputFiles } = await build({
+    stdin: { contents: APP, resolveDir: ROOT, loader: 'js' },
+    bundle: true,
+    write: false,
+    format: 'iife',
+    platform: 'browser',
+    jsx: 'automatic',
+    define: { 'process.env.NODE_ENV': '"production"', 'import.meta.env': '{}' },
+    logLevel: 'error',
+  })
+  return String(outputFiles[0]?.text)
+}
+
+export const APP_HTML = `<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>CADZERO</title><link rel="icon" href="data:,">
+<style>body{margin:0}</style></head><body><div id="root"></div><script src="/app.js"></script></body></html>`
+
+/**
+ * One click signs in, and the form's answer leads back. Where to is read as Clerk's own component reads it: from the
+ * fragment that clerk-js writes or from the query, and what is forced goes first.
+ */
+export const SIGN_IN_HTML = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign in</title><link rel="icon" href="data:,">
+</head><body><h1>Sandbox sign-in (not Clerk)</h1><form method="post"><button id="sign-in">Sign in</button></form><script>
+const asked = new URLSearchParams(location.search + '&' + location.hash.replace(/^#\\/?[?]?/, ''))
+const back = asked.get('sign_in_force_redirect_url') || asked.get('redirect_url') || '/dashboard'
+document.querySelector('form').action = '/sign-in?redirect_url=' + encodeURIComponent(back)
+</script></body></html>`
