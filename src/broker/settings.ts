@@ -1,4 +1,5 @@
 // The broker's configuration: environment variables alone, as servers have it, each checked and none of them ever quoted.
+import { isSafeUrl } from '../host/network.ts'
 import type { BrokerOptions } from './broker.ts'
 
 /** A variable is missing or wrong. Its value is left out: it may be a secret. */
@@ -95,11 +96,4 @@ function list(text: string | undefined): string[] {
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '')
-}
-
-function isSafeUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, hostname, search, hash, username } = new URL(text)
-  if (search || hash || username) return false
-  return protocol === 'https:' || (protocol === 'http:' && ['127.0.0.1', 'localhost', '[::1]'].includes(hostname))
 }

@@ -1,5 +1,6 @@
 // `cadzero-auth doctor --clerk`: for the developer with the instance's secret key. What Clerk is set to, and where the guide is wrong.
 import { type Instance, InstanceError, type SessionLimits, type Template } from '../broker/instance.ts'
+import { isSafeUrl } from '../host/network.ts'
 import { connect } from '../rpc/client.ts'
 import { type CommonOptions, type Context, profileOf } from './context.ts'
 import type { Finding } from './doctor.ts'
@@ -26,6 +27,9 @@ export async function checkClerk(context: Context, options: ClerkOptions, env: N
       'CLERK_SECRET_KEY is missing or wrong',
       'set it to the secret key (sk_test_… or sk_live_…) of the instance',
     )
+  }
+  if (!isSafeUrl(apiUrl)) {
+    throw new UsageError('CLERK_API_URL is wrong', 'an https URL, or http on loopback; leave it out for Clerk’s own')
   }
   const { Instance } = await import('../broker/instance.ts')
   const instance = new Instance({ secretKey, apiUrl, clock: context.host.clock })

@@ -1,6 +1,7 @@
 // The configuration: built-in profiles, config.json over them, environment variables over that. All of it is checked.
 import * as v from 'valibot'
 import { errorCode, type FileSystem } from '../host/files.ts'
+import { isSafeUrl } from '../host/network.ts'
 import { ConfigurationError } from './errors.ts'
 import { BUILT_IN_PROFILES, type ProfileSettings } from './profiles.ts'
 
@@ -222,11 +223,4 @@ function issuerOf(publishableKey: string): string | undefined {
   const [, encoded] = /^pk_(?:test|live)_([A-Za-z0-9+/_-]+={0,2})$/.exec(publishableKey) ?? []
   const [, host] = /^([a-z0-9.-]+)\$$/.exec(Buffer.from(encoded ?? '', 'base64').toString('latin1')) ?? []
   return host === undefined ? undefined : `https://${host}`
-}
-
-function isSafeUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, hostname, username, password, search, hash } = new URL(text)
-  if (username || password || search || hash) return false
-  return protocol === 'https:' || (protocol === 'http:' && ['127.0.0.1', 'localhost', '[::1]'].includes(hostname))
 }

@@ -58,3 +58,11 @@ async function readAll(response: Response, maxBytes: number): Promise<Buffer> {
   }
   return Buffer.concat(chunks)
 }
+
+/** Whether secrets may go there: `https`, or `http` on loopback; and nothing in it but a place. */
+export function isSafeUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname, username, password, search, hash } = new URL(text)
+  if (username || password || search || hash) return false
+  return protocol === 'https:' || (protocol === 'http:' && ['127.0.0.1', 'localhost', '[::1]'].includes(hostname))
+}
