@@ -136,7 +136,7 @@ describe.skipIf(withoutChromium)(`a real browser (${where})`, { timeout: 60_000 
         if (!own) complaints.push(message.text())
       })
       requested.length = 0
-      await tab.goto(`${origin}/${name}`, { waitUntil: 'networkidle' })
+      await tab.goto(`${origin}/${name}`, { waitUntil: 'load' })
       await look(tab)
       expect(complaints).toEqual([])
       expect(requested.filter((path) => path !== '/favicon.ico')).toEqual([`/${name}`])
