@@ -1,0 +1,118 @@
+// The commands and their options: usage texts, and which file does the work. Each is loaded when it is called.
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { version } from '../version.ts'
+import type { CommonOptions } from './context.ts'
+import { EXIT } from './failure.ts'
+import type { Action } from './main.ts'
+
+type Run = (action: Action) => Promise<void>
+
+/** Runs the command that the arguments name; wrong ones it has answered itself, and they have their exit code. */
+export async function parse(argv: readonly string[], run: Run): Promise<void> {
+  try {
+    await createProgram(run).parseAsync(argv)
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  }
+}
+
+function createProgram(run: Run): Command {
+  const program = new Command('cadzero-auth')
+    .description('Keeps you signed in to CADZERO, and hands out fresh Authorization headers.')
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError('hint: cadzero-auth --help shows how')
+    .configureOutput({ outputError: (text, write) => write(text) })
+
+  program
+    .command('daemon')
+    .description('run the daemon in the foreground')
+    .option('--replace', 'take over from a daemon that runs')
+    .option('--stop', 'end the daemon that runs; nobody is signed out')
+    .addOption(new Option('--passphrase-stdin').hideHelp())
+    .action((options) =>
+      run(async (context) => {
+        const { runDaemon } = await import('./daemon.ts')
+        const { replace = false, stop = false, passphraseStdin = false } = options
+        await runDaemon(context, { replace, stop, passphraseStdin })
+      }),
+    )
+
+  common(program.command('login').description('sign in with the browser'))
+    .option('--no-browser', 'only show the link')
+    .option('--timeout <seconds>', 'how long to wait for you', seconds, 300)
+    .action((options) => run(async (context) => (await import('./login.ts')).login(context, options)))
+
+  common(program.command('logout').description('sign out, here and at the provider')).action((options: CommonOptions) =>
+    run(async (context) => (await import('./session.ts')).logout(context, options)),
+  )
+
+  common(program.command('status').description('show who is signed in, until when, and how the session is kept'))
+    .option('--watch', 'show each change as it happens, until Ctrl-C')
+    .action((options) => run(async (context) => (await import('./session.ts')).status(context, options)))
+
+  common(program.command('header').description('print a header for curl: curl -H "$(cadzero-auth header)" …'))
+    .option('--min-validity <seconds>', 'how long its token must be good for', seconds)
+    .option('--interactive', 'open the browser where you must sign in')
+    .action((options) => run(async (context) => (await import('./session.ts')).header(context, options)))
+
+  common(program.command('refresh').description('get a new token now, and print its header')).action(
+    (options: CommonOptions) => run(async (context) => (await import('./session.ts')).refresh(context, options)),
+  )
+
+  common(program.command('rpc').description('call a method of the daemon, and print what it answers'))
+    .argument('<method>', 'as in rpc.discover')
+    .argument('[params]', 'a JSON object')
+    .action((method, params, options) =>
+      run(async (context) => (await import('./inspect.ts')).rpc(context, method, params, options)),
+    )
+
+  common(program.command('authorization').description('print a fresh header with which a WebSocket client can connect'))
+    .option('--url', 'print the address to connect to instead')
+    .action((options) => run(async (context) => (await import('./inspect.ts')).authorization(context, options)))
+
+  common(program.command('doctor').description('look for what is wrong, and say what to do'), false)
+    .option('--clerk', 'look at the Clerk instance instead, with CLERK_SECRET_KEY')
+    .option('--set-template-lifetime <time>', 'with --clerk: how long the tokens of a JWT template live (90s, 15m, 1h)')
+    .option('--template <name>', 'with --clerk: which template')
+    .action((options) => run(async (context) => (await import('./doctor.ts')).doctor(context, options)))
+
+  common(
+    program
+      .command('import-legacy')
+      .description('take the session over from a token file of the add-in (.auth_token.json), and remove the file'),
+  )
+    .argument('<file>', 'the token file')
+    .action((file, options) =>
+      run(async (context) => (await import('./import-legacy.ts')).importLegacy(context, file, options)),
+    )
+
+  program
+    .command('broker')
+    .description(
+      'run the broker, the server’s part of the hand-off; configured by environment variables (see the README)',
+    )
+    .option('--generate-key', 'print a new CADZERO_BROKER_KEY')
+    .action((options) => run(async (context) => (await import('./broker.ts')).runBroker(context, options)))
+
+  common(program.command('config').description('show what the configuration comes to'), false).action(
+    (options: CommonOptions) => run(async (context) => (await import('./config.ts')).config(context, options)),
+  )
+  return program
+}
+
+function common(command: Command, needsDaemon = true): Command {
+  command
+    .option('--profile <name>', 'the profile, in place of the default one')
+    .option('--json', 'print JSON')
+    .configureHelp({ sortOptions: true })
+  return needsDaemon ? command.option('--no-start', 'do not start the daemon where none runs') : command
+}
+
+function seconds(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError('it should be seconds.')
+  return value
+}
