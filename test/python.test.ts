@@ -9,35 +9,10 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { startBroker } from './support/broker.ts'
 import { configure } from './support/handoff.ts'
 import { environment, PROGRAM, runProgram, temporaryFolder } from './support/program.ts'
+import { findPythons, type Python } from './support/python.ts'
 import { newSandbox } from './support/world.ts'
 
 const EMBED = fileURLToPath(new URL('../embed/python', import.meta.url))
-
-interface Python {
-  readonly program: string
-  /** As in 3.13; numbers that compare. */
-  readonly version: readonly [number, number]
-}
-
-/** Python 3.9 or newer, as far as this machine has any: on the path, Debian's own, and those that pyenv keeps. */
-function findPythons(): Python[] {
-  const names = ['python3', '/usr/bin/python3', ...[9, 10, 11, 12, 13, 14].map((minor) => `python3.${minor}`)]
-  const kept = spawnSync('pyenv', ['versions', '--bare'], { encoding: 'utf8' })
-  const roots = (kept.stdout ?? '').split('\n').filter((version) => /^3\.\d+/.test(version))
-  for (const version of roots) {
-    const { stdout, status } = spawnSync('pyenv', ['prefix', version], { encoding: 'utf8' })
-    if (status === 0) names.push(join(stdout.trim(), 'bin', 'python3'))
-  }
-  const found = new Map<string, Python>()
-  for (const program of names) {
-    const { stdout, status } = spawnSync(program, ['-c', 'import sys; print(*sys.version_info[:2])'], {
-      encoding: 'utf8',
-    })
-    const [major = 0, minor = 0] = (stdout ?? '').trim().split(' ').map(Number)
-    if (status === 0 && major === 3 && minor >= 9) found.set(`${major}.${minor}`, { program, version: [major, minor] })
-  }
-  return [...found.values()].sort((a, b) => a.version[1] - b.version[1])
-}
 
 const pythons = findPythons()
 /** The oldest, the newest, and the one that comes first on the path. */

@@ -1,0 +1,132 @@
+// All of CADZERO's own flow at once: Chromium, the page, the daemon, brokers, Clerk's stand-in, the add-in, and an API.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { chmod, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { verifyToken } from '@clerk/backend'
+import { chromium } from 'playwright-core'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { startFrontend } from './sandbox/frontend.ts'
+import type { Sandbox } from './sandbox/index.ts'
+import { startBroker } from './support/broker.ts'
+import { configure } from './support/handoff.ts'
+import { environment, PROGRAM, startDaemonProcess, temporaryFolder } from './support/program.ts'
+import { findPythons } from './support/python.ts'
+import { newSandbox } from './support/world.ts'
+
+const CHROMIUM = '/usr/bin/chromium'
+const EMBED = fileURLToPath(new URL('../embed/python', import.meta.url))
+const TOKEN_SECONDS = 3 // in place of 60
+const LIFETIMES = 5
+
+const python = findPythons().at(0)
+const missing = [...(existsSync(CHROMIUM) ? [] : [CHROMIUM]), ...(python ? [] : ['Python 3.9'])]
+const where = missing.length > 0 ? ` (skipped: there is no ${missing.join(' and no ')})` : ''
+
+/** An API that takes session tokens of this instance, as CADZERO's backend does, with Clerk's own SDK. */
+async function startApi({ backend, issuer, user }: Sandbox) {
+  const calls = { authorised: 0, refused: 0 }
+  const server = createServer((request, response) => {
+    const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? '')?.[1] ?? ''
+    // One millisecond in place of Clerk's five seconds of leniency, which are longer than these tokens live.
+    const options = { secretKey: backend.secretKey, apiUrl: backend.url, issuer, clockSkewInMs: 1 }
+    void verifyToken(token, options)
+      .then(({ sub, sid }) => sub === user.id && typeof sid === 'string')
+      .catch(() => false)
+      .then((authorised) => {
+        calls[authorised ? 'authorised' : 'refused']++
+        response.writeHead(authorised ? 200 : 401).end()
+      })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, calls }
+}
+
+/** A browser that the daemon opens: a program that tells this test, which then does what the person does. */
+async function newPerson(folder: string) {
+  const opened: string[] = []
+  const browser = await chromium.launch({
+    executablePath: CHROMIUM,
+    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
+  })
+  onTestFinished(() => browser.close())
+  const bell = createServer((request, response) => {
+    const url = String(new URL(String(request.url), 'http://x').searchParams.get('url'))
+    opened.push(url)
+    response.end()
+    void goThrough(url)
+  })
+  await new Promise<void>((resolve) => bell.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void bell.close())
+  const goThrough = async (url: string) => {
+    const tab = await (await browser.newContext()).newPage()
+    await tab.goto(url)
+    await tab.locator('#sign-in').click()
+    await tab.getByRole('button', { name: 'Continue' }).click()
+    await tab.getByText('You are signed in').waitFor()
+  }
+  const program = join(folder, 'browser')
+  const address = `http://127.0.0.1:${(bell.address() as AddressInfo).port}/?url=`
+  await writeFile(
+    program,
+    `#!${process.execPath}\nfetch(${JSON.stringify(address)} + encodeURIComponent(process.argv[2]))\n`,
+  )
+  await chmod(program, 0o700)
+  return { program, opened }
+}
+
+describe.skipIf(missing.length > 0)(`an add-in over many lifetimes of its tokens${where}`, { timeout: 120_000 }, () => {
+  it('asks its user to sign in once, and every call is authorised', async () => {
+    const sandbox = await newSandbox()
+    const { backend, user } = sandbox
+    backend.setTokenLifetime(TOKEN_SECONDS)
+    const sessionId = backend.createSession()
+    const frontend = await startFrontend({
+      mint: (session, azp) => backend.sessionToken(session, { azp, lifetimeSeconds: 60 }),
+      user,
+      sessionId,
+      status: null, // nobody has signed in to the web app yet
+    })
+    onTestFinished(() => frontend.close())
+    const broker = await startBroker(sandbox)
+    const api = await startApi(sandbox)
+    const [home, folder] = [await temporaryFolder(), await temporaryFolder()]
+    const settings = { signInUrl: frontend.pageUrl, authorizedParties: [frontend.origin], brokerUrl: broker.url }
+    await configure(home, sandbox.issuer, settings)
+    const person = await newPerson(folder)
+    const env = { CADZERO_AUTH_BROWSER: person.program }
+    await startDaemonProcess({ home, env })
+
+    const seconds = TOKEN_SECONDS * LIFETIMES
+    const args = ['-B', '-W', 'error', join(EMBED, 'tests', 'calls.py'), EMBED, api.url, String(seconds)]
+    const child = spawn(String(python?.program), args, {
+      env: { ...environment({ home, env }), CADZERO_AUTH_COMMAND: JSON.stringify([process.execPath, PROGRAM]) },
+    })
+    let [said, complained] = ['', '']
+    child.stdout.on('data', (chunk) => {
+      said += chunk
+    })
+    child.stderr.on('data', (chunk) => {
+      complained += chunk
+    })
+    const [code] = await once(child, 'close')
+    expect(code, complained).toBe(0)
+    const counts = JSON.parse(said)
+    expect(counts).toMatchObject({ refused: 0, user: user.id })
+    expect(counts.calls).toBeGreaterThan(LIFETIMES * 5)
+    expect(person.opened).toHaveLength(1)
+    // The line to compare with: who keeps a token until it dies asks about once a lifetime, or more often.
+    expect(counts.olderSignIns).toBeGreaterThanOrEqual(LIFETIMES - 1)
+    expect(api.calls.refused).toBe(counts.olderRefused)
+    // A caller who asks for ten seconds gets half of three, and expiry is rounded down: some three requests a lifetime.
+    expect(sandbox.count(`/v1/sessions/${sessionId}/tokens`)).toBeLessThanOrEqual(LIFETIMES * 4)
+  })
+})
