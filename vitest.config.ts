@@ -1,4 +1,4 @@
-// How the tests run: one file at a time would be slow, more workers than cores would make timing worse.
+// How the tests run: three files at a time, since many wait for a token to end rather than for a processor.
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
@@ -6,7 +6,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: 20_000,
     hookTimeout: 20_000,
-    maxWorkers: 2,
+    maxWorkers: 3,
     env: { CADZERO_AUTH_HOME: '' },
   },
 })

@@ -221,7 +221,8 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
 
   it('refuses every address that is not a program on this computer', async () => {
     const { frontend, page } = await newScene()
-    for (const redirectUrl of ['', ...UNSAFE]) {
+    // The rule itself is tested on all of them; here, that a browser follows it.
+    for (const redirectUrl of ['', ...UNSAFE.filter((_, at) => at % 5 === 0)]) {
       const url = `${frontend.pageUrl}?redirect_url=${encodeURIComponent(redirectUrl)}`
       await page.goto(url)
       await page.getByRole('alert').waitFor()
@@ -230,7 +231,7 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
       expect(page.url()).toBe(url)
     }
     expect(frontend.tokens).toEqual([])
-  }, 60_000) // some forty visits
+  })
 
   it('shows no button inside another page', async () => {
     const { page, url } = await newScene()

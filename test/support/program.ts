@@ -77,7 +77,9 @@ export async function startDaemonProcess(options: ProgramOptions, ...args: strin
     said += chunk
   })
   const ready = once(child.stdout, 'data').then(() => true)
-  if (!(await Promise.race([ready, ended.then(() => false)]))) throw new Error(`the daemon did not start: ${said}`)
+  // Not its exit: that may be seen before what it has said.
+  const closed = once(child, 'close').then(() => false)
+  if (!(await Promise.race([ready, closed]))) throw new Error(`the daemon did not start: ${said}`)
   const discoveryFile = join(options.home, 'data', 'endpoint.json')
   return {
     child,
