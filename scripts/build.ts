@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { chmod, rm } from 'node:fs/promises'
 import { type BuildOptions, build } from 'esbuild'
 
+const BROKER = 'dist/broker.cjs' // what a server of CADZERO's mounts: require('cadzero-auth/broker')
 const LAUNCHER = 'dist/cadzero-auth.cjs'
 const PROGRAM = 'dist/program.cjs'
 const BACKEND = './clerk-backend.cjs' // a third of the program, beside it, since the daemon needs nothing of it
@@ -21,11 +22,11 @@ const options: BuildOptions = {
 }
 
 await rm('dist', { recursive: true, force: true })
-await build({
-  ...options,
-  entryPoints: ['src/cadzero-auth.ts'],
-  outfile: PROGRAM,
-  alias: { '@clerk/backend': BACKEND, '@clerk/backend/errors': BACKEND },
+const alias = { '@clerk/backend': BACKEND, '@clerk/backend/errors': BACKEND }
+await build({ ...options, entryPoints: ['src/cadzero-auth.ts'], outfile: PROGRAM, alias })
+await build({ ...options, entryPoints: ['src/broker/broker.ts'], outfile: BROKER, alias })
+execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'scripts/broker-types.json'], {
+  stdio: 'inherit',
 })
 await build({
   ...options,

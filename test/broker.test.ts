@@ -1,6 +1,7 @@
 // The broker against the sandbox's Clerk, through Clerk's own SDK: who gets a token, who does not, and whose fault it is.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createRequire } from 'node:module'
 import { connect } from 'node:net'
 import { createRemoteJWKSet, decodeJwt, importJWK, type JWK, jwtVerify, SignJWT } from 'jose'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -411,6 +412,29 @@ describe('cadzero-auth broker', () => {
     expect(await ended).toEqual([0, null])
     expect(said()).toContain('"event":"refreshed"')
     for (const secret of [token, refresh_token, key, sandbox.backend.secretKey]) expect(said()).not.toContain(secret)
+  })
+
+  it('mounts in another server by what the package exports', async () => {
+    const { sandbox, backend, sessionId } = await newWorld()
+    const exported = createRequire(import.meta.url)('cadzero-auth/broker') as typeof import('../src/broker/broker.ts')
+    const handle = exported.createBroker({
+      secretKey: backend.secretKey,
+      keys: [newKey()],
+      issuers: [sandbox.issuer],
+      apiUrl: backend.url,
+    })
+    const response = await handle(
+      new Request('https://api.example.com/api/auth/refresh', {
+        method: 'POST',
+        headers: {
+          'Content-Type': 'application/json',
+          Authorization: `Bearer ${await backend.sessionToken(sessionId)}`,
+        },
+        body: JSON.stringify({ session_id: sessionId }),
+      }),
+    )
+    expect(response.status).toBe(200)
+    expect(await response.json()).toMatchObject({ session_id: sessionId, token: expect.any(String) })
   })
 
   it('bears what is no request, and one that never ends', async () => {

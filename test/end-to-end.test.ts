@@ -21,7 +21,7 @@ import { newSandbox } from './support/world.ts'
 const CHROMIUM = '/usr/bin/chromium'
 const EMBED = fileURLToPath(new URL('../embed/python', import.meta.url))
 const TOKEN_SECONDS = 3 // in place of 60
-const LIFETIMES = 5
+const LIFETIMES = 4
 
 const python = findPythons().at(0)
 const missing = [...(existsSync(CHROMIUM) ? [] : [CHROMIUM]), ...(python ? [] : ['Python 3.9'])]

@@ -23,6 +23,8 @@ const LIMITS = {
 /** @throws a system error where the port is taken */
 export async function serveBroker(broker: Broker, host: string, port: number, clock: Clock): Promise<BrokerServer> {
   const server = createServer(LIMITS, (request, response) => {
+    // A connection that falls idle after `close` would be waited for.
+    response.on('finish', () => server.listening || setImmediate(() => server.closeIdleConnections()))
     void answer(broker, request, response).catch(() => response.destroy())
   })
   await new Promise<void>((resolve, reject) => {
