@@ -2,9 +2,10 @@
 import { timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Clock } from '../host/clock.ts'
 import { errorCode } from '../host/files.ts'
+import type { IsForeign } from '../host/peer.ts'
 import type { RefusedReason } from './errors.ts'
 import type { CallbackAddress } from './identity-provider.ts'
 import type { Page } from './page.ts'
@@ -16,6 +17,8 @@ export type Outcome = 'signedIn' | 'denied' | 'failed' | RefusedReason
 export interface RedirectListenerOptions {
   readonly address: CallbackAddress
   readonly clock: Clock
+  /** What tells other users' programs: the state may be seen in the arguments of the browser's launcher. */
+  readonly isForeign: IsForeign
   /** Gets the callback that brought the right state. Its outcome decides which page the browser sees. */
   readonly onCallback: (callback: URL) => Promise<Outcome>
   /** The browser came back with an error and without a state: Clerk has lost the request on its way. */
@@ -48,6 +51,7 @@ export class RedirectListener {
   /** What is being looked at, by what came: a browser that asks twice is told the same twice. */
   readonly #running = new Map<string, Promise<Outcome>>()
   #final: Outcome | undefined
+  readonly #foreign = new WeakMap<Socket, Promise<boolean>>()
 
   /** @throws a system error where the port is taken */
   static async listen(options: RedirectListenerOptions): Promise<RedirectListener> {
@@ -113,8 +117,19 @@ export class RedirectListener {
     return names.some((name) => authority === `${name}:${this.#port}`)
   }
 
+  /** Once for each connection: the look costs some milliseconds. */
+  #isForeign(socket: Socket): Promise<boolean> {
+    let answer = this.#foreign.get(socket)
+    if (answer === undefined) {
+      answer = this.#options.isForeign(socket)
+      this.#foreign.set(socket, answer)
+    }
+    return answer
+  }
+
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => undefined)
+    if (await this.#isForeign(request.socket)) return void request.socket.destroy()
     if (!this.#isOurs(request.headers.host)) return send(response, pages.wrongLink)
     if (request.method !== 'GET') return send(response, pages.notFound)
     if (isPrefetch(request)) return sendNothing(response)
@@ -138,7 +153,7 @@ export class RedirectListener {
       this.#options.onInterrupted()
       return send(response, pages.interrupted)
     }
-    if (!this.#isExpected(states)) return send(response, pages.wrongLink)
+    if (!this.#isExpected(states) || repeats(url)) return send(response, pages.wrongLink)
     redirect(response, RESULT_PATHS[this.#final ?? (await this.#look(url))])
   }
 
@@ -190,6 +205,11 @@ function portOf(server: Server): number {
 function split(text: string, at: string): [string, string] {
   const index = text.indexOf(at)
   return index < 0 ? [text, ''] : [text.slice(0, index), text.slice(index + 1)]
+}
+
+/** Parameters must not repeat (RFC 6749 section 3.1): who reads the first and who reads the last would disagree. */
+function repeats({ searchParams }: URL): boolean {
+  return ['code', 'error', 'iss', 'state'].some((name) => searchParams.getAll(name).length > 1)
 }
 
 function isEmpty(text: string): boolean {

@@ -1,10 +1,11 @@
 // `cadzero-auth daemon`: runs the daemon in the foreground, or ends the one that runs.
 import { startDaemon } from '../daemon/daemon.ts'
 import { waitForEnd } from '../daemon/instance.ts'
-import { hardenProcess, onEnd } from '../daemon/process.ts'
+import { hardenProcess, onEnd, unwantedVariables } from '../daemon/process.ts'
 import { connect } from '../rpc/client.ts'
 import { version } from '../version.ts'
 import type { Context } from './context.ts'
+import { UsageError } from './failure.ts'
 import { note, print, printError } from './terminal.ts'
 
 export interface DaemonArguments {
@@ -15,6 +16,10 @@ export interface DaemonArguments {
 
 export async function runDaemon(context: Context, { replace, stop, passphraseStdin }: DaemonArguments): Promise<void> {
   if (stop) return await stopDaemon(context)
+  const [unwanted] = unwantedVariables(process.env)
+  if (unwanted !== undefined) {
+    throw new UsageError(`the daemon does not run with ${unwanted} set`, `start it without (env -u ${unwanted} …)`)
+  }
   hardenProcess()
   const { host, folders } = context
   const passphrase = passphraseStdin ? await readAll(process.stdin) : process.env.CADZERO_AUTH_PASSPHRASE

@@ -391,6 +391,7 @@ export class Authenticator {
       loginHint: async () => (await knownUser.read())?.email ?? undefined,
       clock: host.clock,
       openBrowser: host.openBrowser,
+      isForeign: host.isForeign,
       prepare: () => this.#prepareStore(),
       commit: (grant, signIn) => this.#commitSignIn(grant, signIn),
       onRefused: (reason) => log.warn('callback_refused', { profile, reason }),

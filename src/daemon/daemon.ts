@@ -1,5 +1,5 @@
 // The composition root: brings store, provider, authenticators and RPC server together, and takes them down in order.
-import { ensurePrivateFolder, sweepTemporaries } from '../host/files.ts'
+import { ensurePrivateFolder, FileError, sweepTemporaries } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import type { Lock } from '../host/lock.ts'
 import { randomText } from '../host/random.ts'
@@ -46,6 +46,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
   await ensurePrivateFolder(host.files, folders.config)
   const { config, configurationError } = await readConfig(host, folders, options.env)
   const parts = compose(options, config ?? configurationError)
+  await restrictFolders(host, folders, parts.log)
   const port = config?.port ?? 0
   // An ephemeral port is had while the lock is waited for; a fixed one may be the predecessor's until it has gone.
   const early = port === 0 ? listen(port, parts.serverOptions) : undefined
@@ -68,6 +69,17 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
   parts.log.info('started', { version, pid: process.pid, port: server.port })
   if (configurationError) parts.log.error('configuration', { setting: configurationError.setting })
   return { kind: 'running', daemon: run(options, parts, server, endpoint, instance.lock), configurationError }
+}
+
+/** @throws FileError where others may read what we are about to write */
+async function restrictFolders(host: Host, folders: Folders, log: Log): Promise<void> {
+  await Promise.all(
+    [folders.config, folders.data, folders.log].map(async (path) => {
+      const access = await host.restrictFolder(path)
+      if (access === 'open') throw new FileError('too_open', path)
+      if (access === 'unknown') log.warn('rights_unknown')
+    }),
+  )
 }
 
 async function open({ host, folders, version }: DaemonOptions, parts: Parts, listening: Promise<RpcServer>) {

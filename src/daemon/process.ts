@@ -3,9 +3,18 @@ import { writeFileSync } from 'node:fs'
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
+// They open debuggers, write memory or traffic to files, or name others to trust. Node has obeyed them before we run.
+const UNWANTED = ['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_DEBUG', 'NODE_DEBUG_NATIVE', 'NODE_V8_COVERAGE']
+
+/** The variables of an environment with which the daemon must not run, by name. */
+export function unwantedVariables(env: NodeJS.ProcessEnv): string[] {
+  return UNWANTED.filter((name) => env[name])
+}
+
 /** To be called first thing, before a secret is in memory. */
 export function hardenProcess(): void {
   process.umask(0o077)
+  delete process.env.NODE_TLS_REJECT_UNAUTHORIZED // read at each connection; '0' would trust anybody
   // Without a listener SIGUSR1 opens Node's inspector to every user of the machine.
   process.on('SIGUSR1', () => undefined)
   if (process.report) process.report.reportOnFatalError = false

@@ -5,6 +5,7 @@ import type { Outcome, RedirectListener } from '../clerk/redirect-listener.ts'
 import type { OpenBrowser } from '../host/browser.ts'
 import type { CancelTimer, Clock } from '../host/clock.ts'
 import { errorCode } from '../host/files.ts'
+import type { IsForeign } from '../host/peer.ts'
 import { ConfigurationError } from './errors.ts'
 
 export interface SignInOptions {
@@ -12,6 +13,7 @@ export interface SignInOptions {
   readonly provider: IdentityProvider
   readonly clock: Clock
   readonly openBrowser: OpenBrowser
+  readonly isForeign: IsForeign
   /** Makes sure that a session could be saved, before a person is bothered. @throws StoreError */
   readonly prepare: () => Promise<unknown>
   /** Saves and publishes what the person has signed in to. Throws where the sign-in was cancelled meanwhile. */
@@ -136,11 +138,12 @@ export class SignIn {
 
   async #listen(): Promise<RedirectListener> {
     const { RedirectListener } = await import('../clerk/redirect-listener.ts')
-    const { provider, clock, profile } = this.#options
+    const { provider, clock, profile, isForeign } = this.#options
     const open = () =>
       RedirectListener.listen({
         address: provider.callback,
         clock,
+        isForeign,
         onCallback: (callback) => this.#complete(callback),
         onInterrupted: () => this.#reopenOnce(),
       })

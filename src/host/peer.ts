@@ -1,0 +1,39 @@
+// Whose program is at the other end of a loopback connection: Linux tells, by the table of its sockets.
+import { readFile } from 'node:fs/promises'
+import type { Socket } from 'node:net'
+
+/**
+ * Whether another user's program is at the other end, or nobody any more: who sends and leaves is not known. Administrators
+ * are nobody's strangers. Where the system does not tell, nobody is: it is a second gate, and not all systems have it.
+ */
+export type IsForeign = (socket: Socket) => Promise<boolean>
+
+type Table = 'tcp' | 'tcp6'
+
+/** @param read gives a table of the system's sockets */
+export function peerCheck(
+  ownUid: number | undefined = process.getuid?.(),
+  read: (table: Table) => Promise<string> = (table) => readFile(`/proc/net/${table}`, 'latin1'),
+): IsForeign {
+  return async ({ remoteAddress, remotePort, localPort, remoteFamily }) => {
+    if (ownUid === undefined) return false
+    const table = await read(remoteFamily === 'IPv6' ? 'tcp6' : 'tcp').catch(() => undefined)
+    if (table === undefined) return false
+    if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return true
+    const owner = ownerOf(table, remotePort, localPort)
+    return owner !== ownUid && owner !== 0
+  }
+}
+
+const ESTABLISHED = '01' // a socket that was closed belongs to uid 0 in the table
+
+/** The peer's own end has our port as its remote one. The line: number, local, remote, state, queues, timer, retries, uid. */
+function ownerOf(table: string, port: number, remotePort: number): number | undefined {
+  const ends = `[0-9A-F]+:${hex(port)} [0-9A-F]+:${hex(remotePort)}`
+  const [, uid] = new RegExp(`^ *\\d+: ${ends} ${ESTABLISHED} \\S+ \\S+ \\S+ +(\\d+) `, 'm').exec(table) ?? []
+  return uid === undefined ? undefined : Number(uid)
+}
+
+function hex(port: number): string {
+  return port.toString(16).toUpperCase().padStart(4, '0')
+}
