@@ -15,13 +15,31 @@ export function peerCheck(
   ownUid: number | undefined = process.getuid?.(),
   read: (table: Table) => Promise<string> = (table) => readFile(`/proc/net/${table}`, 'latin1'),
 ): IsForeign {
+  const look = inTurns(read)
   return async ({ remoteAddress, remotePort, localPort, remoteFamily }) => {
     if (ownUid === undefined) return false
-    const table = await read(remoteFamily === 'IPv6' ? 'tcp6' : 'tcp').catch(() => undefined)
+    const table = await look(remoteFamily === 'IPv6' ? 'tcp6' : 'tcp').catch(() => undefined)
     if (table === undefined) return false
     if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return true
     const owner = ownerOf(table, remotePort, localPort)
     return owner !== ownUid && owner !== 0
+  }
+}
+
+/** A look takes the kernel milliseconds: one at a time, and all who came before it began share it. */
+function inTurns(read: (table: Table) => Promise<string>): (table: Table) => Promise<string> {
+  const waiting = new Map<Table, Promise<string>>()
+  let last: Promise<unknown> = Promise.resolve()
+  return (table) => {
+    const known = waiting.get(table)
+    if (known !== undefined) return known
+    const next = last.then(() => {
+      waiting.delete(table)
+      return read(table)
+    })
+    waiting.set(table, next)
+    last = next.catch(() => undefined)
+    return next
   }
 }
 
