@@ -1,7 +1,7 @@
 // `cadzero-auth daemon`: runs the daemon in the foreground, or ends the one that runs.
 import { startDaemon } from '../daemon/daemon.ts'
 import { waitForEnd } from '../daemon/instance.ts'
-import { hardenProcess, onEnd, unwantedVariables } from '../daemon/process.ts'
+import { hardenProcess, onEnd, unwantedVariable } from '../daemon/process.ts'
 import { connect } from '../rpc/client.ts'
 import { version } from '../version.ts'
 import type { Context } from './context.ts'
@@ -16,9 +16,9 @@ export interface DaemonArguments {
 
 export async function runDaemon(context: Context, { replace, stop, passphraseStdin }: DaemonArguments): Promise<void> {
   if (stop) return await stopDaemon(context)
-  const [unwanted] = unwantedVariables(process.env)
+  const unwanted = unwantedVariable(process.env)
   if (unwanted !== undefined) {
-    throw new UsageError(`the daemon does not run with ${unwanted} set`, `start it without (env -u ${unwanted} …)`)
+    throw new UsageError(`the daemon does not run with this ${unwanted}`, `start it without (env -u ${unwanted} …)`)
   }
   hardenProcess()
   const { host, folders } = context

@@ -3,12 +3,14 @@ import { writeFileSync } from 'node:fs'
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
-// They open debuggers, write memory or traffic to files, or name others to trust. Node has obeyed them before we run.
-const UNWANTED = ['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_DEBUG', 'NODE_DEBUG_NATIVE', 'NODE_V8_COVERAGE']
+// They open debuggers, run code before ours, or write memory and traffic to files. Node has obeyed them before we run.
+const UNWANTED_OPTIONS =
+  /(?:^|\s)["']?(?:-r\b|--(?:inspect|require|import|loader|experimental-loader|heap|cpu-prof|report|tls-keylog|trace|diagnostic-dir|openssl))/
 
-/** The variables of an environment with which the daemon must not run, by name. */
-export function unwantedVariables(env: NodeJS.ProcessEnv): string[] {
-  return UNWANTED.filter((name) => env[name])
+/** Which variable of an environment, if any, the daemon must not run with. A start by a command or by a service has none. */
+export function unwantedVariable(env: NodeJS.ProcessEnv): string | undefined {
+  if (UNWANTED_OPTIONS.test(env.NODE_OPTIONS ?? '')) return 'NODE_OPTIONS'
+  return ['NODE_DEBUG', 'NODE_DEBUG_NATIVE'].find((name) => env[name])
 }
 
 /** To be called first thing, before a secret is in memory. */
