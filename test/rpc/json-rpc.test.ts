@@ -6,6 +6,7 @@ import WebSocket from 'ws'
 import { systemRandom } from '../../src/host/random.ts'
 import { RpcError } from '../../src/rpc/contract.ts'
 import { authorization, SUBPROTOCOL } from '../../src/rpc/handshake.ts'
+import { TestClock } from '../support/clock.ts'
 import { startServer } from '../support/rpc.ts'
 
 const anything = v.any()
@@ -240,6 +241,27 @@ describe('the limits', () => {
     for (let i = 0; i < 400; i++) server.notify('sessionChanged', { big })
     socket.resume()
     expect([1013, 1006]).toContain(await closed)
+  })
+
+  it('drops a peer that has answered neither of two pings, and no other', async () => {
+    const clock = new TestClock()
+    const { endpoint, connect } = await startServer({ clock, methods })
+    const silent = new WebSocket(`ws://${endpoint.endpoint}${endpoint.path}`, [SUBPROTOCOL], {
+      headers: { Authorization: authorization(endpoint, systemRandom).value },
+      autoPong: false,
+    })
+    await once(silent, 'open')
+    const closed = closing(silent)
+    const client = await connect()
+    for (let i = 0; i < 2; i++) {
+      const pinged = once(silent, 'ping')
+      clock.advance(30)
+      await pinged
+      await client.callAny('get_data')
+    }
+    clock.advance(30)
+    expect(await closed).toBe(1006)
+    expect(await client.callAny('get_data')).toEqual(['hello', 5])
   })
 
   it('closes the 257th connection with 1013, runs none of its calls, and serves the others', async () => {
