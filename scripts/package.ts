@@ -37,8 +37,8 @@ await mkdir(out, { recursive: true })
 const host = hostTarget()
 const hostPackages = await fetchPackages(host)
 const builder = join(hostPackages, host.node)
-const main = join(work, 'main.cjs')
-await build({ ...options, entryPoints: ['src/executable/main.ts'], outfile: main })
+const main = 'main.cjs'
+await build({ ...options, entryPoints: ['src/executable/main.ts'], outfile: join(work, main) })
 const cache = join(work, 'program.cache')
 execFileSync(builder, ['scripts/code-cache.cjs', 'dist/program.cjs', cache], { stdio: ['ignore', 'ignore', 'inherit'] })
 

