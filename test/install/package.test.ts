@@ -178,10 +178,12 @@ describe.skipIf(!hasWine)(`under Wine${hasWine ? '' : ` (skipped: needs Linux x6
     const client = await wine.connect()
     expect(await client.call('getAuthHeader')).toEqual(header)
     expect(await client.call('status')).toMatchObject({ store: { persisted: true, keyProtection: 'keyfile' } })
-    const status = await wine.run([program, 'status', '--json', '--no-start'], env)
-    expect(JSON.parse(status.stdout)).toMatchObject({ state: 'signed_in' })
     await client.call('shutdown')
     expect(await ended).toMatchObject({ code: 0, stderr: '' })
+
+    const status = await wine.run([program, 'status', '--json'], env) // starts it in the background
+    expect(JSON.parse(status.stdout)).toMatchObject({ state: 'signed_in' })
+    expect(await wine.run([program, 'daemon', '--stop'], env)).toMatchObject({ code: 0, stderr: '' })
 
     const service = join(await temporaryFolder(), 'cadzero-authd.exe')
     await copyWithoutConsole(program, service)
