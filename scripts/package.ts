@@ -1,7 +1,7 @@
 // Builds the single executables into dist-bin/, with checksums and a bill of materials. See *Single executables* in the README.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { createReadStream, rmSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
@@ -30,7 +30,7 @@ if (ADDON_VERSION !== manifest.dependencies['@napi-rs/keyring'])
 
 const out = resolve(values.out ?? 'dist-bin')
 const work = await mkdtemp(join(tmpdir(), 'cadzero-auth-package-'))
-process.on('exit', () => execFileSync(process.execPath, ['-e', 'fs.rmSync(process.argv[1],{recursive:true})', work]))
+process.on('exit', () => rmSync(work, { recursive: true, force: true }))
 await rm(out, { recursive: true, force: true })
 await mkdir(out, { recursive: true })
 
