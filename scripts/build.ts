@@ -1,25 +1,12 @@
 // Builds the program into one file. CommonJS, since Node loads that faster; what a start does not need sleeps in it until used.
 import { execFileSync } from 'node:child_process'
 import { chmod, rm } from 'node:fs/promises'
-import { type BuildOptions, build } from 'esbuild'
+import { build } from 'esbuild'
+import { BACKEND, options } from './bundle.ts'
 
 const BROKER = 'dist/broker.cjs' // what a server of CADZERO's mounts: require('cadzero-auth/broker')
 const LAUNCHER = 'dist/cadzero-auth.cjs'
 const PROGRAM = 'dist/program.cjs'
-const BACKEND = './clerk-backend.cjs' // a third of the program, beside it, since the daemon needs nothing of it
-
-const options: BuildOptions = {
-  bundle: true,
-  format: 'cjs',
-  platform: 'node',
-  target: 'node20',
-  external: ['@napi-rs/keyring', BACKEND], // a native addon with a file for each platform; and what the broker alone needs
-  supported: { 'dynamic-import': false }, // require() in its place: a script from the code cache knows no import()
-  minifySyntax: true,
-  minifyWhitespace: true, // a third less to read at each start; names stay, for stack traces
-  legalComments: 'linked',
-  logLevel: 'warning',
-}
 
 await rm('dist', { recursive: true, force: true })
 const alias = { '@clerk/backend': BACKEND, '@clerk/backend/errors': BACKEND }

@@ -6,7 +6,7 @@ const { Script } = require('node:vm')
 
 const [program, cache] = process.argv.slice(2).map((path) => resolve(path))
 const script = new Script(Module.wrap(readFileSync(program, 'utf8')), {
-  filename: program,
+  filename: 'program.cjs', // it stays in the cache, and where it was built is nobody's business
 })
 process.argv = [process.execPath, program, '--version'] // goes through everything that each start goes through
 const own = { exports: {} }

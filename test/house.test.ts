@@ -32,6 +32,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'store/errors.ts',
     'store/keyring.ts',
   ],
+  executable: ['run-script.ts', 'daemon/folders.ts'],
 }
 
 /** Packages that one room alone may import, and the reason. */

@@ -24,6 +24,8 @@ export interface Peer {
 export interface DaemonOptions {
   /** The built cadzero-auth.cjs. */
   readonly program: string
+  /** A single executable in place of that. */
+  readonly executable?: string
   readonly home: string
   readonly issuer: string
   readonly clientId: string
@@ -47,7 +49,7 @@ export function plainEnvironment(): NodeJS.ProcessEnv {
 }
 
 /** Starts the daemon on its folder; `discoveryFile` is then there. */
-export async function startDaemon({ program, home, issuer, clientId }: DaemonOptions): Promise<Peer> {
+export async function startDaemon({ program, executable, home, issuer, clientId }: DaemonOptions): Promise<Peer> {
   const env = {
     ...plainEnvironment(),
     CADZERO_AUTH_HOME: home,
@@ -56,7 +58,8 @@ export async function startDaemon({ program, home, issuer, clientId }: DaemonOpt
     CADZERO_AUTH_KEY_PROTECTION: 'keyfile',
   }
   const spawnedAt = performance.now()
-  const child = keep(spawn(process.execPath, [program, 'daemon'], { env, stdio: ['ignore', 'pipe', 'inherit'] }))
+  const [file, ...first] = executable === undefined ? [process.execPath, program] : [executable]
+  const child = keep(spawn(file, [...first, 'daemon'], { env, stdio: ['ignore', 'pipe', 'inherit'] }))
   const ready = await firstLine(child, (line) => line.startsWith('ready '))
   const readyAfter = performance.now() - spawnedAt
   const endpoint = await readEndpoint(systemFiles, ready.slice('ready '.length))
@@ -69,9 +72,9 @@ export function discoveryFile(home: string): string {
 }
 
 /** @param answer the text of every answer: over stdin, since it holds a token */
-export async function startBare(answer: string): Promise<Peer> {
+export async function startBare(answer: string, node = process.execPath): Promise<Peer> {
   const spawnedAt = performance.now()
-  const child = spawn(process.execPath, [BARE_SERVER], { env: plainEnvironment(), stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(node, [BARE_SERVER], { env: plainEnvironment(), stdio: ['pipe', 'pipe', 'inherit'] })
   keep(child)
   child.stdin.write(`${answer}\n`)
   const port = await firstLine(child, (line) => /^\d+$/.test(line))

@@ -26,9 +26,9 @@ export async function timeToFirstHeader(options: DaemonOptions, answerBytes: num
   return { ready: daemon.readyAfter, done }
 }
 
-export async function timeToLoadWs(): Promise<Start> {
+export async function timeToLoadWs(node = process.execPath): Promise<Start> {
   const spawnedAt = performance.now()
-  const child = spawn(process.execPath, ['-e', "require('ws')"], {
+  const child = spawn(node, ['-e', "require('ws')"], {
     cwd: PACKAGE,
     env: plainEnvironment(),
     stdio: ['ignore', 'ignore', 'inherit'],

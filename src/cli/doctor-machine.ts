@@ -4,7 +4,7 @@ import { type Config, loadConfig, type Profile } from '../daemon/config.ts'
 import { ConfigurationError } from '../daemon/errors.ts'
 import { ensurePrivateFolder, errorCode, readPrivateFile } from '../host/files.ts'
 import { StoreError } from '../store/errors.ts'
-import { systemKeyring } from '../store/keyring.ts'
+import { keyringAddonLoads, systemKeyring } from '../store/keyring.ts'
 import type { Context } from './context.ts'
 import type { Finding } from './doctor.ts'
 import { failureOf } from './failure.ts'
@@ -87,8 +87,12 @@ export async function checkKeyring({ host }: Context, wanted: Config['keyProtect
   } catch (error) {
     if (!(error instanceof StoreError)) throw error
     if (error.code === 'key_locked') return { check, verdict: 'failed', found: 'it is locked', hint: 'unlock it' }
-    const hint = 'the key is kept in a file that you alone may read; keyProtection passphrase protects it better'
-    return { check, verdict: wanted === 'keyring' ? 'failed' : 'warning', found: 'there is none', hint }
+    const verdict = wanted === 'keyring' ? 'failed' : 'warning'
+    const kept = 'the key is kept in a file that you alone may read; keyProtection passphrase protects it better'
+    if (await keyringAddonLoads()) return { check, verdict, found: 'there is none', hint: kept }
+    const cure =
+      process.platform === 'win32' ? 'install the Microsoft Visual C++ Redistributable (x64); until then ' : ''
+    return { check, verdict, found: 'what speaks to it (@napi-rs/keyring) does not load here', hint: `${cure}${kept}` }
   }
 }
 

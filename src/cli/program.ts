@@ -1,6 +1,6 @@
 // The commands and their options: usage texts, and which file does the work. Each is loaded when it is called.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import { version } from '../version.ts'
+import { versionWithCommit } from '../version.ts'
 import type { CommonOptions } from './context.ts'
 import { EXIT } from './failure.ts'
 import type { Action } from './main.ts'
@@ -20,7 +20,7 @@ export async function parse(argv: readonly string[], run: Run): Promise<void> {
 function createProgram(run: Run): Command {
   const program = new Command('cadzero-auth')
     .description('Keeps you signed in to CADZERO, and hands out fresh Authorization headers.')
-    .version(version)
+    .version(versionWithCommit)
     .exitOverride()
     .showHelpAfterError('hint: cadzero-auth --help shows how')
     .configureOutput({ outputError: (text, write) => write(text) })

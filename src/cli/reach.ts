@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { homedir } from 'node:os'
+import { isSea } from 'node:sea'
 import type { Folders } from '../daemon/folders.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Host } from '../host/host.ts'
@@ -27,7 +28,9 @@ const START_SECONDS = 30 // a start takes a tenth of one; a keyring that asks a 
 /** Resolves when the daemon says that it is ready. It then lives on by itself. @throws StartError */
 async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<void> {
   const passed = Object.fromEntries(Object.entries(env).filter(([name]) => !NOT_PASSED_ON.test(name)))
-  const child = spawn(process.execPath, [String(process.argv[1]), 'daemon', '--passphrase-stdin'], {
+  // A single executable is the program itself.
+  const program = isSea() ? [] : [String(process.argv[1])]
+  const child = spawn(process.execPath, [...program, 'daemon', '--passphrase-stdin'], {
     cwd: homedir(),
     env: passed,
     detached: true,

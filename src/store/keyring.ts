@@ -33,6 +33,16 @@ export function systemKeyring(clock: Clock, account = STORE_KEY): Keyring {
   }
 }
 
+/** Whether the addon that speaks to it loads at all: not where there is no build of it, or Windows has no VCRUNTIME140.dll. */
+export async function keyringAddonLoads(): Promise<boolean> {
+  try {
+    await import('@napi-rs/keyring')
+    return true
+  } catch {
+    return false
+  }
+}
+
 type Entry = import('@napi-rs/keyring').AsyncEntry
 
 async function ask<T>(
@@ -53,7 +63,7 @@ async function openEntry(account: string): Promise<Entry> {
     // Unpinned it would take the kernel's keyring without a word, which a reboot empties.
     return new AsyncEntry(SERVICE, account, { linux: { store: 'secret-service' } })
   } catch {
-    // The addon does not load on this system (no build for it, or no VCRUNTIME140.dll), or nobody answers on D-Bus.
+    // The addon does not load on this system, or nobody answers on D-Bus.
     throw new StoreError('keyring_unavailable')
   }
 }

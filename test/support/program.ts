@@ -13,6 +13,8 @@ export const PROGRAM = fileURLToPath(new URL('../../dist/cadzero-auth.cjs', impo
 
 export interface ProgramOptions {
   readonly home: string
+  /** Another program than the built script: a single executable, say. */
+  readonly program?: readonly [string, ...string[]]
   readonly env?: Readonly<Record<string, string>>
   readonly input?: string
 }
@@ -37,9 +39,12 @@ export function environment({ home, env = {} }: ProgramOptions): NodeJS.ProcessE
   }
 }
 
+const SCRIPT = [process.execPath, PROGRAM] as const
+
 /** Runs a command to its end. */
 export async function runProgram(args: readonly string[], options: ProgramOptions): Promise<Ended> {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { env: environment(options) })
+  const [file, ...first] = options.program ?? SCRIPT
+  const child = spawn(file, [...first, ...args], { env: environment(options) })
   child.stdin.end(options.input ?? '')
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (chunk) => {
@@ -63,7 +68,8 @@ export interface DaemonProcess {
 }
 
 export async function startDaemonProcess(options: ProgramOptions, ...args: string[]): Promise<DaemonProcess> {
-  const child = spawn(process.execPath, [PROGRAM, 'daemon', ...args], {
+  const [file, ...first] = options.program ?? SCRIPT
+  const child = spawn(file, [...first, 'daemon', ...args], {
     env: environment(options),
     stdio: ['ignore', 'pipe', 'pipe'],
   })

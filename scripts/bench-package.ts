@@ -1,0 +1,101 @@
+// The bench of the single executable: what it costs over the same Node with the script, and over a bare `ws` server on it.
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { cp, mkdtemp } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import manifest from '../package.json' with { type: 'json' }
+import { plainEnvironment, startBare, startDaemon } from './bench/peers.ts'
+import { compare, type Pair, rounds } from './bench/rounds.ts'
+import { timeToLoadWs } from './bench/start.ts'
+import { type Row, tableOf } from './bench/table.ts'
+import { fetchPackages } from './package/fetch.ts'
+import { hostTarget } from './package/targets.ts'
+
+const ROUNDS = 15
+const REST_ROUNDS = 3
+const REST_SECONDS = 3
+
+const folder = await mkdtemp(join(tmpdir(), 'cadzero-auth-bench-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+const host = hostTarget()
+// Both freshly copied: how much of a file the system maps at once depends on how it came into the page cache.
+const executable = join(folder, 'cadzero-auth')
+const node = join(folder, 'node') // the very one that is in the executable
+await cp(resolve(`dist-bin/bench/cadzero-auth-${manifest.version}-${host.name}`), executable)
+await cp(join(await fetchPackages(host), host.node), node)
+const program = await copyOfProgram()
+
+const options = {
+  program,
+  executable,
+  home: folder,
+  issuer: 'https://clerk.example.com',
+  clientId: 'client_1',
+}
+const rows = [
+  ...rowOf(
+    '1 --version, ms, against the script',
+    await rounds(
+      ROUNDS,
+      () => timeToRun([executable, '--version']),
+      () => timeToRun([node, program, '--version']),
+    ),
+    1.3,
+  ),
+  ...rowOf(
+    '2 daemon ready, ms, against loading ws',
+    await rounds(ROUNDS, timeToReady, async () => (await timeToLoadWs(node)).ready),
+    1.6,
+  ),
+  ...rowOf('3 resident at rest, MB, against ws', await rounds(REST_ROUNDS, restOfDaemon, restOfBare), 1.3),
+]
+process.stdout.write(`${host.node}, ${availableParallelism()} processors; medians of ${ROUNDS} rounds\n`)
+process.stdout.write(`${tableOf(rows)}\n`)
+
+/** With a code cache that this Node takes. */
+async function copyOfProgram(): Promise<string> {
+  const dist = join(folder, 'dist')
+  await cp('dist', dist, { recursive: true })
+  const files = [join(dist, 'program.cjs'), join(dist, 'program.cache')]
+  execFileSync(node, ['scripts/code-cache.cjs', ...files], { stdio: ['ignore', 'ignore', 'inherit'] })
+  return join(dist, 'cadzero-auth.cjs')
+}
+
+function rowOf(what: string, pairs: readonly Pair<number>[], most: number): Row[] {
+  const { daemon, bare, ratio } = compare(pairs, (one) => one)
+  return [{ what, daemon: daemon.toFixed(0), bare: bare.toFixed(0), ratio, target: `≤ ${most}`, met: ratio <= most }]
+}
+
+async function timeToRun([file, ...args]: [string, ...string[]]): Promise<number> {
+  const spawnedAt = performance.now()
+  const [code] = await once(
+    spawn(file, args, { env: plainEnvironment(), stdio: ['ignore', 'ignore', 'inherit'] }),
+    'exit',
+  )
+  if (code !== 0) throw new Error(`${file} failed`)
+  return performance.now() - spawnedAt
+}
+
+async function timeToReady(): Promise<number> {
+  const daemon = await startDaemon(options)
+  await daemon.stop()
+  return daemon.readyAfter
+}
+
+async function restOfDaemon(): Promise<number> {
+  return await rest(await startDaemon(options))
+}
+
+async function restOfBare(): Promise<number> {
+  return await rest(await startBare('{}', node))
+}
+
+async function rest(peer: Awaited<ReturnType<typeof startBare>>): Promise<number> {
+  await wait(REST_SECONDS * 1000)
+  const megabytes = peer.residentMegabytes() ?? Number.NaN
+  await peer.stop()
+  return megabytes
+}

