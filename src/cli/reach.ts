@@ -22,14 +22,18 @@ export async function reachDaemon(host: Host, folders: Folders, mayStart: boolea
 // They would change what the daemon runs or whom it trusts, or are secrets.
 const NOT_PASSED_ON = ['NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS', 'NODE_TLS_REJECT_UNAUTHORIZED', 'CADZERO_AUTH_PASSPHRASE']
 
+/** What a daemon that we start in the background finds around it. */
+export function backgroundEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !NOT_PASSED_ON.includes(name.toUpperCase())))
+}
+
 const START_SECONDS = 30 // a start takes a tenth of one; a keyring that asks a person takes more
 
 /** Resolves when the daemon says that it is ready. It then lives on by itself. @throws StartError */
 async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<void> {
-  const passed = Object.fromEntries(Object.entries(env).filter(([name]) => !NOT_PASSED_ON.includes(name.toUpperCase())))
   const child = spawn(process.execPath, [String(process.argv[1]), 'daemon', '--passphrase-stdin'], {
     cwd: homedir(),
-    env: passed,
+    env: backgroundEnvironment(env),
     detached: true,
     windowsHide: true,
     stdio: ['pipe', 'pipe', 'pipe'],
