@@ -10,9 +10,15 @@ export const SYSTEMCTL = ['/usr/bin/systemctl', '/bin/systemctl', '/run/current-
 
 const UNIT = 'cadzero-auth.service'
 
-/** The text of the unit. */
+/**
+ * The text of the unit.
+ * @throws ServiceError where the program's path holds what systemd takes in no program's path, however it is written
+ */
 export function unitText({ command, env }: Launch): string {
   const [program = '', ...rest] = command
+  if (/["'\\\p{Cc}]/u.test(program)) {
+    throw new ServiceError('systemd starts no program with a quote or a backslash in its path', 'move the program')
+  }
   const environment = Object.entries({ ...env, CADZERO_AUTH_SERVICE: 'systemd' })
   return `# Written by: cadzero-auth service install
 [Unit]
