@@ -1,9 +1,13 @@
 // How the tests run: three files at a time, since many wait for a token to end rather than for a processor.
 import { defineConfig } from 'vitest/config'
 
+// What installs services or needs a system of its own runs by itself: npm run test:install.
+const installs = process.env.npm_lifecycle_event === 'test:install'
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    include: installs ? ['test/install/*.test.ts'] : ['test/**/*.test.ts'],
+    exclude: installs ? [] : ['test/install/**'],
     testTimeout: 20_000,
     hookTimeout: 20_000,
     maxWorkers: 3,
