@@ -111,6 +111,10 @@ test('systemd starts it, starts it again when it is killed, and the session outl
   expect(await again.call('getAuthHeader')).toEqual(header)
   expect(await person.property('NRestarts')).toBe('1')
 
+  await person.run(['systemctl', '--user', 'stop', 'cadzero-auth'])
+  await person.run(['systemctl', '--user', 'restart', 'default.target']) // what a log-on starts
+  await eventually(() => person.connect())
+
   await person.ours('service', 'restart')
   const restarted = await person.status()
   expect(restarted).toMatchObject({ running: true, problem: null })
@@ -154,6 +158,22 @@ test('systemd takes over from a daemon in the background, and being replaced is 
   expect(await person.property('NRestarts')).toBe('0')
   expect((await person.status()).daemon).toBeNull()
   await person.ours('service', 'install')
+  expect(await person.status()).toMatchObject({ running: true })
+})
+
+test('systemd gives up on a daemon that fails again and again, and a restart by hand helps', async () => {
+  const sandbox = await newSandbox()
+  const person = await newPerson(sandbox.issuer, sandbox.clientId)
+  await person.ours('service', 'install')
+  await eventually(async () => {
+    await person.run(['systemctl', '--user', 'kill', '--signal=SIGKILL', 'cadzero-auth'])
+    expect(await person.property('ActiveState')).toBe('failed')
+  })
+  expect(await person.status()).toMatchObject({ running: false, enabled: true, daemon: null })
+  expect(await person.ours('doctor')).toMatch(
+    /warning {2}service: .* is not running\n.*hint: cadzero-auth service restart/,
+  )
+  await person.ours('service', 'restart')
   expect(await person.status()).toMatchObject({ running: true })
 })
 

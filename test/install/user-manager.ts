@@ -1,6 +1,7 @@
 // A systemd user manager for one test, as after a log-on: it and all that it starts end with the test.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,14 +9,14 @@ import { onTestFinished } from 'vitest'
 import type { Ended } from '../support/program.ts'
 
 const SCRIPT = fileURLToPath(new URL('user-manager.sh', import.meta.url))
-const NEEDED = ['systemctl', 'systemd-run', 'dbus-run-session', 'unshare', 'nsenter']
+const NEEDED = ['/usr/bin/systemctl', '/usr/bin/systemd-run', '/usr/lib/systemd/user/dbus.socket', '/usr/bin/unshare']
 const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private']
 
 /** What is missing here to run one; empty where nothing is. */
 export function missing(): string {
   if (process.platform !== 'linux') return 'needs Linux'
   if (process.getuid?.() !== 0) return 'needs root, for mounts of its own'
-  const absent = NEEDED.filter((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status !== 0)
+  const absent = NEEDED.filter((path) => !existsSync(path))
   if (absent.length > 0) return `needs ${absent.join(', ')} (Debian: systemd, dbus, dbus-user-session)`
   if (spawnSync('unshare', [...NAMESPACES, 'true']).status !== 0) return 'needs the right to make namespaces'
   return ''
@@ -44,15 +45,20 @@ export async function startUserManager(env: Readonly<Record<string, string>> = {
     await rm(root, { recursive: true })
   })
   const [home, runtime] = [join(root, 'home'), join(root, 'run')]
-  const { inside, address } = await eventually(async () => {
+  const inside = await eventually(async () => {
     const children = await readFile(`/proc/${outer.pid}/task/${outer.pid}/children`, 'utf8')
-    const inside = children.trim()
-    const address = await readFile(`/proc/${inside}/root${runtime}/bus-address`, 'utf8')
-    return { inside, address }
+    if (children.trim() === '') throw new Error('there is no process in the namespace')
+    return children.trim()
   })
   const run = async (command: readonly string[], more: Readonly<Record<string, string>> = {}) => {
     const child = spawn('nsenter', ['--target', inside, '--mount', '--pid', '--', ...command], {
-      env: { PATH, HOME: home, XDG_RUNTIME_DIR: runtime, DBUS_SESSION_BUS_ADDRESS: address, ...more },
+      env: {
+        PATH,
+        HOME: home,
+        XDG_RUNTIME_DIR: runtime,
+        DBUS_SESSION_BUS_ADDRESS: `unix:path=${runtime}/bus`,
+        ...more,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let [stdout, stderr] = ['', '']
