@@ -297,6 +297,14 @@ describe('an install that fails', () => {
     await expect(stat(manager.place)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
+  it('at a start that Windows refuses leaves nothing', async () => {
+    const { values, answer } = fakeRegistry()
+    const machine = await fakeMachine('win32', answer)
+    const manager = new RunKey({ ...machine, start: () => Promise.reject(new Error('no')) })
+    await expect(manager.install(await realLaunch())).rejects.toThrow('no')
+    expect(values.size).toBe(0)
+  })
+
   it('finds a manager missing before it writes anything', async () => {
     for (const platform of ['linux', 'darwin'] as const) {
       const machine = await fakeMachine(platform, () => ({ status: 1 }))

@@ -1,6 +1,6 @@
 // Windows: the Run key of the user's own registry. It needs no rights, and starts the daemon at log-on without a window.
 import { join, win32 } from 'node:path'
-import { removePrivateFile } from '../host/files.ts'
+import { ensurePrivateFolder, removePrivateFile } from '../host/files.ts'
 import { DAEMON, problemOf, programOf } from './entry.ts'
 import { lastWords, ServiceError } from './errors.ts'
 import type { Launch, Machine, ServiceManager, ServiceStatus } from './service.ts'
@@ -73,10 +73,17 @@ export class RunKey implements ServiceManager {
   }
 
   async install(launch: Launch): Promise<boolean> {
-    await this.#set(await this.#line(launch))
-    await this.#reg('delete', APPROVED_KEY, '/v', VALUE, '/f') // whoever installs it wants it switched on
-    await this.restart() // now, and not only at the next log-on
-    return true
+    const before = await this.#get()
+    try {
+      await this.#set(await this.#line(launch))
+      await this.#reg('delete', APPROVED_KEY, '/v', VALUE, '/f') // whoever installs it wants it switched on
+      await this.restart() // now, and not only at the next log-on
+      return true
+    } catch (error) {
+      if (before === undefined) await this.#reg('delete', RUN_KEY, '/v', VALUE, '/f')
+      else await this.#set(before)
+      throw error
+    }
   }
 
   async uninstall(): Promise<boolean> {
@@ -139,6 +146,7 @@ export class RunKey implements ServiceManager {
   async #get(): Promise<string | undefined> {
     if ((await this.#reg('query', RUN_KEY, '/v', VALUE)).status !== 0) return undefined
     const { files, scratch } = this.#machine
+    await ensurePrivateFolder(files, scratch)
     const file = join(scratch, 'run-key.reg')
     try {
       const ran = await this.#reg('export', RUN_KEY, file, '/y')

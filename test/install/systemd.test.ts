@@ -179,7 +179,6 @@ test('systemd gives up on a daemon that fails again and again, and a restart by 
 
 test('systemd starts it from any folder, with the folders of whoever installed it', async () => {
   const sandbox = await newSandbox()
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: that is what systemd would fill in
   const name = `a  b%h%%$HOME \${X} "q" 'it' \\x41\\ Zoë & <c>`
   let seen = ''
   const person = await newPerson(sandbox.issuer, sandbox.clientId, {
