@@ -1,11 +1,10 @@
 // What `service uninstall` does beyond the service: the daemon's traces, and with --purge all that is kept for the person.
-import { type Config, loadConfig } from '../daemon/config.ts'
-import { ConfigurationError } from '../daemon/errors.ts'
 import { locateFolders } from '../daemon/folders.ts'
 import { removeLeftovers } from '../daemon/leftovers.ts'
 import { StoreError } from '../store/errors.ts'
 import { systemKeyring } from '../store/keyring.ts'
 import { type Context, withDaemon } from './context.ts'
+import { keyProtection } from './protection.ts'
 import { note } from './terminal.ts'
 
 const SESSION_FILE = /^(.+)\.jwe$/
@@ -58,13 +57,4 @@ export async function purge(context: Context, everything: boolean): Promise<stri
 async function sessionNames({ host }: Context, folder: string): Promise<string[]> {
   const names = await host.files.readdir(folder).catch(() => [])
   return names.filter((name) => SESSION_FILE.test(name))
-}
-
-async function keyProtection({ host, folders }: Context): Promise<Config['keyProtection']> {
-  try {
-    return (await loadConfig(host.files, folders.configFile, process.env)).keyProtection
-  } catch (error) {
-    if (error instanceof ConfigurationError) return 'auto'
-    throw error
-  }
 }

@@ -5,6 +5,7 @@ import type { ServiceManager, ServiceStatus } from '../service/service.ts'
 import type { Context } from './context.ts'
 import { endDaemon } from './daemon.ts'
 import { CommandError } from './failure.ts'
+import { keyProtection } from './protection.ts'
 import { purge, signOutEverywhere } from './purge.ts'
 import { managerOf, ownLaunch } from './service-machine.ts'
 import { note, print, printJson } from './terminal.ts'
@@ -22,6 +23,11 @@ export async function installService(context: Context, options: ServiceOptions):
   const started = await manager.install(await ownLaunch(context))
   const daemon = await waitForDaemon(context, manager, started ? before : undefined)
   noteSettings(context)
+  if ((await keyProtection(context)) === 'passphrase') {
+    note(
+      'warning: the service cannot know the passphrase; without a service, a command hands it to the daemon it starts',
+    )
+  }
   if (options.json) return await showStatus(context, manager, options)
   print(`${started ? 'installed' : 'it is installed already'}: ${manager.name} ${manager.place}`)
   print(`the daemon runs (process ${daemon.pid}), and starts whenever you log on`)

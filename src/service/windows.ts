@@ -44,7 +44,7 @@ function quote(word: string): string {
   return `"${word.replace(/(\\*)"/g, '$1$1\\"').replace(/\\+$/, '$&$&')}"`
 }
 
-/** The words of a command line that was entered by us, without what gives it a console. */
+/** The words of a command line that was entered by us, without what keeps its window away. */
 export function runWords(line: string): string[] {
   const words = [...line.matchAll(/"((?:[^"\\]|\\+(?!["\\])|\\.)*)"|(\S+)/g)].map(([, quoted, plain = '']) =>
     quoted === undefined ? plain : quoted.replace(/(\\+)("|$)/g, (_all, some: string, end) => half(some) + end),
