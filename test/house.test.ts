@@ -13,6 +13,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   rpc: ['host'],
   clerk: ['host', 'store/session.ts'],
   broker: ['host'],
+  // What starts the daemon at log-on: one file a system. It knows nothing of what it starts.
+  service: ['host'],
   daemon: ['host', 'store', 'rpc', 'clerk', 'version.ts'],
   cli: [
     'host',
@@ -24,9 +26,11 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'daemon/errors.ts',
     'daemon/folders.ts',
     'daemon/instance.ts',
+    'daemon/leftovers.ts',
     'daemon/process.ts',
     'clerk/errors.ts',
     'clerk/metadata.ts',
+    'service',
     // The developer's own commands, which run without a daemon.
     'broker',
     'store/errors.ts',

@@ -1,7 +1,7 @@
 // The store key in a real keyring: gnome-keyring on a D-Bus session of its own, as a Linux desktop has.
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { systemFiles } from '../src/host/files.ts'
@@ -59,6 +59,44 @@ it.skipIf(!hasKeyring)(`a real keyring holds the key, and locked it is no sign-o
   for (const stream of [looked.stdout, looked.stderr]) stream?.on('data', (chunk) => (found += chunk))
   await once(looked, 'close')
   expect(found).toContain('attribute.username = store-key')
+})
+
+it.skipIf(!hasKeyring)(`an uninstall with --purge takes the key out of the keyring${why}`, async () => {
+  const [sandbox, desktop, home, user] = [
+    await newSandbox(),
+    await newDesktop(),
+    await temporaryFolder(),
+    await temporaryFolder(),
+  ]
+  const settings = { ...settingsOf(sandbox), CADZERO_AUTH_KEY_PROTECTION: 'auto', HOME: user }
+  const run = async (...command: string[]) => {
+    const child = desktop.run(command, environment({ home, env: settings }), 'unlocked')
+    let said = ''
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (said += chunk))
+    await once(child, 'close')
+    return said
+  }
+  const search = () => run('secret-tool', 'search', '--all', 'service', 'cadzero-auth')
+  const daemon = desktop.run([process.execPath, PROGRAM, 'daemon'], environment({ home, env: settings }), 'unlocked')
+  const ended = once(daemon, 'exit')
+  await once(daemon.stdout ?? daemon, 'data')
+  const client = await connect(systemFiles, join(home, 'data', 'endpoint.json'), systemRandom)
+  await signIn(client, sandbox)
+  await client.call('shutdown')
+  await ended
+  expect(await search()).toContain('store-key')
+
+  // The sessions of the usual folders need the same key.
+  const usual = join(user, '.config', 'cadzero-auth', 'sessions')
+  await mkdir(usual, { recursive: true })
+  await writeFile(join(usual, 'production.jwe'), '')
+  expect(await run(process.execPath, PROGRAM, 'service', 'uninstall', '--purge')).toContain(
+    'kept: the key in the keyring',
+  )
+  expect(await search()).toContain('store-key')
+  await rm(usual, { recursive: true })
+  expect(await run(process.execPath, PROGRAM, 'service', 'uninstall', '--purge')).not.toContain('kept: ')
+  expect(await search()).not.toContain('store-key')
 })
 
 it('without a keyring the key is in a file, and the status says so', async () => {

@@ -58,13 +58,18 @@ export async function runDaemon(context: Context, { replace, stop, passphraseStd
   process.exit(0)
 }
 
-async function stopDaemon({ host, folders }: Context): Promise<void> {
+async function stopDaemon(context: Context): Promise<void> {
+  print(`stopped the daemon (process ${await endDaemon(context)})`)
+}
+
+/** Ends the daemon that runs, and waits for that. @returns its process @throws NoDaemonError, StuckDaemonError, LockError */
+export async function endDaemon({ host, folders }: Context): Promise<number> {
   const client = await connect(host.files, folders.discoveryFile, host.random)
   const { pid } = client.endpoint
   await client.call('shutdown')
   await client.closed
   await waitForEnd(host, folders)
-  print(`stopped the daemon (process ${pid})`)
+  return pid
 }
 
 async function readAll(stream: NodeJS.ReadableStream): Promise<string> {

@@ -8,6 +8,7 @@ import { type ClerkOptions, checkClerk } from './doctor-clerk.ts'
 import { checkHandoff } from './doctor-handoff.ts'
 import { checkFolders, checkKeyring, checkPort, loadProfile } from './doctor-machine.ts'
 import { checkProvider } from './doctor-provider.ts'
+import { checkService } from './doctor-service.ts'
 import { checkSession } from './doctor-session.ts'
 import { failureOf } from './failure.ts'
 import { print, printJson } from './terminal.ts'
@@ -43,6 +44,7 @@ async function checkAll(context: Context, options: CommonOptions): Promise<Findi
     findings.push(await checkPort(loaded.profile))
     findings.push(...(await checkSignIn(context, loaded.profile)))
   }
+  findings.push(await checkService(context))
   findings.push(...(await checkDaemon(context, options)))
   return findings
 }

@@ -5,6 +5,7 @@ import { FileError } from '../host/files.ts'
 import { LockError } from '../host/lock.ts'
 import { ConnectionClosedError, NoDaemonError } from '../rpc/client.ts'
 import { errors, INVALID_PARAMS, RpcError } from '../rpc/contract.ts'
+import { ServiceError } from '../service/errors.ts'
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, noDaemon: 3, signInNeeded: 4 } as const
 
@@ -48,6 +49,7 @@ const START = 'start one with: cadzero-auth daemon'
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof RpcError) return rpcFailure(error)
+  if (error instanceof ServiceError) return { exitCode: EXIT.failed, error: error.message, hint: error.hint }
   if (error instanceof UsageError) return { exitCode: EXIT.usage, error: error.message, ...hinted(error.hint) }
   if (error instanceof CommandError) return { exitCode: EXIT.failed, error: error.message, ...hinted(error.hint) }
   if (error instanceof NoDaemonError) {

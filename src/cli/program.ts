@@ -31,13 +31,16 @@ function createProgram(run: Run): Command {
     .option('--replace', 'take over from a daemon that runs')
     .option('--stop', 'end the daemon that runs; nobody is signed out')
     .addOption(new Option('--passphrase-stdin').hideHelp())
-    .action((options) =>
-      run(async (context) => {
+    .addOption(new Option('--home <folder>').hideHelp())
+    .action((options) => {
+      // For the Run key of Windows, which has no room for settings: before the folders are looked for.
+      if (options.home !== undefined) process.env.CADZERO_AUTH_HOME = options.home
+      return run(async (context) => {
         const { runDaemon } = await import('./daemon.ts')
         const { replace = false, stop = false, passphraseStdin = false } = options
         await runDaemon(context, { replace, stop, passphraseStdin })
-      }),
-    )
+      })
+    })
 
   common(program.command('login').description('sign in with the browser'))
     .option('--no-browser', 'only show the link')
@@ -88,6 +91,8 @@ function createProgram(run: Run): Command {
       run(async (context) => (await import('./import-legacy.ts')).importLegacy(context, file, options)),
     )
 
+  addService(program, run)
+
   program
     .command('broker')
     .description(
@@ -102,12 +107,42 @@ function createProgram(run: Run): Command {
   return program
 }
 
+function addService(program: Command, run: Run): void {
+  const service = program
+    .command('service')
+    .description('start the daemon whenever you log on (systemd user unit, launchd agent or Run key; no administrator)')
+  const add = (name: string, description: string) =>
+    service.command(name).description(description).option('--json', 'print JSON').configureHelp({ sortOptions: true })
+
+  add('install', 'enter it, and start it now; again after an update').action((options) =>
+    run(async (context) => (await import('./service.ts')).installService(context, options)),
+  )
+  add('uninstall', 'take it out again and end the daemon; the session is kept')
+    .option('--purge', 'sign out, and remove the session, its key and the configuration as well')
+    .action((options) => run(async (context) => (await import('./service.ts')).uninstallService(context, options)))
+  add('status', 'show whether it is installed, switched on and running, and what it starts').action((options) =>
+    run(async (context) => (await import('./service.ts')).serviceStatus(context, options)),
+  )
+  add('restart', 'end the daemon and start it; nobody is signed out').action((options) =>
+    run(async (context) => (await import('./service.ts')).restartService(context, options)),
+  )
+  add('logs', 'show the last lines of the daemon’s log')
+    .option('-n, --lines <number>', 'how many', count, 50)
+    .option('-f, --follow', 'go on with each line that comes, until Ctrl-C')
+    .action((options) => run(async (context) => (await import('./service-logs.ts')).serviceLogs(context, options)))
+}
+
 function common(command: Command, needsDaemon = true): Command {
   command
     .option('--profile <name>', 'the profile, in place of the default one')
     .option('--json', 'print JSON')
     .configureHelp({ sortOptions: true })
   return needsDaemon ? command.option('--no-start', 'do not start the daemon where none runs') : command
+}
+
+function count(text: string): number {
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('it should be a number of lines.')
+  return Number(text)
 }
 
 function seconds(text: string): number {

@@ -23,16 +23,20 @@ export async function reachDaemon(host: Host, folders: Folders, mayStart: boolea
 // They would change what the daemon runs or whom it trusts; the last one is a secret, and goes through standard input.
 const NOT_PASSED_ON = /^(NODE_.*|CADZERO_AUTH_PASSPHRASE)$/i
 
+/** What a daemon that we start in the background finds around it. */
+export function backgroundEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !NOT_PASSED_ON.test(name)))
+}
+
 const START_SECONDS = 30 // a start takes a tenth of one; a keyring that asks a person takes more
 
 /** Resolves when the daemon says that it is ready. It then lives on by itself. @throws StartError */
 async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<void> {
-  const passed = Object.fromEntries(Object.entries(env).filter(([name]) => !NOT_PASSED_ON.test(name)))
   // A single executable is the program itself.
   const program = isSea() ? [] : [String(process.argv[1])]
   const child = spawn(process.execPath, [...program, 'daemon', '--passphrase-stdin'], {
     cwd: homedir(),
-    env: passed,
+    env: backgroundEnvironment(env),
     detached: true,
     windowsHide: true,
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -1,8 +1,8 @@
 // Opens a page in the person's own browser, without a shell and without our secrets in its environment.
 import { spawn } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
 import { delimiter, isAbsolute, join } from 'node:path'
 import type { Clock } from './clock.ts'
+import { findProgram } from './programs.ts'
 
 /**
  * Starts the browser with a URL. Resolves once the launcher seems to have done its work, which does not prove that a
@@ -51,8 +51,23 @@ export function systemBrowser(clock: Clock, program?: string, env: NodeJS.Proces
     if (!isOpenable(url)) throw new BrowserError()
     const launcher = program === undefined ? findLauncher(process.platform, env) : { program, args: [] }
     if (launcher === undefined) throw new BrowserError()
-    await launch(launcher, url, clock, childEnvironment(env))
+    const outer = env.CADZERO_AUTH_SERVICE === 'systemd' ? besideTheService(launcher) : launcher
+    await launch(outer, url, clock, childEnvironment(env))
   }
+}
+
+const SYSTEMD_RUN = ['/usr/bin/systemd-run', '/bin/systemd-run', '/run/current-system/sw/bin/systemd-run']
+
+/**
+ * As a unit of its own. In ours a browser would have our rights, which are too few for its sandbox (and for a snap), a /tmp
+ * in which it does not find the browser that runs already, perhaps no display, and would end when the service ends.
+ */
+function besideTheService({ program, args }: Launcher): Launcher {
+  const systemdRun = findProgram(SYSTEMD_RUN)
+  if (systemdRun === undefined) return { program, args }
+  // Without KillMode=process the browser would be ended together with the opener that has started it.
+  const options = ['--user', '--quiet', '--collect', '--wait', '--property=KillMode=process']
+  return { program: systemdRun, args: [...options, '--', program, ...args] }
 }
 
 function launch({ program, args }: Launcher, url: string, clock: Clock, env: NodeJS.ProcessEnv): Promise<void> {
@@ -81,19 +96,7 @@ export function findLauncher(platform: NodeJS.Platform, env: NodeJS.ProcessEnv):
     // Not `start` (a shell built-in) and not PowerShell (slow, and a console window flashes).
     return { program: `${root}\\System32\\rundll32.exe`, args: ['url.dll,FileProtocolHandler'] }
   }
-  for (const name of ['xdg-open', 'wslview']) {
-    for (const folder of (env.PATH ?? '').split(delimiter)) {
-      if (isAbsolute(folder) && isExecutable(join(folder, name))) return { program: join(folder, name), args: [] }
-    }
-  }
-  return undefined
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
+  const folders = (env.PATH ?? '').split(delimiter).filter(isAbsolute)
+  const program = findProgram(['xdg-open', 'wslview'].flatMap((name) => folders.map((folder) => join(folder, name))))
+  return program === undefined ? undefined : { program, args: [] }
 }

@@ -7,7 +7,7 @@ import { systemRandom } from './random.ts'
 /** The calls that private files are made of. Tests hand in one that fails on purpose. */
 export type FileSystem = Pick<
   typeof fs,
-  'open' | 'rename' | 'unlink' | 'mkdir' | 'lstat' | 'readdir' | 'chmod' | 'readFile' | 'stat'
+  'open' | 'rename' | 'unlink' | 'mkdir' | 'rmdir' | 'lstat' | 'readdir' | 'chmod' | 'readFile' | 'realpath' | 'stat'
 >
 
 export const systemFiles: FileSystem = fs

@@ -2,10 +2,12 @@
 import type { Clock } from '../host/clock.ts'
 import { StoreError } from './errors.ts'
 
-/** One entry of the keyring. Both calls throw StoreError `keyring_unavailable` or `key_locked` and nothing else. */
+/** One entry of the keyring. All calls throw StoreError `keyring_unavailable` or `key_locked` and nothing else. */
 export interface Keyring {
   get(): Promise<string | undefined>
   set(text: string): Promise<void>
+  /** Harmless where there is none. */
+  remove(): Promise<void>
 }
 
 const SERVICE = 'cadzero-auth'
@@ -30,6 +32,12 @@ export function systemKeyring(clock: Clock, account = STORE_KEY): Keyring {
         clock,
         ask(account, (entry) => entry.setPassword(text)),
       ),
+    async remove() {
+      await withDeadline(
+        clock,
+        ask(account, (entry) => entry.deletePassword()),
+      )
+    },
   }
 }
 

@@ -41,6 +41,7 @@ function testKeyring() {
     if (ring.state === 'unavailable') throw new StoreError('keyring_unavailable')
   }
   const keyring: Keyring = {
+    async remove() {},
     async get() {
       ring.reads++
       check()

@@ -1,0 +1,37 @@
+// What the service commands and the doctor work with: this machine's service manager, and what it would have to start.
+import { homedir } from 'node:os'
+import { isSea } from 'node:sea'
+import { systemRun, systemStart } from '../host/run.ts'
+import { type Launch, type ServiceManager, serviceManager } from '../service/service.ts'
+import type { Context } from './context.ts'
+import { backgroundEnvironment } from './reach.ts'
+
+/** @throws ServiceError where this system has no way that we know */
+export function managerOf({ host, folders }: Context): ServiceManager {
+  return serviceManager({
+    platform: process.platform,
+    files: host.files,
+    clock: host.clock,
+    run: systemRun(host.clock, process.env),
+    start: systemStart(backgroundEnvironment(process.env)),
+    env: process.env,
+    home: homedir(),
+    uid: process.getuid?.() ?? 0,
+    scratch: folders.data,
+  })
+}
+
+/** This very program: links are followed, since they may be another version's tomorrow. */
+export async function ownLaunch({ host }: Context): Promise<Launch> {
+  const script = isSea() ? [] : [await host.files.realpath(String(process.argv[1]))]
+  return { command: [await host.files.realpath(process.execPath), ...script], env: folderSettings(process.env) }
+}
+
+/** Whatever has a say in where our files are. */
+export function folderSettings(env: NodeJS.ProcessEnv): Record<string, string> {
+  const names =
+    process.platform === 'linux' && !env.CADZERO_AUTH_HOME
+      ? ['XDG_CONFIG_HOME', 'XDG_DATA_HOME', 'XDG_STATE_HOME']
+      : ['CADZERO_AUTH_HOME']
+  return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])))
+}

@@ -1,0 +1,91 @@
+// A systemd user manager for one test, as after a log-on: it and all that it starts end with the test.
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+import type { Ended } from '../support/program.ts'
+
+const SCRIPT = fileURLToPath(new URL('user-manager.sh', import.meta.url))
+const NEEDED = ['/usr/bin/systemctl', '/usr/bin/systemd-run', '/usr/lib/systemd/user/dbus.socket', '/usr/bin/unshare']
+const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private']
+
+/** What is missing here to run one; empty where nothing is. */
+export function missing(): string {
+  if (process.platform !== 'linux') return 'needs Linux'
+  if (process.getuid?.() !== 0) return 'needs root, for mounts of its own'
+  const absent = NEEDED.filter((path) => !existsSync(path))
+  if (absent.length > 0) return `needs ${absent.join(', ')} (Debian: systemd, dbus, dbus-user-session)`
+  if (spawnSync('unshare', [...NAMESPACES, 'true']).status !== 0) return 'needs the right to make namespaces'
+  return ''
+}
+
+export interface UserManager {
+  /** The person's home, as those see it who run under the manager. It is empty, and in memory. */
+  readonly home: string
+  /** The same folder as the test sees it. */
+  readonly seen: string
+  run(command: readonly string[], env?: Readonly<Record<string, string>>): Promise<Ended>
+}
+
+const WAIT_MS = 20_000
+
+/** @param env what the manager itself has around it, and so all that it starts */
+export async function startUserManager(env: Readonly<Record<string, string>> = {}): Promise<UserManager> {
+  // Not below /tmp: a unit has one of its own.
+  const root = await mkdtemp('/var/lib/cadzero-auth-test-')
+  const { PATH } = process.env
+  const outer = spawn('unshare', [...NAMESPACES, 'sh', SCRIPT, root], { env: { PATH, ...env }, stdio: 'ignore' })
+  const ended = once(outer, 'exit')
+  onTestFinished(async () => {
+    outer.kill('SIGKILL') // --kill-child, and with the first process of its own all others of the namespace
+    await ended
+    await rm(root, { recursive: true })
+  })
+  const [home, runtime] = [join(root, 'home'), join(root, 'run')]
+  const inside = await eventually(async () => {
+    const children = await readFile(`/proc/${outer.pid}/task/${outer.pid}/children`, 'utf8')
+    if (children.trim() === '') throw new Error('there is no process in the namespace')
+    return children.trim()
+  })
+  const run = async (command: readonly string[], more: Readonly<Record<string, string>> = {}) => {
+    const child = spawn('nsenter', ['--target', inside, '--mount', '--pid', '--', ...command], {
+      env: {
+        PATH,
+        HOME: home,
+        XDG_RUNTIME_DIR: runtime,
+        DBUS_SESSION_BUS_ADDRESS: `unix:path=${runtime}/bus`,
+        ...more,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let [stdout, stderr] = ['', '']
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk
+    })
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk
+    })
+    const [code] = await once(child, 'close')
+    return { code, stdout, stderr }
+  }
+  await eventually(async () => {
+    const { code } = await run(['systemctl', '--user', 'show', '--property=Version'])
+    if (code !== 0) throw new Error('the user manager does not answer')
+  })
+  return { home, seen: `/proc/${inside}/root${home}`, run }
+}
+
+/** Tries again until it does not throw. */
+export async function eventually<T>(action: () => Promise<T>): Promise<T> {
+  for (const deadline = performance.now() + WAIT_MS; ; ) {
+    try {
+      return await action()
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+}
