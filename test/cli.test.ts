@@ -100,8 +100,9 @@ describe('login', () => {
         if (url !== undefined) resolve(url)
       })
     })
+    const closed = once(child, 'close') // it may end before the last page is read
     await sandbox.signIn(await link)
-    const [code] = await once(child, 'close')
+    const [code] = await closed
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'signed in as Ada Lovelace <ada@example.com>\n' })
     expect(stderr).toContain('Waiting for you to sign in')
   })

@@ -5,6 +5,8 @@ import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Finding } from '../src/cli/doctor.ts'
 import { describeLine } from '../src/cli/service-logs.ts'
+import { withoutConsole } from '../src/cli/service-machine.ts'
+import { systemFiles } from '../src/host/files.ts'
 import { Launchd, plistProgram, plistText } from '../src/service/launchd.ts'
 import type { Launch, ServiceManager } from '../src/service/service.ts'
 import { Systemd, unitProgram, unitText } from '../src/service/systemd.ts'
@@ -423,4 +425,15 @@ describe('a line of the log', () => {
     ['{"level":30,"time":"T","event":"\\u001b]0;x"}', 'T  info   "\\u001b]0;x"'],
     ['7', '7'],
   ])('%j is shown as %j', (line, shown) => expect(describeLine(line)).toBe(shown))
+})
+
+describe('the executable that a service starts', () => {
+  it('is the one without a window where that lies beside it, and else the program itself', async () => {
+    const folder = await temporaryFolder()
+    const program = join(folder, 'cadzero-auth-1.0.0-win-x64.exe')
+    expect(await withoutConsole(systemFiles, program)).toBe(program)
+    await writeFile(join(folder, 'cadzero-authd-1.0.0-win-x64.exe'), '')
+    expect(await withoutConsole(systemFiles, program)).toBe(join(folder, 'cadzero-authd-1.0.0-win-x64.exe'))
+    expect(await withoutConsole(systemFiles, '/usr/bin/cadzero-auth')).toBe('/usr/bin/cadzero-auth')
+  })
 })

@@ -1,6 +1,7 @@
 // What the service commands and the doctor work with: this machine's service manager, and what it would have to start.
 import { homedir } from 'node:os'
 import { isSea } from 'node:sea'
+import type { FileSystem } from '../host/files.ts'
 import { systemRun, systemStart } from '../host/run.ts'
 import { type Launch, type ServiceManager, serviceManager } from '../service/service.ts'
 import type { Context } from './context.ts'
@@ -23,8 +24,18 @@ export function managerOf({ host, folders }: Context): ServiceManager {
 
 /** This very program: links are followed, since they may be another version's tomorrow. */
 export async function ownLaunch({ host }: Context): Promise<Launch> {
-  const script = isSea() ? [] : [await host.files.realpath(String(process.argv[1]))]
-  return { command: [await host.files.realpath(process.execPath), ...script], env: folderSettings(process.env) }
+  const program = await host.files.realpath(process.execPath)
+  const command = isSea()
+    ? [await withoutConsole(host.files, program)]
+    : [program, await host.files.realpath(String(process.argv[1]))]
+  return { command, env: folderSettings(process.env) }
+}
+
+/** The executable beside this one that shows no window, where there is one: on Windows there are two. */
+export async function withoutConsole(files: FileSystem, program: string): Promise<string> {
+  const twin = program.replace(/cadzero-auth(?=[^\\/]*\.exe$)/i, 'cadzero-authd')
+  const isThere = twin !== program && (await files.stat(twin).catch(() => undefined)) !== undefined
+  return isThere ? twin : program
 }
 
 /** Whatever has a say in where our files are. */

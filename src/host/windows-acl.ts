@@ -1,8 +1,9 @@
 // On Windows: makes a folder the user's and the system's alone, and reads the rights back to be sure.
-import { execFile } from 'node:child_process'
 import { readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, win32 } from 'node:path'
+import { systemClock } from './clock.ts'
 import { systemRandom } from './random.ts'
+import { systemRun } from './run.ts'
 
 /** What is known of a folder's rights: ours alone; open to others; or not to be told. */
 export type Access = 'own' | 'open' | 'unknown'
@@ -17,7 +18,6 @@ export interface WindowsTools {
 }
 
 const SYSTEM = 'S-1-5-18'
-const DEADLINE_MS = 10_000
 
 /**
  * Lets nobody in but the user and the system, where that is not so already. By SIDs: names are translated on each Windows.
@@ -65,13 +65,13 @@ export function judge(sddl: string, sid: string): Access {
 }
 
 function systemTools(): WindowsTools {
-  const folder = join(process.env.SystemRoot ?? 'C:\\Windows', 'System32')
+  const folder = win32.join(process.env.SystemRoot ?? 'C:\\Windows', 'System32')
+  const run = systemRun(systemClock, process.env)
   return {
-    run: (name, args) =>
-      new Promise((resolve) => {
-        const options = { windowsHide: true, timeout: DEADLINE_MS, env: { SystemRoot: process.env.SystemRoot } }
-        execFile(join(folder, name), args, options, (error, stdout) => resolve(error ? undefined : stdout))
-      }),
+    run: async (name, args) => {
+      const { status, stdout } = await run(win32.join(folder, name), args)
+      return status === 0 ? stdout : undefined
+    },
     take: async (path) => {
       const content = await readFile(path).catch(() => undefined)
       await rm(path, { force: true }).catch(() => undefined)
