@@ -24,6 +24,9 @@ export interface Dispatcher {
   readonly server: JSONRPCServer
 }
 
+const CALLS_A_TURN = 128 // some milliseconds of work, with answers from memory
+const READ_BYTES = 64 * 1024 // what the system reads at once, where there is more to come
+
 const LAG_BYTES = LIMITS.pauseBytes / 4
 
 const TEXT_FRAME = { binary: false } as const
@@ -40,8 +43,13 @@ export class Connection {
   readonly #dispatcher: Dispatcher
   readonly #clock: Clock
   readonly #idle: () => void
+  readonly #stream: Duplex
+  /** What has come in this turn beyond what a turn may do, in order. It is less than one read holds. */
+  #waiting: string[] = []
+  #callsThisTurn = 0
   #running = 0
   #paused = false
+  #yielding = false
   #silentPings = 0
 
   /**
@@ -50,19 +58,28 @@ export class Connection {
    */
   constructor(socket: WebSocket, stream: Duplex, dispatcher: Dispatcher, clock: Clock, idle: () => void) {
     this.#socket = socket
+    this.#stream = stream
     this.#dispatcher = dispatcher
     this.#clock = clock
     this.#idle = idle
     // Answers to all the frames of one read go to the system together: one call for a pipeline of answers.
-    stream.prependListener('data', () => stream.cork())
-    stream.on('data', () => stream.uncork())
+    stream.prependListener('data', () => {
+      stream.cork()
+      this.#callsThisTurn = 0
+    })
+    stream.on('data', (chunk: Buffer) => {
+      stream.uncork()
+      // The system would read on and on in this turn; timers and other clients wait until it ends.
+      if (chunk.length >= READ_BYTES || this.#waiting.length > 0) this.#goOnNextTurn()
+    })
     socket.on('message', (data, isBinary) => {
       // ws hands over what it had read before a close; nobody would see the answer.
       if (socket.readyState !== socket.OPEN) return
       if (isBinary) return this.close(CLOSE_UNSUPPORTED, 'text frames only')
       this.#silentPings = 0
       this.#running++
-      this.#receive(String(data))
+      if (this.#callsThisTurn < CALLS_A_TURN) this.#receive(String(data))
+      else this.#waiting.push(String(data))
       if (this.#running > LIMITS.runningCalls) this.close(CLOSE_TRY_LATER, 'too many calls at once')
     })
     socket.on('pong', () => {
@@ -108,12 +125,33 @@ export class Connection {
   #drained(): void {
     if (this.#paused && this.#socket.bufferedAmount < LIMITS.pauseBytes / 2) {
       this.#paused = false
-      this.#socket.resume()
+      if (!this.#yielding) this.#socket.resume()
     }
+  }
+
+  /** Reads no more in this turn of the event loop, and goes on with what waits in the next one. */
+  #goOnNextTurn(): void {
+    if (this.#yielding) return
+    this.#yielding = true
+    this.#socket.pause()
+    setImmediate(() => {
+      this.#yielding = false
+      this.#callsThisTurn = 0
+      this.#stream.cork()
+      while (this.#callsThisTurn < CALLS_A_TURN) {
+        const text = this.#waiting.shift()
+        if (text === undefined) break
+        this.#receive(text)
+      }
+      this.#stream.uncork()
+      if (this.#waiting.length > 0) this.#goOnNextTurn()
+      else if (!this.#paused) this.#socket.resume()
+    })
   }
 
   /** Turns one frame into one answer, or none. */
   #receive(text: string): void {
+    this.#callsThisTurn++
     if (exceedsDepth(text, LIMITS.jsonDepth)) {
       this.#finish(invalidRequest(null, `nested deeper than ${LIMITS.jsonDepth}`))
       return
@@ -139,6 +177,7 @@ export class Connection {
     if (messages.length === 0) return invalidRequest(null, 'an empty batch')
     if (messages.length > LIMITS.batchCalls)
       return invalidRequest(null, `a batch of more than ${LIMITS.batchCalls} calls`)
+    this.#callsThisTurn += messages.length
     return Promise.all(messages.map((one) => this.#call(one))).then((all) => {
       const answers = all.filter((answer) => answer !== undefined)
       return answers.length > 0 ? `[${answers.join(',')}]` : undefined

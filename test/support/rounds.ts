@@ -2,15 +2,15 @@
 import { randomInt } from 'node:crypto'
 
 /** `npm run test:full` sets it. */
-const isFull = process.env.CADZERO_AUTH_TEST_FULL === '1'
+export const isFullRun = process.env.CADZERO_AUTH_TEST_FULL === '1'
 
 export function rounds(few: number, full: number): number {
-  return isFull ? full : few
+  return isFullRun ? full : few
 }
 
 /** Prints what a full run has measured. */
 export function figure(text: string): void {
-  if (isFull) process.stdout.write(`figure: ${text}\n`)
+  if (isFullRun) process.stdout.write(`figure: ${text}\n`)
 }
 
 export interface Dice {
