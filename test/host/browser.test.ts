@@ -2,7 +2,7 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { childEnvironment, findLauncher, isOpenable, systemBrowser } from '../../src/host/browser.ts'
+import { BrowserError, childEnvironment, findLauncher, isOpenable, systemBrowser } from '../../src/host/browser.ts'
 import { systemClock } from '../../src/host/clock.ts'
 import { temporaryFolder } from '../support/folder.ts'
 
@@ -31,6 +31,10 @@ describe('the browser', () => {
     'HTTPS://clerk.example.com',
     `https://clerk.example.com/${'x'.repeat(10_000)}`,
   ])('is never sent to %j', (url) => expect(isOpenable(url)).toBe(false))
+
+  it.each(['--new-window', 'file:///etc/passwd', 'https://x.example/";calc'])('starts nothing for %j', async (url) => {
+    await expect(systemBrowser(systemClock, '/bin/true')(url)).rejects.toBeInstanceOf(BrowserError)
+  })
 
   it('is given the address as its one argument, and none of our settings', async () => {
     const folder = await temporaryFolder()

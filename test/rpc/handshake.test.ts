@@ -1,4 +1,5 @@
 // Who gets in: the right client always, and nobody else, with the same answer for every reason.
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect as connectSocket } from 'node:net'
 import { describe, expect, it } from 'vitest'
@@ -7,6 +8,7 @@ import { systemRandom } from '../../src/host/random.ts'
 import { connectTo } from '../../src/rpc/client.ts'
 import type { Endpoint } from '../../src/rpc/discovery.ts'
 import { authorization, mac } from '../../src/rpc/handshake.ts'
+import { TestClock } from '../support/clock.ts'
 import { sendRaw } from '../support/raw.ts'
 import { bytesOf, startServer, type UpgradeRequest, upgradeRequest } from '../support/rpc.ts'
 
@@ -185,6 +187,16 @@ describe('the handshake', () => {
         .resume(),
     )
     expect(performance.now() - startedAt).toBeGreaterThan(1500)
+  })
+
+  it('keeps 256 strangers at the most: the oldest goes first, long before its time', async () => {
+    const clock = new TestClock()
+    const { server, connect } = await startServer({ clock })
+    const strangers = Array.from({ length: 257 }, () => connectSocket(server.port, '127.0.0.1').resume())
+    await Promise.race(strangers.map((stranger) => once(stranger, 'close')))
+    await expect.poll(() => strangers.filter(({ destroyed }) => destroyed).length).toBe(1)
+    expect((await connect()).endpoint.endpoint).toBe(`127.0.0.1:${server.port}`)
+    for (const stranger of strangers) stranger.destroy()
   })
 
   it('still serves its owner while a stranger holds a thousand connections', async () => {

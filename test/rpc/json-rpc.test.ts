@@ -225,6 +225,13 @@ describe('the limits', () => {
     expect(await closing(socket)).toBe(1009)
   })
 
+  it('closes with 1008 on a message of more than 64 fragments', async () => {
+    const { socket } = await openSocket()
+    const closed = closing(socket)
+    for (let i = 0; i < 65; i++) socket.send(' ', { fin: false })
+    expect(await closed).toBe(1008)
+  })
+
   it('closes with 1003 on a binary frame', async () => {
     const { socket } = await openSocket()
     socket.send(Buffer.from('{}'))

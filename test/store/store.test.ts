@@ -3,7 +3,7 @@ import { chmod, link, mkdir, readdir, readFile, rename, stat, symlink, truncate,
 import { join } from 'node:path'
 import { compactDecrypt, decodeProtectedHeader } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { type FileSystem, sweepTemporaries, systemFiles } from '../../src/host/files.ts'
+import { type FileSystem, readPrivateFile, sweepTemporaries, systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { StoreError } from '../../src/store/errors.ts'
 import { type KeyProvider, keyfileProvider, keyringProvider, passphraseProvider } from '../../src/store/key.ts'
@@ -169,6 +169,14 @@ describe('the session store', () => {
     await open().save(newSession())
     if ('profile' in change) await rename(path, join(folder, 'staging.jwe'))
     expect(await open(change).load()).toBeUndefined()
+  })
+
+  it('does not read a file that is too large to be one', async () => {
+    const { path, folder } = await newStore()
+    await writeFile(path, '', { mode: 0o600 })
+    await truncate(path, 2 ** 30) // a gigabyte that takes no room
+    await expect(readPrivateFile(systemFiles, path, 1024)).rejects.toMatchObject({ code: 'too_large' })
+    expect(await readdir(folder)).toEqual(['production.jwe'])
   })
 
   it('does not open the file of another user’s key, and keeps it aside', async () => {

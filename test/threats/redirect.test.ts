@@ -197,6 +197,18 @@ describe('a callback', () => {
     expect(body).not.toMatch(/\b(?:href|src|action)=|url\(|@import/)
   })
 
+  it('that comes by another name (DNS rebinding) is refused, whatever it brings', async () => {
+    const { client, sandbox } = await newWorld()
+    const { url } = await start(client)
+    const callback = new URL((await sandbox.signIn(url, { deliver: false })).callbackUrl)
+    const agent = new Agent()
+    for (const host of ['evil.example', `evil.example:${callback.port}`, `localhost:${callback.port}`, '127.0.0.1']) {
+      expect((await ask(agent, callback, 'GET', undefined, { host })).status, host).toBe(400)
+    }
+    expect(sandbox.count(TOKEN)).toBe(0)
+    expect((await fetch(callback)).status).toBe(200)
+  })
+
   it('that a browser fetches ahead, or twice, is one token request', async () => {
     const { client, sandbox } = await newWorld()
     const { url } = await start(client)
