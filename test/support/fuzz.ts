@@ -52,7 +52,7 @@ export interface Spoil {
   readonly taken: number
 }
 
-const part = fc.double({ min: 0, max: 1, noNaN: true })
+const part = fc.nat(1000).map((thousandths) => thousandths / 1000)
 
 export const spoil: fc.Arbitrary<Spoil> = fc.record({
   at: part,
@@ -114,6 +114,7 @@ function pieces(text: string, cutAt: readonly number[]): string[] {
 /** Whether a whole answer is there, as far as its length is told. */
 function isWhole(text: string): boolean {
   const answer = readAnswer(text)
+  if (answer.headers.get('transfer-encoding') === 'chunked') return answer.body.endsWith('0\r\n\r\n')
   return answer.status === 204 || (answer.length !== undefined && answer.body.length >= answer.length)
 }
 
@@ -124,7 +125,9 @@ export interface HttpAnswer {
   readonly body: string
 }
 
-export function readAnswer(text: string): HttpAnswer {
+/** The final answer in what came: Node says `100 Continue` by itself. */
+export function readAnswer(all: string): HttpAnswer {
+  const text = all.replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, '')
   const end = text.indexOf('\r\n\r\n')
   const [first = '', ...lines] = text.slice(0, Math.max(end, 0)).split('\r\n')
   const [, status] = /^HTTP\/1\.1 (\d{3}) /.exec(first) ?? []
@@ -143,8 +146,13 @@ export function readAnswer(text: string): HttpAnswer {
   }
 }
 
-/** What Node itself answers to what it cannot read. */
-export const NODE_ANSWERS = [
-  'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n',
-  'HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n',
-]
+const BARE = ['400 Bad Request', '431 Request Header Fields Too Large'].map(
+  (status) => `HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`,
+)
+
+/** Whether Node itself has answered: to what it cannot read, to a missing Host, to an Expect that it does not know. */
+export function isNodesOwn(text: string): boolean {
+  const { status, headers, body } = readAnswer(text)
+  const isEmpty = headers.get('transfer-encoding') === 'chunked' && body === '0\r\n\r\n'
+  return BARE.includes(text) || (isEmpty && [400, 417].includes(Number(status)))
+}
