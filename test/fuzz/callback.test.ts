@@ -7,6 +7,7 @@ import { type Outcome, RedirectListener } from '../../src/clerk/redirect-listene
 import { systemClock } from '../../src/host/clock.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import {
+  answersIn,
   check,
   cuts,
   exchange,
@@ -119,6 +120,8 @@ function bytesOf({ method, target, host, headers }: Hit, port: number, state: st
   return lines.join('\r\n').replaceAll(RIGHT, state)
 }
 
+const headOf = (text: string) => text.slice(0, text.indexOf('\r\n\r\n') + 4)
+
 /** What may be said, whoever asks. */
 function expectConstant(text: string, isHead: boolean): void {
   const answer = readAnswer(text)
@@ -148,7 +151,8 @@ function bringsState(
   const [, target = ''] = /^GET +([^ ]+) +HTTP\/1\.[01]$/.exec(first) ?? []
   const hosts = lines.flatMap((line) => /^host:[ \t]*(.*?)[ \t]*$/i.exec(line)?.[1] ?? [])
   if (!target.startsWith(`${path}?`) || !names.some((name) => hosts[0] === `${name}:${port}`)) return false
-  const states = new URL(`http://x${target}`).searchParams.getAll('state')
+  // A second question mark is no part of the first name: so reads the setter of `URL.search`.
+  const states = new URL(`http://x${target.replace('??', '?')}`).searchParams.getAll('state')
   return state === null || (states.length === 1 && states[0] === state)
 }
 
@@ -166,7 +170,8 @@ describe('any hit on the callback', FUZZ_TIMEOUT, () => {
         fc.asyncProperty(hit, async (hit) => {
           const bytes = hit.spoils.reduce(spoiled, bytesOf(hit, port, state ?? 'none'))
           const { text, wasReset } = await exchange(port, bytes, hit.cuts)
-          if (text !== '') expectConstant(text, /^[\r\n]*HEAD /.test(bytes))
+          const isHead = /^[\r\n]*HEAD /.test(bytes) // its answer tells the length of a body that is not there
+          if (text !== '') for (const one of isHead ? [headOf(text)] : answersIn(text)) expectConstant(one, isHead)
           else expect(wasReset || /^[\r\n]*CONNECT /.test(bytes) || !bytes.trimStart().includes('\r\n\r\n')).toBe(true)
           const mayBeTaken = bringsState(bytes, address.path, port, names, state)
           expect(taken.splice(0).length > 0 && !mayBeTaken).toBe(false)

@@ -114,7 +114,8 @@ function pieces(text: string, cutAt: readonly number[]): string[] {
 /** Whether a whole answer is there, as far as its length is told. */
 function isWhole(text: string): boolean {
   const answer = readAnswer(text)
-  if (answer.headers.get('transfer-encoding') === 'chunked') return answer.body.endsWith('0\r\n\r\n')
+  // Node's own, which have no length: 400 to a missing Host, 417 to an Expect that it does not know.
+  if (answer.headers.has('transfer-encoding') || answer.status === 417) return true
   return answer.status === 204 || (answer.length !== undefined && answer.body.length >= answer.length)
 }
 
@@ -146,6 +147,16 @@ export function readAnswer(all: string): HttpAnswer {
   }
 }
 
+/** The texts of the answers in what came, one for each request. */
+export function answersIn(all: string): string[] {
+  const text = all.replace(/^(?:HTTP\/1\.1 100 Continue\r\n\r\n)+/, '')
+  if (text === '') return []
+  const { headers, length = 0 } = readAnswer(text)
+  const isChunked = headers.get('transfer-encoding') === 'chunked'
+  const end = isChunked ? text.indexOf('0\r\n\r\n') + 5 : text.indexOf('\r\n\r\n') + 4 + length
+  return [text.slice(0, end), ...answersIn(text.slice(Math.max(end, 1)))]
+}
+
 const BARE = ['400 Bad Request', '431 Request Header Fields Too Large'].map(
   (status) => `HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`,
 )
@@ -153,6 +164,6 @@ const BARE = ['400 Bad Request', '431 Request Header Fields Too Large'].map(
 /** Whether Node itself has answered: to what it cannot read, to a missing Host, to an Expect that it does not know. */
 export function isNodesOwn(text: string): boolean {
   const { status, headers, body } = readAnswer(text)
-  const isEmpty = headers.get('transfer-encoding') === 'chunked' && body === '0\r\n\r\n'
+  const isEmpty = !headers.has('content-length') && ['', '0\r\n\r\n'].includes(body)
   return BARE.includes(text) || (isEmpty && [400, 417].includes(Number(status)))
 }
