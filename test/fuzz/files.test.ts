@@ -94,7 +94,7 @@ describe('any session file', FUZZ_TIMEOUT, () => {
     }
 
     await check(
-      150,
+      100,
       fc.asyncProperty(damage, async (damage) => {
         await rm(folder, { recursive: true })
         await mkdir(folder, { mode: 0o700 })
@@ -246,7 +246,7 @@ describe('any older token file', FUZZ_TIMEOUT, () => {
     const context: Context = { host: systemHost(), folders }
     const path = join(home, '.auth_token.json')
     await check(
-      40,
+      15,
       fc.asyncProperty(content, async (text) => {
         const bytes = Buffer.from(text, 'latin1')
         await writeFile(path, bytes)
@@ -256,6 +256,7 @@ describe('any older token file', FUZZ_TIMEOUT, () => {
         expect(String(failure)).not.toContain(CANARY)
         expect(await readFile(path)).toEqual(bytes)
       }),
+      20,
     )
   })
 })

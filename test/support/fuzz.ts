@@ -16,11 +16,14 @@ const KEPT_BYTES = 24 * 1024 * 1024 // what a property may leave on the heap: co
 /** For a test of one property: the bounds of `check` come first. */
 export const FUZZ_TIMEOUT = { timeout: (seconds + 30) * 1000 }
 
-/** Checks a property in as many runs as were asked for, else in `few`, and that nothing stays in memory. */
-export async function check<T>(few: number, property: fc.IAsyncProperty<T>): Promise<void> {
+/**
+ * Checks a property in as many runs as were asked for, else in `few`, and that nothing stays in memory.
+ * @param cost of one run where it takes long: so much fewer are many
+ */
+export async function check<T>(few: number, property: fc.IAsyncProperty<T>, cost = 1): Promise<void> {
   const before = liveBytes()
   await fc.assert(property, {
-    numRuns: runs ?? few,
+    numRuns: runs === undefined ? few : Math.ceil(runs / cost),
     ...(seed === undefined ? {} : { seed }),
     timeout: RUN_MS,
     interruptAfterTimeLimit: seconds * 1000,
@@ -78,8 +81,22 @@ export interface Exchanged {
   readonly wasReset: boolean
 }
 
-/** Sends a request, a character a byte, in pieces; collects the answer until the peer has closed. */
-export function exchange(port: number, request: string, cutAt: readonly number[] = []): Promise<Exchanged> {
+/** Whether answers are heads alone, whatever they say of a body. */
+export const isToHead = (request: string) => /^[\r\n]*HEAD /.test(request)
+
+/** Half a head waits for its other half. */
+export const isHalf = (request: string) => !request.replace(/^[\r\n]+/, '').includes('\r\n\r\n')
+
+/**
+ * Sends a request, a character a byte, in pieces; collects the answer until the peer has closed.
+ * @param isCutShort whether the peer has to be told that no more will come; an answer may then not come either
+ */
+export function exchange(
+  port: number,
+  request: string,
+  cutAt: readonly number[] = [],
+  isCutShort = isHalf(request),
+): Promise<Exchanged> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     let text = ''
@@ -89,15 +106,14 @@ export function exchange(port: number, request: string, cutAt: readonly number[]
         socket.write(piece, 'latin1')
         await new Promise((done) => setImmediate(done)) // the peer reads what it has so far
       }
-      // Half a head waits for its other half, and an answer may wait for ever: the end of what is sent ends both.
-      if (!request.replace(/^[\r\n]+/, '').includes('\r\n\r\n')) socket.end()
+      if (isCutShort) socket.end()
     }
     socket.on('connect', () => void send())
     socket.setEncoding('latin1')
     socket.on('data', (chunk) => {
       text += chunk
       if (text.startsWith('HTTP/1.1 101 ') && text.includes('\r\n\r\n')) socket.destroy()
-      else if (isWhole(text)) socket.end()
+      else if (isToHead(request) ? headIn(text) !== '' : readAnswer(text).end !== undefined) socket.end()
     })
     socket.on('error', () => {
       wasReset = true
@@ -111,50 +127,58 @@ function pieces(text: string, cutAt: readonly number[]): string[] {
   return places.slice(1).map((end, i) => text.slice(places[i], end))
 }
 
-/** Whether a whole answer is there, as far as its length is told. */
-function isWhole(text: string): boolean {
-  const answer = readAnswer(text)
-  // Node's own, which have no length: 400 to a missing Host, 417 to an Expect that it does not know.
-  if (answer.headers.has('transfer-encoding') || answer.status === 417) return true
-  return answer.status === 204 || (answer.length !== undefined && answer.body.length >= answer.length)
-}
-
 export interface HttpAnswer {
   readonly status: number | undefined
   readonly headers: ReadonlyMap<string, string>
-  readonly length: number | undefined
   readonly body: string
+  /** Where the next answer begins; undefined where this one is not whole, or ends with the connection. */
+  readonly end: number | undefined
 }
 
-/** The final answer in what came: Node says `100 Continue` by itself. */
+/** The first final answer in what came: Node says `100 Continue` by itself. */
 export function readAnswer(all: string): HttpAnswer {
-  const text = all.replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, '')
-  const end = text.indexOf('\r\n\r\n')
-  const [first = '', ...lines] = text.slice(0, Math.max(end, 0)).split('\r\n')
-  const [, status] = /^HTTP\/1\.1 (\d{3}) /.exec(first) ?? []
+  const start = /^(?:HTTP\/1\.1 100 Continue\r\n\r\n)*/.exec(all)?.[0].length ?? 0
+  const at = all.indexOf('\r\n\r\n', start)
+  if (at < 0) return { status: undefined, headers: new Map(), body: '', end: undefined }
+  const [first = '', ...lines] = all.slice(start, at).split('\r\n')
   const headers = new Map(
     lines.map((line) => {
       const [, name = '', value = ''] = /^([^:]+): ?(.*)$/.exec(line) ?? []
       return [name.toLowerCase(), value]
     }),
   )
-  const length = headers.get('content-length')
-  return {
-    status: status === undefined ? undefined : Number(status),
-    headers,
-    length: length === undefined ? undefined : Number(length),
-    body: end < 0 ? '' : text.slice(end + 4),
+  const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(first)?.[1])
+  return { status, headers, ...readBody(all, at + 4, status, headers) }
+}
+
+function readBody(text: string, start: number, status: number, headers: ReadonlyMap<string, string>) {
+  const length = headers.get('content-length') ?? (status === 204 ? '0' : undefined)
+  if (length !== undefined) {
+    const end = start + Number(length)
+    return { body: text.slice(start, end), end: end <= text.length ? end : undefined }
+  }
+  if (headers.get('transfer-encoding') !== 'chunked') return { body: text.slice(start), end: undefined }
+  const chunk = /([0-9a-f]+)\r\n/y
+  for (let [body, at] = ['', start]; ; ) {
+    chunk.lastIndex = at
+    const [line = '', hex] = chunk.exec(text) ?? []
+    const size = hex === undefined ? Number.NaN : Number.parseInt(hex, 16)
+    at += line.length + size + 2
+    if (Number.isNaN(size) || at > text.length) return { body, end: undefined }
+    if (size === 0) return { body, end: at }
+    body += text.slice(at - size - 2, at - 2)
   }
 }
 
+/** The head of the first answer: all that there is of one to HEAD. */
+export const headIn = (text: string) =>
+  text.split(/(?<=\r\n\r\n)/).find((head) => !head.startsWith('HTTP/1.1 100 ')) ?? ''
+
 /** The texts of the answers in what came, one for each request. */
-export function answersIn(all: string): string[] {
-  const text = all.replace(/^(?:HTTP\/1\.1 100 Continue\r\n\r\n)+/, '')
+export function answersIn(text: string): string[] {
   if (text === '') return []
-  const { headers, length = 0 } = readAnswer(text)
-  const isChunked = headers.get('transfer-encoding') === 'chunked'
-  const end = isChunked ? text.indexOf('0\r\n\r\n') + 5 : text.indexOf('\r\n\r\n') + 4 + length
-  return [text.slice(0, end), ...answersIn(text.slice(Math.max(end, 1)))]
+  const { end = text.length } = readAnswer(text)
+  return [text.slice(0, end), ...answersIn(text.slice(end))]
 }
 
 const BARE = ['400 Bad Request', '431 Request Header Fields Too Large'].map(
@@ -164,6 +188,6 @@ const BARE = ['400 Bad Request', '431 Request Header Fields Too Large'].map(
 /** Whether Node itself has answered: to what it cannot read, to a missing Host, to an Expect that it does not know. */
 export function isNodesOwn(text: string): boolean {
   const { status, headers, body } = readAnswer(text)
-  const isEmpty = !headers.has('content-length') && ['', '0\r\n\r\n'].includes(body)
+  const isEmpty = !headers.has('content-length') && body === ''
   return BARE.includes(text) || (isEmpty && [400, 417].includes(Number(status)))
 }
