@@ -4,8 +4,8 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import type { CallbackAddress } from '../../src/clerk/identity-provider.ts'
 import { pages } from '../../src/clerk/pages.ts'
 import { type Outcome, RedirectListener } from '../../src/clerk/redirect-listener.ts'
-import { systemClock } from '../../src/host/clock.ts'
 import { systemRandom } from '../../src/host/random.ts'
+import { TestClock } from '../support/clock.ts'
 import {
   answersIn,
   check,
@@ -40,18 +40,24 @@ const oauth: CallbackAddress = { host: '127.0.0.1', port: 0, path: '/callback', 
 const handoff: CallbackAddress = { host: 'localhost', port: 0, path: '/', losesState: false }
 
 async function listen(address: CallbackAddress, state: string | null) {
+  const clock = new TestClock()
   const taken: URL[] = []
   let next: Outcome = 'forged'
   const listener = await RedirectListener.listen({
     address,
-    clock: systemClock,
+    clock,
     onCallback: async (url) => {
       taken.push(url)
       return next
     },
     onInterrupted: () => undefined,
   })
-  onTestFinished(() => listener.close())
+  onTestFinished(async () => {
+    const closed = listener.close()
+    await new Promise((resolve) => setImmediate(resolve))
+    clock.advance(1) // it gives the browser time for its last page
+    await closed
+  })
   listener.expect(state)
   return {
     taken,

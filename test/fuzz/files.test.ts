@@ -94,7 +94,7 @@ describe('any session file', FUZZ_TIMEOUT, () => {
     }
 
     await check(
-      100,
+      60,
       fc.asyncProperty(damage, async (damage) => {
         await rm(folder, { recursive: true })
         await mkdir(folder, { mode: 0o700 })
@@ -246,7 +246,7 @@ describe('any older token file', FUZZ_TIMEOUT, () => {
     const context: Context = { host: systemHost(), folders }
     const path = join(home, '.auth_token.json')
     await check(
-      15,
+      8,
       fc.asyncProperty(content, async (text) => {
         const bytes = Buffer.from(text, 'latin1')
         await writeFile(path, bytes)
