@@ -292,11 +292,11 @@ describe('any frames', FUZZ_TIMEOUT, () => {
         if (expected.pongs.length > MOST_PINGS && said.closed === undefined) return
         expect(said.pongs.filter((text) => text !== END)).toEqual(expected.pongs)
         if (typeof expected.end === 'number') expect(said.closed).toBe(expected.end)
+        expect(said.texts.length).toBeLessThanOrEqual(expected.texts) // a spoilt call may have become a notification
         if (expected.end === 'open') {
           expect(said.closed).toBeUndefined()
-          expect(said.texts.length).toBe(expected.texts)
           expect(said.texts.filter((text) => text === ANSWER).length).toBe(expected.calls)
-        } else expect(said.texts.length).toBeLessThanOrEqual(expected.texts)
+        }
       }),
     )
     expect(await (await connect()).callAny('ping')).toEqual(['pong'])

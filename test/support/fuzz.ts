@@ -11,7 +11,7 @@ const seed = given('SEED')
 const seconds = given('SECONDS') ?? (runs === undefined ? 5 : 600)
 
 const RUN_MS = 10_000 // an answer that is not there by then will not come
-const KEPT_BYTES = 24 * 1024 * 1024 // what a property may leave on the heap: code that ran for the first time, no more
+const KEPT_BYTES = 24 * 1024 * 1024 // what a property may leave behind: code that ran for the first time, no more
 
 /** For a test of one property: the bounds of `check` come first. */
 export const FUZZ_TIMEOUT = { timeout: (seconds + 30) * 1000 }
@@ -41,7 +41,8 @@ const collectGarbage = runInNewContext('gc') as () => void
 
 function liveBytes(): number {
   collectGarbage()
-  return process.memoryUsage().heapUsed
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
 }
 
 /** Bytes as text, a character each. */
