@@ -5,10 +5,13 @@ import { createRequire } from 'node:module'
 import { connect } from 'node:net'
 import { createRemoteJWKSet, decodeJwt, importJWK, type JWK, jwtVerify, SignJWT } from 'jose'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { serveBroker } from '../src/broker/server.ts'
+import { systemClock } from '../src/host/clock.ts'
 import { newSigningKey } from './sandbox/keys.ts'
 import { newBroker, newKey } from './support/broker.ts'
 import { TestClock } from './support/clock.ts'
 import { PROGRAM, runProgram, temporaryFolder } from './support/program.ts'
+import { sendRaw } from './support/raw.ts'
 import { newSandbox } from './support/world.ts'
 
 async function newWorld(over: Parameters<typeof newBroker>[1] = {}) {
@@ -131,6 +134,7 @@ describe('what proves nothing', () => {
   it('is a token that is over, forged, another instance’s, another session’s or another person’s', async () => {
     const { sandbox, backend, sessionId, first } = await newWorld()
     const other = backend.createSession({ userId: 'user_2other' })
+    const second = backend.createSession() // the same person’s
     const key = await newSigningKey()
     const forged = await new SignJWT({ sid: sessionId })
       .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: String(key.jwk.kid) })
@@ -144,6 +148,7 @@ describe('what proves nothing', () => {
       await backend.sessionToken(sessionId, { issuedSecondsAgo: 120 }),
       await backend.sessionToken(sessionId, { claims: { iss: 'https://clerk.other.example' } }),
       await backend.sessionToken(other),
+      await backend.sessionToken(second),
       await backend.sessionToken(sessionId, { claims: { sub: 'user_2other' } }),
       (await backend.sessionToken(sessionId)).replace(/\.[^.]+$/, '.AAAA'),
     ]
@@ -334,6 +339,26 @@ describe('a request', () => {
     }
     expect(sandbox.count('/v1/jwks')).toBeLessThanOrEqual(31)
   })
+
+  it('that breaks off half-way is its sender’s matter, and no failure in the log', async () => {
+    const { broker, lines } = await newWorld()
+    const body = new ReadableStream({ pull: (stream) => stream.error(new Error('hung up')) })
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body, duplex: 'half' }
+    const response = await broker(new Request('http://broker/api/auth/refresh', init as RequestInit))
+    expect(response.status).toBe(400)
+    expect(lines).toMatchObject([{ event: 'refused', status: 400, reason: 'cut_short' }])
+  })
+
+  it.each(['TRACE', 'M-SEARCH'])(
+    'with the method %s, which Fetch does not know, is answered like others',
+    async (method) => {
+      const { broker } = await newWorld()
+      const server = await serveBroker(broker, '127.0.0.1', 0, systemClock)
+      onTestFinished(() => server.close())
+      const bytes = `${method} /api/auth/refresh HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`
+      expect((await sendRaw(Number(new URL(server.url).port), bytes)).status).toBe(405)
+    },
+  )
 
   it('leaves no token and no key in the log', async () => {
     const { backend, sessionId, begin, refresh, logout, first, lines, options } = await newWorld()

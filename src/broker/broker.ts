@@ -134,10 +134,15 @@ async function readBody(request: Request): Promise<Body> {
   if (type !== 'application/json') throw new BrokerError('not_json')
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of request.body ?? []) {
-    size += chunk.length
-    if (size > LARGEST_BODY) throw new BrokerError('too_large')
-    chunks.push(chunk)
+  try {
+    for await (const chunk of request.body ?? []) {
+      size += chunk.length
+      if (size > LARGEST_BODY) throw new BrokerError('too_large')
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    // Who hangs up half-way has made no mistake of ours.
+    throw error instanceof BrokerError ? error : new BrokerError('invalid_request', 'cut_short')
   }
   try {
     const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'))

@@ -59,7 +59,8 @@ async function answer(broker: Broker, request: IncomingMessage, response: Server
 }
 
 function toRequest(request: IncomingMessage): Request {
-  const { method = 'GET', url = '/', headers } = request
+  const { url = '/', headers } = request
+  const method = TOKEN.test(request.method ?? '') ? request.method : 'GET'
   const passed = new Headers()
   for (const name of ['content-type', 'authorization'] as const) {
     if (headers[name] !== undefined) passed.set(name, headers[name])
@@ -68,7 +69,7 @@ function toRequest(request: IncomingMessage): Request {
   const body = hasBody ? { body: Readable.toWeb(request) as ReadableStream, duplex: 'half' } : {}
   // Host and scheme are nobody's business here: the handler looks at the path alone.
   const target = new URL(url.startsWith('/') ? `http://broker${url}` : 'http://broker/')
-  return new Request(target, { method: TOKEN.test(method) ? method : 'GET', headers: passed, ...body } as RequestInit)
+  return new Request(target, { method, headers: passed, ...body } as RequestInit)
 }
 
 const TOKEN = /^(?!CONNECT$|TRACE$|TRACK$)[A-Z]+$/i // the methods that a Request may have

@@ -1,0 +1,226 @@
+// Fuzzes the broker's requests, at the handler and at its server: only a right proof earns a token, whatever else is sent.
+import fc from 'fast-check'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { serveBroker } from '../../src/broker/server.ts'
+import { systemClock } from '../../src/host/clock.ts'
+import { newBroker } from '../support/broker.ts'
+import {
+  answersIn,
+  check,
+  cuts,
+  exchange,
+  FUZZ_TIMEOUT,
+  headIn,
+  isHalf,
+  isNodesOwn,
+  isToHead,
+  latin1,
+  readAnswer,
+  type Spoil,
+  spoil,
+  spoiled,
+} from '../support/fuzz.ts'
+import { newSandbox } from '../support/world.ts'
+
+const CANARY = 'kanarienvogel' // in what requests say; in no answer
+const DAY = 86_400
+// Stand for what each run of the tests makes anew.
+const [REFRESH, SESSION, TOKEN] = ['<refresh>', '<session>', '<token>']
+const DESCRIPTIONS: Readonly<Record<number, RegExp>> = {
+  400: /^(a JSON object with session_id and a bearer token|the session is gone, or this is no proof of it)/,
+  404: /^there is POST/,
+  405: /^POST is expected$/,
+  413: /^the request is too large$/,
+  415: /^application\/json is expected$/,
+  503: /^Clerk cannot be reached$/, // tokens with keys that nobody knows: Clerk is asked for them so often and no more
+}
+
+async function newWorld() {
+  const sandbox = await newSandbox()
+  const sessionId = sandbox.backend.createSession()
+  const token = await sandbox.backend.sessionToken(sessionId, { lifetimeSeconds: DAY })
+  const world = newBroker(sandbox, { requestsPerMinute: 1e9 })
+  const { body } = await world.first(sessionId, token)
+  const refreshToken = String(body.refresh_token)
+  const fill = (text: string) =>
+    text.replaceAll(REFRESH, refreshToken).replaceAll(SESSION, sessionId).replaceAll(TOKEN, token)
+  /** Whether a request proves the session: what the wire contract says, on what is sent. */
+  const proves = (method: string, path: string, type: string, authorization: string, body: string) => {
+    if (method !== 'POST' || path !== '/api/auth/refresh' || !/^application\/json *(;|$)/i.test(type)) return false
+    const value = parsed(body)
+    if (value === undefined || body.length > 16 * 1024) return false
+    if (value.refresh_token !== undefined) return isSameToken(value.refresh_token, refreshToken)
+    return value.session_id === sessionId && new RegExp(`^bearer ${token}$`, 'i').test(authorization)
+  }
+  return { ...world, sessionId, refreshToken, fill, proves }
+}
+
+/** Whether both are the same bytes: what base64 passes over, such as a space, is no other token. */
+function isSameToken(given: unknown, right: string): boolean {
+  const bytes = (token: string) => token.split('.').map((part) => Buffer.from(part, 'base64url').toString('hex'))
+  return typeof given === 'string' && bytes(given).join('.') === bytes(right).join('.')
+}
+
+function parsed(body: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(body)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const value = fc.oneof(
+  fc.constantFrom<unknown>(REFRESH, SESSION, `${REFRESH}x`, `x${REFRESH}`, TOKEN, null, 1, {}, [], [REFRESH], ''),
+  fc.string({ unit: 'binary', maxLength: 20 }).map((text) => `${CANARY}${text}`),
+  fc.constantFrom('sess_../../x', 'sess_', 'a.b.c', '....', 'x'.repeat(20_000)),
+)
+const name = fc.constantFrom('refresh_token', 'refresh_token', 'session_id', '__proto__', 'constructor', CANARY)
+const body = fc.oneof(
+  {
+    arbitrary: fc.constantFrom({ refresh_token: REFRESH }, { session_id: SESSION }).map((one) => JSON.stringify(one)),
+    weight: 3,
+  },
+  {
+    arbitrary: fc
+      .array(fc.tuple(name, value), { maxLength: 4 })
+      .map((members) => `{${members.map((member) => member.map((one) => JSON.stringify(one)).join(':')).join()}}`),
+    weight: 4,
+  },
+  { arbitrary: fc.oneof(fc.json(), latin1(0, 40), fc.constant('['.repeat(10_000))), weight: 1 },
+)
+const asked = fc.record({
+  method: fc.oneof(
+    { arbitrary: fc.constant('POST'), weight: 5 },
+    { arbitrary: fc.constantFrom('GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'), weight: 1 },
+  ),
+  path: fc.oneof(
+    { arbitrary: fc.constant('/api/auth/refresh'), weight: 5 },
+    {
+      arbitrary: fc.constantFrom('/api/auth/refresh/', '/API/auth/refresh', '//api/auth/refresh', '/', '/%'),
+      weight: 1,
+    },
+    { arbitrary: fc.webPath().map((path) => `/${CANARY}${path}`), weight: 1 },
+  ),
+  type: fc.oneof(
+    { arbitrary: fc.constantFrom('application/json', 'Application/JSON; charset=utf-8'), weight: 5 },
+    { arbitrary: fc.constantFrom('text/plain', 'application/json, text/plain', 'application/jsonx', ''), weight: 1 },
+  ),
+  authorization: fc.oneof(
+    fc.constantFrom(
+      `Bearer ${TOKEN}`,
+      `bearer ${TOKEN}`,
+      TOKEN,
+      `Bearer ${TOKEN}x`,
+      `Bearer  ${TOKEN}`,
+      'Bearer a.b.c',
+    ),
+    fc.constantFrom('', `Basic ${CANARY}`, `Bearer eyJraWQiOiJ4In0.${CANARY}.x`, 'Bearer bnVsbA.x.y', 'Bearer W10.x.y'),
+  ),
+  body,
+  spoils: fc.oneof(
+    { arbitrary: fc.constant<Spoil[]>([]), weight: 3 },
+    { arbitrary: fc.array(spoil, { minLength: 1, maxLength: 2 }), weight: 1 },
+  ),
+})
+
+function expectRefused(status: number | undefined, body: string): void {
+  const { error, error_description, ...others } = JSON.parse(body)
+  expect(DESCRIPTIONS).toHaveProperty(String(status))
+  expect(error_description).toMatch(DESCRIPTIONS[Number(status)] as RegExp)
+  expect(['invalid_request', 'invalid_grant', 'temporarily_unavailable']).toContain(error)
+  expect(others).toEqual({})
+}
+
+describe('any request to the broker', FUZZ_TIMEOUT, () => {
+  it('is answered with JSON and the right status, and with a token for a right proof alone', async () => {
+    const { broker, refresh, refreshToken, fill, proves, lines } = await newWorld()
+    await check(
+      150,
+      fc.asyncProperty(asked, async ({ method, path, type, authorization, body, spoils }) => {
+        const content = spoils.reduce(spoiled, fill(body))
+        const headers = { 'content-type': type, authorization: fill(authorization) }
+        const isSent = method !== 'GET' && method !== 'HEAD'
+        const request = new Request(`http://broker${path}`, { method, headers, ...(isSent ? { body: content } : {}) })
+        const response = await broker(request)
+        const text = await response.text()
+        expect(response.headers.get('cache-control')).toBe('no-store')
+        expect(response.headers.get('content-type')).toBe('application/json')
+        expect(text).not.toContain(CANARY)
+        const isRight = proves(method, path, type, headers.authorization, content)
+        if (response.status === 200) expect(isRight).toBe(true)
+        else expectRefused(response.status, text)
+        if (isRight && spoils.length === 0) expect(response.status).toBe(200)
+        expect(lines.splice(0).map(({ reason }) => reason)).not.toContain('unexpected')
+      }),
+      5,
+    )
+    expect((await refresh(refreshToken)).status).toBe(200)
+  })
+
+  it('is answered as well where it comes over the wire, in any pieces', async () => {
+    const { broker, refresh, refreshToken, fill, proves } = await newWorld()
+    const server = await serveBroker(broker, '127.0.0.1', 0, systemClock)
+    onTestFinished(() => server.close())
+    const port = Number(new URL(server.url).port)
+    const wire = fc.record({
+      asked,
+      method: fc.option(fc.constantFrom('TRACE', 'M-SEARCH', 'CONNECT', 'PROPFIND', 'SOURCE'), { freq: 6 }),
+      target: fc.option(fc.constantFrom('*', 'http://evil.example/', '/healthz', '//', '/api/auth/refresh?x'), {
+        freq: 6,
+      }),
+      length: fc.option(fc.constantFrom('0', '1', '-1', '1e9', '100000'), { freq: 8 }),
+      header: fc.option(
+        fc.constantFrom('Transfer-Encoding: chunked', 'Expect: 100-continue', 'Host: a', 'Connection: close'),
+      ),
+      headSpoils: fc.oneof(
+        { arbitrary: fc.constant<Spoil[]>([]), weight: 2 },
+        { arbitrary: fc.array(spoil, { maxLength: 2 }), weight: 1 },
+      ),
+      cuts,
+    })
+    await check(
+      80,
+      fc.asyncProperty(wire, async ({ asked, method, target, length, header, headSpoils, cuts }) => {
+        const content = Buffer.from(asked.spoils.reduce(spoiled, fill(asked.body))).toString('latin1')
+        const lines = [
+          `${method ?? asked.method} ${target ?? asked.path} HTTP/1.1`,
+          'Host: broker',
+          `Content-Type: ${asked.type}`,
+          `Authorization: ${fill(asked.authorization)}`,
+          `Content-Length: ${length ?? content.length}`,
+          ...(header === null ? [] : [header]),
+        ]
+        const head = headSpoils.reduce(spoiled, lines.join('\r\n'))
+        const bytes = `${head}\r\n\r\n${content}`
+        const { text, wasReset } = await exchange(port, bytes, cuts, isCutShort(bytes))
+        expect(text).not.toContain(CANARY)
+        if (text === '') {
+          expect(wasReset || isCutShort(bytes) || /^[\r\n]*CONNECT /.test(bytes)).toBe(true)
+          return
+        }
+        const isHead = isToHead(bytes)
+        for (const one of isHead ? [headIn(text)] : answersIn(text)) {
+          const { status, body, headers } = readAnswer(one)
+          if (isNodesOwn(one) || (status === 200 && body === 'ok')) continue
+          expect(headers.get('cache-control')).toBe('no-store')
+          if (status === 200 && !isHead) {
+            const word = Buffer.from(content, 'latin1').toString()
+            const sent = length === null || length === '0' ? word : word.slice(0, Number(length))
+            const isProof = proves('POST', '/api/auth/refresh', asked.type, fill(asked.authorization), sent)
+            expect(isProof || headSpoils.length > 0).toBe(true)
+          } else if (status !== 200 && !isHead) expectRefused(status, body)
+        }
+      }),
+      5,
+    )
+    expect((await refresh(refreshToken)).status).toBe(200)
+  })
+})
+
+/** Whether the server has to wait for more. */
+function isCutShort(bytes: string): boolean {
+  const at = bytes.indexOf('\r\n\r\n')
+  const [, length = '0'] = /^content-length:[ \t]*(\d+)/im.exec(bytes.slice(0, at)) ?? []
+  return isHalf(bytes) || /^transfer-encoding:/im.test(bytes.slice(0, at)) || Number(length) > bytes.length - at - 4
+}

@@ -1,0 +1,194 @@
+// Fuzzes the callback that the browser comes back to: only constant pages, and nothing happens without the right state.
+import fc from 'fast-check'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import type { CallbackAddress } from '../../src/clerk/identity-provider.ts'
+import { pages } from '../../src/clerk/pages.ts'
+import { type Outcome, RedirectListener } from '../../src/clerk/redirect-listener.ts'
+import { systemRandom } from '../../src/host/random.ts'
+import { TestClock } from '../support/clock.ts'
+import {
+  answersIn,
+  check,
+  cuts,
+  exchange,
+  FUZZ_TIMEOUT,
+  type HttpAnswer,
+  headIn,
+  isHalf,
+  isNodesOwn,
+  isToHead,
+  latin1,
+  readAnswer,
+  type Spoil,
+  spoil,
+  spoiled,
+} from '../support/fuzz.ts'
+
+const OUTCOMES: readonly Outcome[] = [
+  'incomplete',
+  'forged',
+  'expired',
+  'foreign',
+  'mismatched',
+  'unfinished',
+  'unchecked',
+]
+const PATHS = OUTCOMES.map((outcome) => `/refused/${outcome}`).concat('/signed-in', '/denied', '/failed')
+const BODIES = new Map(Object.values(pages).map((page) => [page.body.toString('latin1'), page.status]))
+
+const oauth: CallbackAddress = { host: '127.0.0.1', port: 0, path: '/callback', losesState: true }
+const handoff: CallbackAddress = { host: 'localhost', port: 0, path: '/', losesState: false }
+
+async function listen(address: CallbackAddress, state: string | null) {
+  const clock = new TestClock()
+  const taken: URL[] = []
+  let next: Outcome = 'forged'
+  const listener = await RedirectListener.listen({
+    address,
+    clock,
+    onCallback: async (url) => {
+      taken.push(url)
+      return next
+    },
+    onInterrupted: () => undefined,
+  })
+  onTestFinished(async () => {
+    const closed = listener.close()
+    await new Promise((resolve) => setImmediate(resolve))
+    clock.advance(1) // it gives the browser time for its last page
+    await closed
+  })
+  listener.expect(state)
+  return {
+    taken,
+    port: Number(new URL(listener.redirectUri).port),
+    redirectUri: listener.redirectUri,
+    end: (outcome: Outcome) => {
+      next = outcome
+    },
+  }
+}
+
+const RIGHT = '<right>' // stands for the state, which each run has to find out about anew
+const param = fc.tuple(
+  fc.constantFrom('state', 'state', 'code', 'error', 'token', 'iss', 'STATE', 'state[]', '%73tate', '__proto__', ''),
+  fc.constantFrom('=', '=', '=', '', '=%', '=='),
+  fc.oneof(fc.constantFrom(RIGHT, RIGHT, `${RIGHT}x`, `${RIGHT}%00`, 'x', '%', '%ff', '\u00ff'), latin1(0, 12)),
+)
+const target = fc
+  .record({
+    before: fc.constantFrom('', '', '', '', 'http://evil.example', '//evil.example', '\\', '*', '/..'),
+    path: fc.constantFrom(
+      '/callback',
+      '/callback',
+      '/callback',
+      '/',
+      '/',
+      ...PATHS,
+      '/favicon.ico',
+      '/callback/',
+      '/%63allback',
+    ),
+    mark: fc.constantFrom('?', '?', '?', '??', '#', ';', ''),
+    params: fc.array(param, { maxLength: 4 }),
+  })
+  .map(({ before, path, mark, params }) => `${before}${path}${mark}${params.map((one) => one.join('')).join('&')}`)
+const header = fc.oneof(
+  fc.constantFrom('Sec-Purpose: prefetch', 'Purpose: preview', 'X-Moz: prefetch', 'Content-Length: 5', 'Expect: x'),
+  fc.constantFrom('Transfer-Encoding: chunked', 'Expect: 100-continue', 'Upgrade: websocket', 'Connection: Upgrade'),
+  fc.constantFrom('Connection: close', 'Host: evil.example', 'Cookie: a=b', 'Origin: https://evil.example'),
+  fc.tuple(latin1(0, 8), latin1(0, 20)).map((parts) => parts.join(': ')),
+  fc.integer({ min: 1, max: 20_000 }).map((length) => `X-Long: ${'x'.repeat(length)}`),
+)
+const hit = fc.record({
+  method: fc.oneof(
+    { arbitrary: fc.constant('GET'), weight: 6 },
+    { arbitrary: fc.constantFrom('POST', 'HEAD', 'OPTIONS', 'PUT', 'CONNECT', 'TRACE', 'M-SEARCH', 'get'), weight: 2 },
+  ),
+  target,
+  host: fc.oneof(
+    { arbitrary: fc.constantFrom('127.0.0.1:PORT'), weight: 6 },
+    {
+      arbitrary: fc.constantFrom('localhost:PORT', '[::1]:PORT', '127.0.0.1', 'evil.example:PORT', '127.1:PORT', ''),
+      weight: 2,
+    },
+    { arbitrary: latin1(0, 12), weight: 1 },
+  ),
+  headers: fc.array(header, { maxLength: 2 }),
+  spoils: fc.oneof(
+    { arbitrary: fc.constant<Spoil[]>([]), weight: 3 },
+    { arbitrary: fc.array(spoil, { maxLength: 2 }), weight: 1 },
+  ),
+  cuts,
+})
+
+type Hit = typeof hit extends fc.Arbitrary<infer T> ? T : never
+
+function bytesOf({ method, target, host, headers }: Hit, port: number, state: string): string {
+  const lines = [`${method} ${target} HTTP/1.1`, `Host: ${host.replace('PORT', String(port))}`, ...headers, '', '']
+  return lines.join('\r\n').replaceAll(RIGHT, state)
+}
+
+/** What may be said, whoever asks. */
+function expectConstant(text: string, isHead: boolean): void {
+  const answer = readAnswer(text)
+  if (isNodesOwn(text)) return
+  expect([200, 204, 303, 400, 404]).toContain(answer.status)
+  if (answer.status === 303) expect(PATHS).toContain(answer.headers.get('location'))
+  else expect(answer.headers.has('location')).toBe(false)
+  if ([204, 303].includes(Number(answer.status)) || isHead) expect(answer.body).toBe('')
+  else expect(BODIES.get(answer.body)).toBe(answer.status)
+  expect(unknownHeaders(answer)).toEqual([])
+}
+
+const HEADERS = Object.keys(pages.notFound.headers)
+  .concat('Location', 'Date', 'Keep-Alive')
+  .map((name) => name.toLowerCase())
+const unknownHeaders = ({ headers }: HttpAnswer) => [...headers.keys()].filter((name) => !HEADERS.includes(name))
+
+/** Whether a hit brings the state once, as a browser would have it: read from the bytes as they were sent. */
+function bringsState(
+  bytes: string,
+  path: string,
+  port: number,
+  names: readonly string[],
+  state: string | null,
+): boolean {
+  const [first = '', ...lines] = bytes.replace(/^[\r\n]+/, '').split('\r\n')
+  const [, target = ''] = /^GET +([^ ]+) +HTTP\/1\.[01]$/.exec(first) ?? []
+  const hosts = lines.flatMap((line) => /^host:[ \t]*(.*?)[ \t]*$/i.exec(line)?.[1] ?? [])
+  if (!target.startsWith(`${path}?`) || !names.some((name) => hosts[0] === `${name}:${port}`)) return false
+  // A second question mark is no part of the first name: so reads the setter of `URL.search`.
+  const states = new URL(`http://x${target.replace('??', '?')}`).searchParams.getAll('state')
+  return state === null || (states.length === 1 && states[0] === state)
+}
+
+describe('any hit on the callback', FUZZ_TIMEOUT, () => {
+  it.each([
+    ['OAuth', oauth, systemRandom(32).toString('base64url'), ['127.0.0.1']],
+    ['hand-off', handoff, systemRandom(32).toString('base64url'), ['localhost', '127.0.0.1', '[::1]']],
+    ['hand-off without a state', handoff, null, ['localhost', '127.0.0.1', '[::1]']],
+  ])(
+    'is answered with constant bytes, and taken only with the right state: %s',
+    async (_name, address, state, names) => {
+      const { port, redirectUri, taken, end } = await listen(address, state)
+      await check(
+        80,
+        fc.asyncProperty(hit, async (hit) => {
+          const bytes = hit.spoils.reduce(spoiled, bytesOf(hit, port, state ?? 'none'))
+          const { text, wasReset } = await exchange(port, bytes, hit.cuts)
+          const isHead = isToHead(bytes) // its answer tells the length of a body that is not there
+          if (text !== '') for (const one of isHead ? [headIn(text)] : answersIn(text)) expectConstant(one, isHead)
+          else expect(wasReset || /^[\r\n]*CONNECT /.test(bytes) || isHalf(bytes)).toBe(true)
+          const mayBeTaken = bringsState(bytes, address.path, port, names, state)
+          expect(taken.splice(0).length > 0 && !mayBeTaken).toBe(false)
+        }),
+      )
+      end('signedIn')
+      const right = new URL(redirectUri)
+      right.search = new URLSearchParams({ code: 'code', ...(state === null ? {} : { state }) }).toString()
+      const response = await fetch(right)
+      expect([response.status, new URL(response.url).pathname, taken.length]).toEqual([200, '/signed-in', 1])
+    },
+  )
+})
