@@ -216,7 +216,7 @@ describe('trouble at Clerk, or with the set-up, signs nobody out', () => {
   ] as const
 
   it.each(faults)('%s', async (_what, fault, status, error) => {
-    const { sandbox, sessionId, begin, refresh, lines } = await newWorld({ deadlineSeconds: 0.3 })
+    const { sandbox, sessionId, begin, refresh, lines } = await newWorld({ deadlineSeconds: 1 })
     const token = await begin()
     for (const path of [sessionPath(sessionId), tokensPath(sessionId)]) {
       sandbox.script(path, fault)
@@ -236,7 +236,7 @@ describe('trouble at Clerk, or with the set-up, signs nobody out', () => {
   })
 
   it('and keys that cannot be fetched say nothing of a token', async () => {
-    const { sandbox, backend, sessionId, first } = await newWorld({ deadlineSeconds: 0.3 })
+    const { sandbox, backend, sessionId, first } = await newWorld({ deadlineSeconds: 1 })
     sandbox.script('/v1/jwks', { kind: 'hang' })
     const token = await backend.sessionToken(sessionId)
     expect(await first(sessionId, token)).toMatchObject({ status: 503, body: { error: 'temporarily_unavailable' } })
