@@ -1,0 +1,71 @@
+// The table at the end, and the same in Markdown.
+import { LIMIT, WINDOW } from './clerk.ts'
+import { findingsOf, type Result } from './scenarios.ts'
+
+export interface Capacity {
+  readonly lifetime: number
+  readonly daemons: number
+}
+
+const HEAD = [
+  'way',
+  'tokens live',
+  'daemons',
+  'requests a working user a day',
+  'an idle one',
+  'peak a second',
+  `Backend API, peak in ${WINDOW} s`,
+  'refused (429)',
+  'failed calls before the outage',
+  'in its 10 minutes',
+  'after it',
+  'calls that waited',
+  'all served after',
+]
+
+export function cellsOf(results: readonly Result[]): string[][] {
+  const rows = results.map((result) => {
+    const found = findingsOf(result)
+    return [
+      result.way === 'oauth' ? 'OAuth' : 'broker',
+      lifetimeName(result.lifetime),
+      count(result.daemons),
+      found.perWorkingUser.toFixed(found.perWorkingUser < 10 ? 2 : 0),
+      String(found.perIdleUser),
+      count(found.peakSecond),
+      result.way === 'oauth' ? '0' : `${count(found.peakWindow)} of ${count(LIMIT)}`,
+      count(found.refused),
+      count(found.errorsBefore),
+      count(found.errorsDuring),
+      count(found.errorsAfter),
+      `${(found.waited * 100).toFixed(found.waited < 0.1 ? 2 : 0)} %`,
+      found.servedAfter === undefined ? 'never' : `${found.servedAfter} s`,
+    ]
+  })
+  return [HEAD, ...rows]
+}
+
+/** Turned by a quarter: a terminal has room for six columns, and not for thirteen. */
+export function plainTable(results: readonly Result[]): string {
+  const cells = cellsOf(results)
+  const turned = HEAD.map((_, column) => cells.map((row) => row[column] ?? ''))
+  const widths = cells.map((_, column) => Math.max(...turned.map((row) => row[column]?.length ?? 0)))
+  const pad = (cell: string, i: number) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))
+  return turned.map((row) => row.map(pad).join('  ').trimEnd()).join('\n')
+}
+
+export function markdownTable(results: readonly Result[]): string {
+  const [head = [], ...rows] = cellsOf(results)
+  const line = (row: readonly string[]) => `| ${row.join(' | ')} |`
+  return [line(head), line(head.map((_, i) => (i < 2 ? '---' : '---:'))), ...rows.map(line)].join('\n')
+}
+
+export function lifetimeName(seconds: number): string {
+  if (seconds === 86_400) return '1 day'
+  if (seconds === 3600) return '1 hour'
+  return seconds < 120 ? `${seconds} s` : `${seconds / 60} min`
+}
+
+export function count(value: number): string {
+  return value.toLocaleString('en-US')
+}
