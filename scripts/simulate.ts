@@ -15,7 +15,7 @@ import {
   type Scenario,
   scenariosOf,
 } from './simulate/scenarios.ts'
-import { type Capacity, count, lifetimeName, plainTable } from './simulate/table.ts'
+import { type Capacity, count, footnote, lifetimeName, plainTable } from './simulate/table.ts'
 import { playAll } from './simulate/threads.ts'
 
 const DOCS = fileURLToPath(new URL('../docs', import.meta.url))
@@ -40,7 +40,7 @@ const seconds = () => `${Math.round(performance.now() / 1000)} s`
 
 const capacities = await measureCapacities()
 const results = await playScenarios()
-say(`\n${plainTable(results)}\n`)
+say(`\n${plainTable(results)}\n${footnote(results) ?? ''}\n`)
 for (const { lifetime, daemons } of capacities) {
   say(
     `one instance of Clerk carries ${count(daemons)} daemons with tokens of ${lifetimeName(lifetime)} from the broker`,
@@ -64,7 +64,7 @@ async function playScenarios(): Promise<Result[]> {
   const scenarios: Scenario[] = scenariosOf(daemons)
   // Where the fleet is too large for 60 s and the broker: as many as do fit, to see that they do.
   const fitting = capacities[0]?.daemons ?? 0
-  if (fitting < daemons) scenarios.push({ way: 'broker', lifetime: 60, daemons: fitting })
+  if (fitting < daemons) scenarios.push({ way: 'broker', lifetime: 60, daemons: fitting, oneIn: 1, fits: true })
   const fleets = scenarios.map((scenario) => optionsOf(scenario, seed))
   const days = await playAll(fleets, (_, i) => {
     const { way, lifetime, daemons } = scenarios[i] as Scenario

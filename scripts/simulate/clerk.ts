@@ -21,17 +21,32 @@ export interface Outage {
 export interface ClerkOptions {
   readonly way: Way
   readonly lifetime: number
-  readonly limited: boolean
+  /** Requests to the Backend API in a window; infinite to see what is asked for. */
+  readonly limit: number
   readonly outage: Outage | undefined
   readonly timeline: Timeline
+}
+
+/** What Clerk knows of a person. */
+export interface Account {
+  readonly person: number
+  /** How long answers take on their way to this person. */
   readonly chance: Chance
+  /** Counts the refresh tokens; the newest alone is good. */
+  serial: number
+  issuedAt: number
+}
+
+export function newAccount(person: number, chance: Chance): Account {
+  return { person, chance, serial: 0, issuedAt: Number.NEGATIVE_INFINITY }
+}
+
+export function refreshTokenOf({ person, serial }: Account): string {
+  return `r${person}.${serial}`
 }
 
 export class Clerk {
   readonly #options: ClerkOptions
-  /** The only refresh token of each person that is good now. */
-  readonly #current: number[] = []
-  readonly #issuedAt: number[] = []
   #window = -1
   #used = 0
   /** Seconds between two tokens for the same person, at the least. */
@@ -47,20 +62,14 @@ export class Clerk {
     this.#options = options
   }
 
-  /** What a person has from before the day began. */
-  refreshTokenOf(person: number): string {
-    this.#current[person] = 0
-    return refreshToken(person, 0)
-  }
-
   /** A refresh, with its way there and back. @throws SessionEndedError, UnavailableError */
-  refresh(person: number, refreshToken: string | null): Promise<Renewal> {
-    const { timeline, chance } = this.#options
-    const back = timeline.now + chance.between(0.15, 0.5)
+  refresh(account: Account, refreshToken: string | null): Promise<Renewal> {
+    const { timeline } = this.#options
+    const back = timeline.now + account.chance.between(0.15, 0.5)
     this.requests.add(timeline.now)
     let answer: Renewal | Error
     try {
-      answer = this.#answer(person, refreshToken, back)
+      answer = this.#answer(account, refreshToken, back)
     } catch (error) {
       answer = error as Error
     }
@@ -69,21 +78,18 @@ export class Clerk {
     })
   }
 
-  #answer(person: number, shown: string | null, receivedAt: number): Renewal {
+  #answer(account: Account, shown: string | null, receivedAt: number): Renewal {
     const { way, lifetime, outage, timeline } = this.#options
     const fails = outage !== undefined && timeline.now >= outage.start && timeline.now < outage.end
     if (fails) throw new UnavailableError('server', way === 'broker' ? BROKER_RETRY_AFTER : undefined)
     if (way === 'broker') for (let call = 0; call < CALLS_PER_RENEWAL; call++) this.#callApi()
-    const serial = this.#current[person] ?? 0
-    if (shown !== refreshToken(person, serial)) throw new SessionEndedError('session_revoked')
-    const next = serial + 1
-    this.#current[person] = next
-    const last = this.#issuedAt[person]
-    if (last !== undefined) this.shortestInterval = Math.min(this.shortestInterval, timeline.now - last)
-    this.#issuedAt[person] = timeline.now
+    if (shown !== refreshTokenOf(account)) throw new SessionEndedError('session_revoked')
+    this.shortestInterval = Math.min(this.shortestInterval, timeline.now - account.issuedAt)
+    account.issuedAt = timeline.now
+    account.serial++
     return {
-      accessToken: { value: `t${next}`, receivedAt: MIDNIGHT + receivedAt, lifetime },
-      refreshToken: refreshToken(person, next),
+      accessToken: { value: `t${account.serial}`, receivedAt: MIDNIGHT + receivedAt, lifetime },
+      refreshToken: refreshTokenOf(account),
     }
   }
 
@@ -92,19 +98,15 @@ export class Clerk {
    * that were refused back together, and so is the harder test.
    */
   #callApi(): void {
-    const { limited, timeline } = this.#options
+    const { limit, timeline } = this.#options
     this.apiCalls.add(timeline.now)
     const window = Math.floor(timeline.now / WINDOW)
     if (window !== this.#window) {
       this.#window = window
       this.#used = 0
     }
-    if (!limited || this.#used++ < LIMIT) return
+    if (this.#used++ < limit) return
     this.refused.add(timeline.now)
     throw new UnavailableError('rate_limited', Math.ceil((window + 1) * WINDOW - timeline.now))
   }
-}
-
-function refreshToken(person: number, serial: number): string {
-  return `r${person}.${serial}`
 }

@@ -2,7 +2,7 @@
 import type { Authenticator } from '../../src/daemon/authenticator.ts'
 import { InteractionRequiredError } from '../../src/daemon/errors.ts'
 import { Chance, randomOf } from './chance.ts'
-import { Clerk, type Outage, type Way } from './clerk.ts'
+import { Clerk, newAccount, type Outage, type Way } from './clerk.ts'
 import { MachineClock, MIDNIGHT } from './machine-clock.ts'
 import { newMember } from './member.ts'
 import { PerSecond } from './per-second.ts'
@@ -13,15 +13,19 @@ const DAY = 86_400
 const WORKING = 0.5 // share of people who work with CADZERO today; the others' daemons run as well
 const GAP = 30 // s; between the add-in's bursts of calls, on average
 const LARGEST_BURST = 3
+// Share of a token's life in which it is not renewed, whoever asks: making those calls would only take time.
+const SURE = 0.75
 
 export interface FleetOptions {
   readonly daemons: number
+  /** The number of the first of them, where they are a part of a larger fleet. */
+  readonly first?: number
   readonly seed: number
   readonly way: Way
   /** Seconds that a token lives. */
   readonly lifetime: number
-  /** Whether Clerk keeps to its limit of the Backend API; without it, what the fleet would ask for shows. */
-  readonly limited: boolean
+  /** Requests to Clerk's Backend API in a window; infinite to see what a fleet asks for. */
+  readonly limit: number
   readonly outage: Outage | undefined
   /** Makes even those calls that memory is sure to answer. Slower, and comes to the same; a test says so. */
   readonly everyCall?: boolean
@@ -50,12 +54,44 @@ export interface Day {
   /** People who were waiting for a token when the outage ended. */
   readonly waiting: number
   readonly signedOut: number
-  readonly events: number
 }
 
+const BATCH = 500 // daemons whose memory fits into a processor's cache
+
+/** Daemons that share no limit know nothing of each other: a few at a time comes to the same, and is twice as fast. */
 export async function simulate(options: FleetOptions): Promise<Day> {
-  return await new Fleet(options).run()
+  const { daemons, first = 0, way, limit } = options
+  if (way === 'broker' && Number.isFinite(limit)) return await new Fleet(options).run()
+  let total: Day | undefined
+  for (let done = 0; done < daemons; done += BATCH) {
+    const day = await new Fleet({ ...options, first: first + done, daemons: Math.min(BATCH, daemons - done) }).run()
+    total = total ? together(total, day) : day
+  }
+  if (!total) throw new Error('a fleet has daemons')
+  return total
 }
+
+function together(a: Day, b: Day): Day {
+  const each = (one: Uint32Array, other: Uint32Array) => one.map((count, second) => count + (other[second] as number))
+  return {
+    working: a.working + b.working,
+    idle: a.idle + b.idle,
+    requests: each(a.requests, b.requests),
+    apiCalls: each(a.apiCalls, b.apiCalls),
+    refused: each(a.refused, b.refused),
+    errors: each(a.errors, b.errors),
+    calls: a.calls + b.calls,
+    waited: a.waited + b.waited,
+    requestsOfWorking: a.requestsOfWorking + b.requestsOfWorking,
+    requestsOfIdle: a.requestsOfIdle + b.requestsOfIdle,
+    mostPerLifetime: Math.max(a.mostPerLifetime, b.mostPerLifetime),
+    shortestInterval: Math.min(a.shortestInterval, b.shortestInterval),
+    waiting: a.waiting + b.waiting,
+    signedOut: a.signedOut + b.signedOut,
+  }
+}
+
+type Streams = [Chance, Chance, Chance]
 
 class Fleet {
   readonly #options: FleetOptions
@@ -72,9 +108,9 @@ class Fleet {
   #signedOut = 0
 
   constructor(options: FleetOptions) {
-    const { seed, way, lifetime, limited, outage, daemons } = options
+    const { way, lifetime, limit, outage, daemons } = options
     this.#options = options
-    this.#clerk = new Clerk({ way, lifetime, limited, outage, timeline: this.#timeline, chance: new Chance(seed, -1) })
+    this.#clerk = new Clerk({ way, lifetime, limit, outage, timeline: this.#timeline })
     this.#requests = new Uint32Array(daemons)
     this.#workSeconds = new Float64Array(daemons)
     this.#failing = new Uint8Array(daemons)
@@ -94,16 +130,17 @@ class Fleet {
   }
 
   #add(person: number): void {
-    const { seed, lifetime } = this.#options
-    const chance = new Chance(seed, person)
+    const { seed, lifetime, first = 0 } = this.#options
+    // A stream each for the person, the network and the daemon: what one draws is nothing to the others.
+    const [chance, network, jitter] = [0, 1, 2].map((one) => new Chance(seed, 3 * (first + person) + one)) as Streams
     const clock = new MachineClock(this.#timeline)
     // What people had yesterday: a token from the first call, or, where it did not live that long, a dead one.
     const receivedAt = MIDNIGHT - DAY + (lifetime === DAY ? chance.around(9 * 3600, 1440) : 17 * 3600)
     const member = newMember({
-      person,
+      account: newAccount(first + person, network),
       clerk: this.#clerk,
       clock,
-      random: randomOf(new Chance(seed + 1, person)),
+      random: randomOf(jitter),
       accessToken: { value: 't0', receivedAt, lifetime },
       onRequest: () => {
         this.#requests[person] = (this.#requests[person] as number) + 1
@@ -157,8 +194,7 @@ class Fleet {
         this.#calls++
         const header = member.currentHeader()
         if (header === undefined) this.#wait(person, member)
-        // A token is not renewed in the first half of its life, whoever asks: making those calls would only take time.
-        else if (!everyCall) surely = header.expiresAt - MIDNIGHT - lifetime / 2
+        else if (!everyCall) surely = header.expiresAt - MIDNIGHT - lifetime * (1 - SURE)
       }
       goOn(timeline.now + chance.exponential(GAP), surely)
     }
@@ -210,7 +246,6 @@ class Fleet {
       shortestInterval: this.#clerk.shortestInterval,
       waiting: this.#waiting,
       signedOut: this.#signedOut,
-      events: this.#timeline.events,
     }
   }
 }

@@ -8,7 +8,8 @@ const SERVED_WITHIN = 90 // s; the longest back-off, and a burst of calls later
 /** @returns what does not hold, in words */
 export function brokenBy(result: Result): string[] {
   const { way, lifetime, daemons, day } = result
-  const { perIdleUser, servedAfter, refused, errorsBefore, peakSecondAfter, peakSecondBefore } = findingsOf(result)
+  const found = findingsOf(result)
+  const { perIdleUser, servedAfter, refused, refusedBefore, errorsBefore, peakSecondAfter, peakSecondBefore } = found
   const broken: string[] = []
   const check = (holds: boolean, what: string) => {
     if (!holds) broken.push(`${way}, ${lifetime} s, ${daemons} daemons: ${what}`)
@@ -20,6 +21,7 @@ export function brokenBy(result: Result): string[] {
   check(day.shortestInterval >= 0.8 * lifetime - 1, `a token was replaced after ${day.shortestInterval} s`)
   const most = Math.max(FEW, peakSecondBefore + HERD * day.waiting)
   check(peakSecondAfter <= most, `${peakSecondAfter} came back in one second`)
+  if (result.fits) check(refusedBefore === 0, `${refusedBefore} were refused, though they should fit`)
   if (refused > 0) return broken // more people than the instance carries: no day on which all are served
   check(errorsBefore === 0, `${errorsBefore} calls failed before the outage`)
   check(servedAfter !== undefined && servedAfter <= SERVED_WITHIN, `all were served only after ${servedAfter} s`)

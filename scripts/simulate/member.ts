@@ -7,7 +7,7 @@ import { systemFiles } from '../../src/host/files.ts'
 import type { Random } from '../../src/host/random.ts'
 import type { Session } from '../../src/store/session.ts'
 import type { SessionStore } from '../../src/store/store.ts'
-import type { Clerk } from './clerk.ts'
+import { type Account, type Clerk, refreshTokenOf } from './clerk.ts'
 import type { MachineClock } from './machine-clock.ts'
 
 const nothing = () => undefined
@@ -15,7 +15,7 @@ const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothi
 const callback = { host: '127.0.0.1', port: 0, path: '/callback', losesState: false } as const
 
 export interface MemberOptions {
-  readonly person: number
+  readonly account: Account
   readonly clerk: Clerk
   readonly clock: MachineClock
   readonly random: Random
@@ -23,14 +23,14 @@ export interface MemberOptions {
   readonly onRequest: () => void
 }
 
-export function newMember({ person, clerk, clock, random, accessToken, onRequest }: MemberOptions): Authenticator {
+export function newMember({ account, clerk, clock, random, accessToken, onRequest }: MemberOptions): Authenticator {
   let saved: Session | undefined = {
     generation: 1,
-    user: { id: `user_${person}`, email: null, name: null },
+    user: { id: `user_${account.person}`, email: null, name: null },
     sessionId: null,
     sessionExpiresAt: null,
     accessToken,
-    refreshToken: clerk.refreshTokenOf(person),
+    refreshToken: refreshTokenOf(account),
   }
   const store = {
     load: async () => saved,
@@ -57,7 +57,7 @@ export function newMember({ person, clerk, clock, random, accessToken, onRequest
     canRefresh: (session) => session.refreshToken !== null,
     refresh: (session) => {
       onRequest()
-      return clerk.refresh(person, session.refreshToken)
+      return clerk.refresh(account, session.refreshToken)
     },
     revoke: async () => ({ revoked: true, accessTokenValidUntil: null }),
     retire: async () => undefined,

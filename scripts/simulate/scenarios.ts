@@ -4,12 +4,19 @@ import type { Day, FleetOptions } from './fleet.ts'
 import { peak, sum } from './per-second.ts'
 
 export const OUTAGE: Outage = { start: 10.5 * 3600, end: 10.5 * 3600 + 600 }
-const AFTERMATH = 600 // s; what comes so long after the outage is still its doing
+const LARGEST_CROWD = 10_000
+const CROWD_ONE_IN = 10
+const AFTERMATH = 600 // s; how long after the outage its herd is looked for
+const QUIET = 120 // s; two back-offs without a call that failed
 
 export interface Scenario {
   readonly way: Way
   readonly lifetime: number
   readonly daemons: number
+  /** Only one daemon in so many is played, against as small a part of the limit; counts are of those that are played. */
+  readonly oneIn: number
+  /** Whether it is as many as one instance of Clerk is said to carry. */
+  readonly fits?: boolean
 }
 
 export interface Result extends Scenario {
@@ -24,22 +31,24 @@ export const BROKER_LIFETIMES = [MINUTE, QUARTER, HOUR]
 
 /** The slowest first, so that two threads end together. */
 export function scenariosOf(daemons: number): Scenario[] {
+  // Too many for the limit know of each other: they have to be played all at once, which is slow.
+  const crowd = daemons > LARGEST_CROWD ? CROWD_ONE_IN : 1
   return [
-    { way: 'broker', lifetime: MINUTE, daemons },
-    { way: 'oauth', lifetime: MINUTE, daemons },
-    { way: 'broker', lifetime: QUARTER, daemons },
-    { way: 'broker', lifetime: HOUR, daemons },
-    { way: 'oauth', lifetime: DAY, daemons },
+    { way: 'broker', lifetime: MINUTE, daemons, oneIn: crowd },
+    { way: 'oauth', lifetime: MINUTE, daemons, oneIn: 1 },
+    { way: 'broker', lifetime: QUARTER, daemons, oneIn: 1 },
+    { way: 'broker', lifetime: HOUR, daemons, oneIn: 1 },
+    { way: 'oauth', lifetime: DAY, daemons, oneIn: 1 },
   ]
 }
 
-export function optionsOf({ way, lifetime, daemons }: Scenario, seed: number): FleetOptions {
-  return { way, lifetime, daemons, seed, limited: true, outage: OUTAGE }
+export function optionsOf({ way, lifetime, daemons, oneIn }: Scenario, seed: number): FleetOptions {
+  return { way, lifetime, daemons: Math.round(daemons / oneIn), seed, limit: LIMIT / oneIn, outage: OUTAGE }
 }
 
 /** A day without limit and outage: what people ask for. */
 export function demandOptions(lifetime: number, daemons: number, seed: number): FleetOptions {
-  return { way: 'broker', lifetime, daemons, seed, limited: false, outage: undefined }
+  return { way: 'broker', lifetime, daemons, seed, limit: Number.POSITIVE_INFINITY, outage: undefined }
 }
 
 /** How many daemons one instance of Clerk carries through a normal day, chance included. */
@@ -59,12 +68,13 @@ export interface Findings {
   /** Requests to the Backend API in ten seconds, at the most. */
   readonly peakWindow: number
   readonly refused: number
+  readonly refusedBefore: number
   readonly errorsBefore: number
   readonly errorsDuring: number
   readonly errorsAfter: number
   /** Share of callers' calls that waited for Clerk. */
   readonly waited: number
-  /** Seconds from the end of the outage to the last call that failed by it; undefined where it does not end. */
+  /** Seconds from the end of the outage until no call fails for a while; undefined where that takes more than an hour. */
   readonly servedAfter: number | undefined
   readonly peakSecondBefore: number
   readonly peakSecondAfter: number
@@ -79,6 +89,7 @@ export function findingsOf({ day }: Result): Findings {
     peakSecond: peak(requests, 1),
     peakWindow: peak(day.apiCalls, WINDOW),
     refused: sum(day.refused),
+    refusedBefore: sum(day.refused, 0, start),
     errorsBefore: sum(errors, 0, start),
     errorsDuring: sum(errors, start, end),
     errorsAfter: sum(errors, end),
@@ -91,7 +102,7 @@ export function findingsOf({ day }: Result): Findings {
 
 function servedAfter(errors: Uint32Array): number | undefined {
   const { end } = OUTAGE
-  let last = end
-  for (let second = end; second < end + AFTERMATH; second++) if ((errors[second] as number) > 0) last = second + 1
-  return last > end + AFTERMATH - MINUTE ? undefined : last - end
+  for (let served = 0; served <= HOUR; served++)
+    if (sum(errors, end + served, end + served + QUIET) === 0) return served
+  return undefined
 }

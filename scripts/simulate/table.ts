@@ -20,29 +20,39 @@ const HEAD = [
   'in its 10 minutes',
   'after it',
   'calls that waited',
-  'all served after',
+  'all served again after',
 ]
 
 export function cellsOf(results: readonly Result[]): string[][] {
   const rows = results.map((result) => {
+    const { way, lifetime, daemons, oneIn } = result
     const found = findingsOf(result)
+    const whole = (counted: number) => count(counted * oneIn)
     return [
-      result.way === 'oauth' ? 'OAuth' : 'broker',
-      lifetimeName(result.lifetime),
-      count(result.daemons),
+      way === 'oauth' ? 'OAuth' : 'broker',
+      lifetimeName(lifetime),
+      `${count(daemons)}${oneIn > 1 ? ' *' : ''}`,
       found.perWorkingUser.toFixed(found.perWorkingUser < 10 ? 2 : 0),
       String(found.perIdleUser),
-      count(found.peakSecond),
-      result.way === 'oauth' ? '0' : `${count(found.peakWindow)} of ${count(LIMIT)}`,
-      count(found.refused),
-      count(found.errorsBefore),
-      count(found.errorsDuring),
-      count(found.errorsAfter),
+      whole(found.peakSecond),
+      way === 'oauth' ? 'none' : `${whole(found.peakWindow)} of ${count(LIMIT)}`,
+      whole(found.refused),
+      whole(found.errorsBefore),
+      whole(found.errorsDuring),
+      whole(found.errorsAfter),
       `${(found.waited * 100).toFixed(found.waited < 0.1 ? 2 : 0)} %`,
-      found.servedAfter === undefined ? 'never' : `${found.servedAfter} s`,
+      found.servedAfter === undefined ? 'over an hour' : `${found.servedAfter} s`,
     ]
   })
   return [HEAD, ...rows]
+}
+
+/** What the star says; nothing where there is none. */
+export function footnote(results: readonly Result[]): string | undefined {
+  const played = results.find(({ oneIn }) => oneIn > 1)
+  return (
+    played && `* one daemon in ${played.oneIn} is played, against 1/${played.oneIn} of the limit; counts are multiplied`
+  )
 }
 
 /** Turned by a quarter: a terminal has room for six columns, and not for thirteen. */

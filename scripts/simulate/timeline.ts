@@ -3,8 +3,6 @@
 export class Timeline {
   /** Seconds since the first midnight. */
   now = 0
-  /** How many things have happened. */
-  events = 0
   // A binary heap in two arrays: with a hundred thousand people in it, objects would cost half of the run.
   readonly #times: number[] = []
   readonly #actions: (() => void)[] = []
@@ -38,7 +36,6 @@ export class Timeline {
           return
         }
         this.now = Math.max(this.now, next)
-        this.events++
         try {
           this.#take()()
         } catch (error) {
