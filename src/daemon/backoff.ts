@@ -23,9 +23,10 @@ export class Backoff {
 
   failed(retryAfterSeconds = 0): void {
     const full = Math.min(LONGEST, FIRST * 2 ** Math.min(this.#failures++, 16))
-    // Jitter, so that ten thousand daemons do not come back in the same second.
-    const jittered = full * (0.5 + this.#random(1).readUInt8() / 512)
-    this.#until = this.#clock.monotonic() + Math.max(jittered, retryAfterSeconds)
+    const least = Math.max(full / 2, retryAfterSeconds)
+    // Jitter, so that ten thousand daemons do not come back in the same second, not even where all were told the same one.
+    const spread = Math.min(least, LONGEST / 2)
+    this.#until = this.#clock.monotonic() + least + spread * (this.#random(1).readUInt8() / 256)
   }
 
   succeeded(): void {

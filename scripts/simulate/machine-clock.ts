@@ -1,0 +1,47 @@
+// The clock of one machine: the wall clock is everybody's, the monotonic one stands still while this machine sleeps.
+import type { CancelTimer, Clock } from '../../src/host/clock.ts'
+import type { Timeline } from './timeline.ts'
+
+export const MIDNIGHT = 1_800_057_600 // Unix seconds; any midnight would do
+const STARTED_BEFORE = 86_400 // s; the machine was on yesterday, and a monotonic clock is never below 0
+
+export class MachineClock implements Clock {
+  readonly #timeline: Timeline
+  #slept = 0
+
+  constructor(timeline: Timeline) {
+    this.#timeline = timeline
+  }
+
+  now(): number {
+    return MIDNIGHT + this.#timeline.now
+  }
+
+  monotonic(): number {
+    return STARTED_BEFORE + this.#timeline.now - this.#slept
+  }
+
+  after(seconds: number, action: () => void): CancelTimer {
+    const due = this.monotonic() + seconds
+    let cancelled = false
+    const fire = () => {
+      if (cancelled) return
+      const left = due - this.monotonic() // a machine that has slept meanwhile has it yet to come
+      if (left > 1e-6) this.#timeline.at(this.#timeline.now + left, fire)
+      else action()
+    }
+    this.#timeline.at(this.#timeline.now + seconds, fire)
+    return () => {
+      cancelled = true
+    }
+  }
+
+  wait(seconds: number): Promise<void> {
+    return new Promise((resolve) => this.after(seconds, resolve))
+  }
+
+  /** The machine has just woken up after so many seconds. */
+  woke(seconds: number): void {
+    this.#slept += seconds
+  }
+}

@@ -1,0 +1,81 @@
+// One daemon of the fleet: the real authenticator, with its session in memory, a browser that never opens, and Clerk simulated.
+import type { IdentityProvider } from '../../src/clerk/identity-provider.ts'
+import { Authenticator } from '../../src/daemon/authenticator.ts'
+import type { KnownUserFile } from '../../src/daemon/known-user.ts'
+import type { Log } from '../../src/daemon/log.ts'
+import { systemFiles } from '../../src/host/files.ts'
+import type { Random } from '../../src/host/random.ts'
+import type { Session } from '../../src/store/session.ts'
+import type { SessionStore } from '../../src/store/store.ts'
+import { type Account, type Clerk, refreshTokenOf } from './clerk.ts'
+import type { MachineClock } from './machine-clock.ts'
+
+const nothing = () => undefined
+const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing, close: () => Promise.resolve() }
+const callback = { host: '127.0.0.1', port: 0, path: '/callback', losesState: false } as const
+
+export interface MemberOptions {
+  readonly account: Account
+  readonly clerk: Clerk
+  readonly clock: MachineClock
+  readonly random: Random
+  readonly accessToken: Session['accessToken']
+  readonly onRequest: () => void
+}
+
+export function newMember({ account, clerk, clock, random, accessToken, onRequest }: MemberOptions): Authenticator {
+  let saved: Session | undefined = {
+    generation: 1,
+    user: { id: `user_${account.person}`, email: null, name: null },
+    sessionId: null,
+    sessionExpiresAt: null,
+    accessToken,
+    refreshToken: refreshTokenOf(account),
+  }
+  const store = {
+    load: async () => saved,
+    save: async (session: Session) => {
+      saved = session
+    },
+    remove: async () => {
+      saved = undefined
+    },
+    purge: async () => {
+      saved = undefined
+    },
+    setAside: async () => undefined,
+    protection: async () => 'keyfile' as const,
+  } satisfies Pick<SessionStore, keyof SessionStore>
+  const knownUser = {
+    read: async () => undefined,
+    write: async () => undefined,
+    forget: async () => undefined,
+  } satisfies Pick<KnownUserFile, keyof KnownUserFile>
+  const provider: IdentityProvider = {
+    callback,
+    authorize: () => Promise.reject(new Error('nobody signs in here')),
+    canRefresh: (session) => session.refreshToken !== null,
+    refresh: (session) => {
+      onRequest()
+      return clerk.refresh(account, session.refreshToken)
+    },
+    revoke: async () => ({ revoked: true, accessTokenValidUntil: null }),
+    retire: async () => undefined,
+  }
+  return new Authenticator({
+    profile: 'production',
+    provider,
+    // Classes with private fields; these have all of their methods.
+    store: store as unknown as SessionStore,
+    knownUser: knownUser as unknown as KnownUserFile,
+    host: {
+      clock,
+      random,
+      files: systemFiles,
+      fetch: () => Promise.reject(new Error('no network here')),
+      openBrowser: () => Promise.reject(new Error('no browser here')),
+    },
+    log: silent,
+    onChange: nothing,
+  })
+}

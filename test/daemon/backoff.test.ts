@@ -1,0 +1,62 @@
+// The back-off: how long a daemon stays away, and that ten thousand of them do not come back as one.
+import { describe, expect, it } from 'vitest'
+import { Backoff } from '../../src/daemon/backoff.ts'
+import type { Random } from '../../src/host/random.ts'
+import { TestClock } from '../support/clock.ts'
+
+const DAEMONS = 10_000
+let drawn = 0
+const random: Random = () => Buffer.of(drawn++ % 256) // every byte as often as the others
+
+/** Seconds that each of many daemons stays away after so many failures. */
+function waits(failures: number, retryAfter: number): number[] {
+  const clock = new TestClock()
+  return Array.from({ length: DAEMONS }, () => {
+    const backoff = new Backoff(clock, random)
+    for (let i = 0; i < failures; i++) backoff.failed(retryAfter)
+    return backoff.remaining
+  })
+}
+
+/** The most of them that come back in one second. */
+function herd(waits: readonly number[]): number {
+  const seconds = new Map<number, number>()
+  for (const wait of waits) seconds.set(Math.floor(wait), (seconds.get(Math.floor(wait)) ?? 0) + 1)
+  return Math.max(...seconds.values())
+}
+
+describe('the back-off', () => {
+  it.each([
+    [1, 0.25, 0.5],
+    [2, 0.5, 1],
+    [5, 4, 8],
+    [20, 30, 60],
+  ])('after %d failures is from %d to %d s', (failures, least, most) => {
+    const all = waits(failures, 0)
+    expect(Math.min(...all)).toBeGreaterThanOrEqual(least)
+    expect(Math.max(...all)).toBeLessThan(most)
+  })
+
+  it.each([
+    [1, 10, 20],
+    [1, 30, 60],
+    [20, 300, 330],
+  ])('after %d failures and a Retry-After of %d s is not shorter, and at most %d s', (failures, retryAfter, most) => {
+    const all = waits(failures, retryAfter)
+    expect(Math.min(...all)).toBeGreaterThanOrEqual(retryAfter)
+    expect(Math.max(...all)).toBeLessThan(most)
+  })
+
+  it('brings no herd back, even where everybody was told the same second', () => {
+    expect(herd(waits(20, 0))).toBeLessThan(DAEMONS * 0.05)
+    expect(herd(waits(1, 30))).toBeLessThan(DAEMONS * 0.05)
+    expect(herd(waits(20, 300))).toBeLessThan(DAEMONS * 0.05)
+  })
+
+  it('is over with the first success', () => {
+    const backoff = new Backoff(new TestClock(), random)
+    backoff.failed(30)
+    backoff.succeeded()
+    expect(backoff.remaining).toBe(0)
+  })
+})
