@@ -1,5 +1,6 @@
 // Takes each defence out in turn, in a copy of the sources, and checks that a test turns red: `npm run test:defences`.
 import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +10,13 @@ import { type Defence, defences } from './defences/list.ts'
 const COPIED = ['src', 'test', 'scripts', 'embed', 'package.json', 'tsconfig.json', 'vitest.config.ts']
 const LONGEST_MS = 120_000 // for one defence: a build and a test
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, workers: { type: 'string', default: '2' } } })
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    sample: { type: 'string' },
+    workers: { type: 'string', default: '2' },
+  },
+})
 
 interface Outcome {
   readonly defence: Defence
@@ -113,8 +120,15 @@ async function findBroken(tree: string, chosen: readonly Defence[]): Promise<Set
   return broken
 }
 
+/** So many of them, others each time. */
+function sampleOf(all: readonly Defence[], count: number): Defence[] {
+  const left = [...all]
+  return Array.from({ length: Math.min(count, left.length) }, () => left.splice(randomInt(left.length), 1)).flat()
+}
+
 async function main(): Promise<void> {
-  const chosen = defences.filter(({ name }) => name.includes(values.only ?? ''))
+  const named = defences.filter(({ name }) => name.includes(values.only ?? ''))
+  const chosen = values.sample === undefined ? named : sampleOf(named, Number(values.sample))
   const workers = Math.max(1, Number(values.workers) || 1)
   const trees = await Promise.all(Array.from({ length: workers }, newTree))
   try {

@@ -107,6 +107,36 @@ describe('login', () => {
     expect(stderr).toContain('Waiting for you to sign in')
   })
 
+  it('takes the address at which the browser ended, where that could not come back, and no other', async () => {
+    const { sandbox, home, env } = await newWorld()
+    const child = spawn(process.execPath, [PROGRAM, 'login', '--no-browser', '--paste'], {
+      env: environment({ home, env }),
+    })
+    const closed = once(child, 'close')
+    let stderr = ''
+    const said = (pattern: RegExp) =>
+      new Promise<string>((resolve) => {
+        const look = () => {
+          const [, found] = pattern.exec(stderr) ?? []
+          if (found !== undefined) resolve(found)
+        }
+        child.stderr.on('data', look)
+        look()
+      })
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk
+    })
+    const link = await said(/^\s+(http:\S+)\n/m)
+    const { callbackUrl } = await sandbox.signIn(link, { deliver: false })
+    child.stdin.write(`https://evil.example/callback?code=x\n`)
+    await said(/(That is not where the sign-in ends)/)
+    child.stdin.write(`${callbackUrl.replace(/state=[^&]+/, 'state=wrong')}\n`)
+    await said(/(was not accepted)/)
+    expect(sandbox.count('/oauth/token')).toBe(0)
+    child.stdin.write(`${callbackUrl.replace('127.0.0.1', 'localhost')}\n`)
+    expect(await closed).toEqual([0, null])
+  })
+
   it('goes on with the link alone where no browser opens', async () => {
     const { sandbox, home, env, daemon } = await newWorld({ env: { CADZERO_AUTH_BROWSER: '/nowhere/browser' } })
     const login = runProgram(['login'], { home, env })

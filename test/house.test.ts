@@ -121,6 +121,19 @@ describe('the house', () => {
     expect(Object.keys(PACKAGES).filter((name) => !used.has(name))).toEqual([])
   })
 
+  it('needs no install script in any package of the program, nor in another but to be faster', () => {
+    const { packages } = JSON.parse(readFileSync(join(SRC, '..', 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, { hasInstallScript?: boolean; dev?: boolean }>
+    }
+    const scripted = Object.entries(packages).filter(([, { hasInstallScript }]) => hasInstallScript)
+    expect(scripted.filter(([, { dev }]) => !dev).map(([name]) => name)).toEqual([])
+    const names = scripted.map(([name]) => name.replace(/.*node_modules\//, ''))
+    const { allowScripts } = JSON.parse(readFileSync(join(SRC, '..', 'package.json'), 'utf8')) as {
+      allowScripts: Record<string, boolean>
+    }
+    for (const name of names) expect(name === 'fsevents' || allowScripts[name] === false, name).toBe(true)
+  })
+
   it('has a first line in every file that says its job', () => {
     const jobless = violations(({ text }) => {
       const [first = ''] = text.split('\n').filter((line) => !line.startsWith('#!'))

@@ -73,6 +73,8 @@ export function newMember({ account, clerk, clock, random, accessToken, onReques
       random,
       files: systemFiles,
       fetch: () => Promise.reject(new Error('no network here')),
+      isForeign: () => Promise.resolve(false),
+      restrictFolder: () => Promise.resolve('own'),
       openBrowser: () => Promise.reject(new Error('no browser here')),
     },
     log: silent,

@@ -2,12 +2,15 @@
 import type { RpcClient } from '../rpc/client.ts'
 import { errors, type Result, RpcError } from '../rpc/contract.ts'
 import { type CommonOptions, type Context, profileOf, withDaemon } from './context.ts'
+import { takePastedAddresses } from './paste.ts'
 import { note, print, printJson } from './terminal.ts'
 
 export interface LoginArguments extends CommonOptions {
   /** False for `--no-browser`. */
   readonly browser: boolean
   readonly timeout: number
+  /** Whether to read addresses from standard input although that is no terminal. */
+  readonly paste?: boolean
 }
 
 export async function login(context: Context, options: LoginArguments): Promise<void> {
@@ -21,11 +24,15 @@ export async function login(context: Context, options: LoginArguments): Promise<
       if (method === 'sessionChanged' && ours && authorizationUrl !== null) link.show(authorizationUrl)
     })
     const cancel = () => void client.call('cancelLogin', profileOf(options)).catch(() => undefined)
+    const isTerminal = process.stdin.isTTY === true
+    const endPaste =
+      isTerminal || options.paste ? takePastedAddresses(process.stdin, context.host.fetch, () => link.shown) : undefined
     process.once('SIGINT', cancel) // the person changed their mind: the daemon must not wait on
     try {
       return await signIn(client, options, options.browser)
     } finally {
       process.removeListener('SIGINT', cancel)
+      endPaste?.()
       link.end()
     }
   })
@@ -48,7 +55,7 @@ async function signIn(client: RpcClient, options: LoginArguments, openBrowser: b
 const DOTS_MS = 500
 
 /** Shows each new link, and that the program waits. */
-function showLinks(openBrowser: boolean): { show(url: string): void; end(): void } {
+function showLinks(openBrowser: boolean): { show(url: string): void; readonly shown: string | undefined; end(): void } {
   const isTerminal = process.stderr.isTTY === true
   let shown: string | undefined
   let step = 0
@@ -56,6 +63,9 @@ function showLinks(openBrowser: boolean): { show(url: string): void; end(): void
     if (isTerminal && shown) process.stderr.write(`\r\x1b[KWaiting for you to sign in ${'.'.repeat(step++ % 4)}`)
   }, DOTS_MS)
   return {
+    get shown() {
+      return shown
+    },
     show(url) {
       if (url === shown) return
       shown = url
@@ -65,6 +75,7 @@ function showLinks(openBrowser: boolean): { show(url: string): void; end(): void
           : 'Open this link to sign in:',
       )
       note(`\n  ${url}\n`)
+      if (isTerminal) note('If the browser ends at a page that cannot be reached, paste its address here.')
       if (!isTerminal) note('Waiting for you to sign in …')
     },
     end() {

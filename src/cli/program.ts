@@ -44,6 +44,7 @@ function createProgram(run: Run): Command {
 
   common(program.command('login').description('sign in with the browser'))
     .option('--no-browser', 'only show the link')
+    .option('--paste', 'also read the address at which a browser elsewhere has ended (a terminal always does)')
     .option('--timeout <seconds>', 'how long to wait for you', seconds, 300)
     .action((options) => run(async (context) => (await import('./login.ts')).login(context, options)))
 
