@@ -463,8 +463,8 @@ export const defences: readonly Defence[] = [
   one(
     'no debugger by the environment',
     PROCESS,
-    "if (UNWANTED_OPTIONS.test(env.NODE_OPTIONS ?? '')) return 'NODE_OPTIONS'",
-    'void UNWANTED_OPTIONS',
+    "if (heedsOptions && UNWANTED_OPTIONS.test(env.NODE_OPTIONS ?? '')) return 'NODE_OPTIONS'",
+    'void [UNWANTED_OPTIONS, heedsOptions]',
     OTHERS,
     'cannot attach a debugger',
   ),

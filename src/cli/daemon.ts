@@ -1,4 +1,5 @@
 // `cadzero-auth daemon`: runs the daemon in the foreground, or ends the one that runs.
+import { isSea } from 'node:sea'
 import { startDaemon } from '../daemon/daemon.ts'
 import { waitForEnd } from '../daemon/instance.ts'
 import { hardenProcess, onEnd, unwantedVariable } from '../daemon/process.ts'
@@ -16,7 +17,7 @@ export interface DaemonArguments {
 
 export async function runDaemon(context: Context, { replace, stop, passphraseStdin }: DaemonArguments): Promise<void> {
   if (stop) return await stopDaemon(context)
-  const unwanted = unwantedVariable(process.env)
+  const unwanted = unwantedVariable(process.env, !isSea())
   if (unwanted !== undefined) {
     throw new UsageError(`the daemon does not run with this ${unwanted}`, `start it without (env -u ${unwanted} …)`)
   }

@@ -7,9 +7,12 @@ const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 const UNWANTED_OPTIONS =
   /(?:^|\s)["']?(?:-r\b|--(?:inspect|require|import|loader|experimental-loader|heap|cpu-prof|report|tls-keylog|trace|diagnostic-dir|openssl))/
 
-/** Which variable of an environment, if any, the daemon must not run with. A start by a command or by a service has none. */
-export function unwantedVariable(env: NodeJS.ProcessEnv): string | undefined {
-  if (UNWANTED_OPTIONS.test(env.NODE_OPTIONS ?? '')) return 'NODE_OPTIONS'
+/**
+ * Which variable of an environment, if any, the daemon must not run with. A start by a command or by a service has none.
+ * @param heedsOptions whether this Node obeys NODE_OPTIONS; a single executable does not
+ */
+export function unwantedVariable(env: NodeJS.ProcessEnv, heedsOptions: boolean): string | undefined {
+  if (heedsOptions && UNWANTED_OPTIONS.test(env.NODE_OPTIONS ?? '')) return 'NODE_OPTIONS'
   return ['NODE_DEBUG', 'NODE_DEBUG_NATIVE'].find((name) => env[name])
 }
 
