@@ -1,0 +1,78 @@
+// From one version to the next and back: the newer takes over daemon, session and store; the older touches nothing newer.
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { expect, it } from 'vitest'
+import { PROGRAM, runProgram, startDaemonProcess, temporaryFolder } from './support/program.ts'
+import { newWorld } from './support/world.ts'
+
+/** A build of this program that calls itself another version, and writes its session files as another version. */
+async function build(version: string, storeVersion: number): Promise<readonly [string, string]> {
+  const folder = await temporaryFolder()
+  await cp(dirname(PROGRAM), folder, { recursive: true })
+  const program = join(folder, 'program.cjs')
+  const text = await readFile(program, 'utf8')
+  const changed = text
+    .replace('{name:"cadzero-auth",version:"1.0.0"', `{name:"cadzero-auth",version:"${version}"`)
+    .replace('ENVELOPE_VERSION=1}', `ENVELOPE_VERSION=${storeVersion}}`)
+  expect(changed.includes(`version:"${version}"`) && changed.includes(`ENVELOPE_VERSION=${storeVersion}}`)).toBe(true)
+  await writeFile(program, changed)
+  await rm(join(folder, 'program.cache')) // V8 compares no more of a source than its length
+  return [process.execPath, join(folder, 'cadzero-auth.cjs')]
+}
+
+it('a newer version takes over the daemon that runs, its session and its store', async () => {
+  const { home, env, client, signIn, sandbox } = await newWorld()
+  await signIn()
+  const before = await client.call('getAuthHeader')
+  const program = await build('1.1.0', 1)
+  const daemon = await startDaemonProcess({ home, env, program }, '--replace')
+  expect(await client.closed).toBe(1012)
+  const next = await daemon.connect()
+  expect(await next.call('status')).toMatchObject({ state: 'signed_in', daemon: { version: '1.1.0' } })
+  expect(await next.call('getAuthHeader')).toEqual(before)
+  expect((await next.call('refresh')).headers).not.toEqual(before.headers)
+  expect(sandbox.requests.filter(({ path }) => path === '/oauth/authorize')).toHaveLength(1)
+  // And back again: nothing in the store has changed its version.
+  const older = await startDaemonProcess({ home, env }, '--replace')
+  expect(await (await older.connect()).call('status')).toMatchObject({
+    state: 'signed_in',
+    daemon: { version: '1.0.0' },
+  })
+})
+
+it('an older version that meets a newer store says so, and touches nothing', async () => {
+  const { home, env, client, signIn, sandbox, daemon } = await newWorld()
+  await signIn()
+  await daemon.stop()
+  await client.closed
+  const program = await build('2.0.0', 2)
+  // The newer one signs in anew, since it does not read version 1 in this test; its file is what counts here.
+  const newer = await startDaemonProcess({ home, env, program })
+  const other = await newer.connect()
+  const { authorizationUrl } = await other.call('login', { openBrowser: false, wait: false })
+  await sandbox.signIn(String(authorizationUrl))
+  await newer.stop()
+
+  const sessions = join(home, 'config', 'sessions')
+  const files = async () =>
+    Object.fromEntries(
+      await Promise.all(
+        (await readdir(sessions)).map(async (name) => [name, await readFile(join(sessions, name), 'utf8')] as const),
+      ),
+    )
+  const before = await files()
+  const requests = sandbox.requests.length
+  const older = await startDaemonProcess({ home, env })
+  const old = await older.connect()
+  for (const method of ['getAuthHeader', 'refresh', 'login'] as const) {
+    await expect(old.call(method), method).rejects.toMatchObject({ code: 1005, data: { reason: 'newer_version' } })
+  }
+  const { code, stderr } = await runProgram(['header'], { home, env })
+  expect(code).toBe(1)
+  expect(stderr).toContain('newer version')
+  await older.stop()
+  expect(await files()).toEqual(before)
+  expect(sandbox.requests.slice(requests).filter(({ path }) => path.startsWith('/oauth/'))).toEqual([])
+  const again = await startDaemonProcess({ home, env, program })
+  expect(await (await again.connect()).call('status')).toMatchObject({ state: 'signed_in' })
+})
