@@ -28,13 +28,22 @@ export function keep<C extends ChildProcess>(child: C): C {
 
 /** Mounts something; it is gone at the end of the run at the latest. @returns what takes it away */
 export function mount(folder: string, ...args: string[]): () => void {
-  const { status, stderr } = spawnSync('mount', [...args, folder], { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`mount: ${stderr.trim()}`)
+  runMount(folder, ...args)
   mounts.push(folder)
   return () => {
     spawnSync('umount', ['-l', folder], { stdio: 'ignore' })
     mounts.splice(mounts.indexOf(folder), 1)
   }
+}
+
+/** Changes how something is mounted. */
+export function remount(folder: string, options: string): void {
+  runMount(folder, '-o', `remount,${options}`)
+}
+
+function runMount(folder: string, ...args: string[]): void {
+  const { status, stderr } = spawnSync('mount', [...args, folder], { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`mount: ${stderr.trim()}`)
 }
 
 export interface DaemonOptions {

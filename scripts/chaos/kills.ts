@@ -13,7 +13,7 @@ import { sabotage } from './strace.ts'
 const PARALLEL = 3 // while one is started, another writes
 const WRITING_MS = 60
 
-export const killsOfWriter: Scenario = {
+const killsOfWriter: Scenario = {
   name: 'kill-store',
   about: 'kill -9 at random moments of a process that writes sessions with the store’s own code',
   needs: [],
@@ -93,7 +93,7 @@ function collect(child: ChildProcess): { readonly all: readonly string[]; readon
 const CALLS = ['openat', 'write', 'fchmod', 'fsync', 'rename', 'close', 'unlink'] as const
 const MOST_CALLS = 200
 
-export const killsAtCalls: Scenario = {
+const killsAtCalls: Scenario = {
   name: 'kill-calls',
   about: 'kill -9 at each system call of the write path, one after the other, until none is left',
   needs: ['linux', 'strace'],
@@ -156,7 +156,7 @@ function statesOf(found: number, before: number, steps: string): number[] {
   return [found, ...[...steps].map((step) => (step === 's' ? ++generation : 0))]
 }
 
-export const killsOfDaemon: Scenario = {
+const killsOfDaemon: Scenario = {
   name: 'kill-daemon',
   about: 'kill -9 of the whole daemon at random moments while it refreshes, then a start',
   needs: [],
@@ -209,3 +209,5 @@ export const killsOfDaemon: Scenario = {
     return `${refreshes} acknowledged refreshes; slowest start after a kill ${slowest} ms`
   },
 }
+
+export const kills: readonly Scenario[] = [killsOfWriter, killsAtCalls, killsOfDaemon]
