@@ -1,4 +1,5 @@
 // The daemon as a process: one of it, a clean end, a clean takeover, and a start that leftovers cannot stop.
+import { once } from 'node:events'
 import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -112,6 +113,8 @@ describe('the daemon', () => {
     replaced = true
     await calling
     expect([...outcomes.keys()].filter((outcome) => !['answered', '1006', '1012'].includes(outcome))).toEqual([])
+    // The lock is free a moment before the process is gone.
+    if (daemon.child.exitCode === null) await once(daemon.child, 'exit')
     expect(daemon.child.exitCode).toBe(0)
     expect(await (await next.connect()).call('status')).toMatchObject({ state: 'signed_in' })
   })
