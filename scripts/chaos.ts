@@ -50,7 +50,7 @@ const root = await mkdtemp(join(tmpdir(), 'cadzero-auth-chaos-'))
 process.on('exit', () => rmSync(root, { recursive: true, force: true }))
 await chmod(root, 0o755) // some scenarios are another user
 const program = await copyOfProgram()
-await Promise.all(['writer', 'starter'].map(bundleHelper))
+await Promise.all(['writer', 'starter', 'callers'].map(bundleHelper))
 
 say(`Node ${process.version}, ${availableParallelism()} processors; seed ${seed}, ${values.rounds} rounds`)
 const lines: Line[] = []

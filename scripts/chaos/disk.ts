@@ -147,7 +147,7 @@ function fill(folder: string): string {
   return path
 }
 
-const LIFE_SECONDS = 3
+const LIFE_SECONDS = 2
 
 const fullDisk: Scenario = {
   name: 'disk-full',

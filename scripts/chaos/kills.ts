@@ -17,8 +17,8 @@ const killsOfWriter: Scenario = {
   name: 'kill-store',
   about: 'kill -9 at random moments of a process that writes sessions with the store’s own code',
   needs: [],
-  rounds: { short: 60, full: 10_000 },
-  seconds: { short: 8, full: 1500 },
+  rounds: { short: 30, full: 10_000 },
+  seconds: { short: 3, full: 1500 },
   async run(chaos) {
     let kills = 0
     let saves = 0
@@ -98,7 +98,7 @@ const killsAtCalls: Scenario = {
   about: 'kill -9 at each system call of the write path, one after the other, until none is left',
   needs: ['linux', 'strace'],
   rounds: { short: 1, full: 1 },
-  seconds: { short: 9, full: 300 },
+  seconds: { short: 3, full: 300 },
   async run(chaos) {
     const points: string[] = []
     // A first start makes the key as well; later ones save, save, sign out and save again.
@@ -160,8 +160,8 @@ const killsOfDaemon: Scenario = {
   name: 'kill-daemon',
   about: 'kill -9 of the whole daemon at random moments while it refreshes, then a start',
   needs: [],
-  rounds: { short: 8, full: 500 },
-  seconds: { short: 8, full: 900 },
+  rounds: { short: 5, full: 500 },
+  seconds: { short: 3, full: 900 },
   async run(chaos) {
     const sandbox = await startSandbox({ refreshReuse: 'forgiving', accessTokenTtl: 3600 })
     chaos.after(() => sandbox.close())

@@ -115,7 +115,8 @@ function firstFrame(socket: Socket): Promise<string> {
   })
 }
 
-function takeFrame(bytes: Buffer): { size: number; opcode: number; payload: Buffer } | undefined {
+/** The first whole frame of what the server has sent. */
+export function takeFrame(bytes: Buffer): { size: number; opcode: number; payload: Buffer } | undefined {
   if (bytes.length < 2) return undefined
   const short = Number(bytes[1]) & 0x7f
   const head = short === 127 ? 10 : short === 126 ? 4 : 2

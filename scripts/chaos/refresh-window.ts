@@ -20,7 +20,7 @@ const forgivingWindow: Scenario = {
   about: 'kills in the refresh window, the provider takes a spent token once more: nobody signs in again',
   needs: [],
   rounds: { short: 8, full: 1000 },
-  seconds: { short: 6, full: 1200 },
+  seconds: { short: 2, full: 1200 },
   run: (chaos) => killInWindow(chaos, 'forgiving'),
 }
 
@@ -29,7 +29,7 @@ const strictWindow: Scenario = {
   about: 'the same with a provider that ends the grant: one sign-in at most, two token requests, no loop',
   needs: [],
   rounds: { short: 8, full: 500 },
-  seconds: { short: 6, full: 900 },
+  seconds: { short: 2, full: 900 },
   run: (chaos) => killInWindow(chaos, 'strict'),
 }
 
@@ -118,8 +118,8 @@ const windowLength: Scenario = {
   name: 'window-length',
   about: `from the provider’s answer to the session on disk: ${MEDIAN_MS} ms at the median, ${P99_MS} ms at the 99th percentile`,
   needs: [],
-  rounds: { short: 60, full: 1000 },
-  seconds: { short: 5, full: 300 },
+  rounds: { short: 40, full: 1000 },
+  seconds: { short: 2, full: 300 },
   async run(chaos) {
     const { sandbox, home, start } = await newHome(chaos, 'strict')
     const daemon = await start()

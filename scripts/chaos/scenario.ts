@@ -30,7 +30,7 @@ export interface Chaos {
   /** The built program, a copy of this run's own. */
   readonly program: string
   /** The bundled file of a child process of ours. */
-  readonly helper: (name: 'writer' | 'starter') => string
+  readonly helper: (name: 'writer' | 'starter' | 'callers') => string
   /** Whether its time is over. */
   isOver(): boolean
   trial(count?: number): void
