@@ -90,7 +90,8 @@ describe('the daemon', () => {
     await writeFile(join(home, 'data', '.endpoint.json.0123456789abcdef.tmp'), 'half')
     const next = await startDaemonProcess({ home })
     expect(await (await next.connect()).callAny('rpc.discover')).toMatchObject({ openrpc: expect.any(String) })
-    expect((await readdir(join(home, 'data'))).filter((name) => name.endsWith('.tmp'))).toEqual([])
+    // Its own, of the key that it makes first, may be under way.
+    expect(await readdir(join(home, 'data'))).not.toContain('.endpoint.json.0123456789abcdef.tmp')
   })
 
   it('is replaced while clients call: each call is answered, refused by name, or ends with 1012', async () => {

@@ -273,10 +273,12 @@ const immutableFolder: Scenario = {
   async run(chaos) {
     const world = await newWorld(chaos)
     const figures = newFigures()
+    const thaw = () => spawnSync('chattr', ['-i', world.sessions])
+    process.prependListener('exit', thaw) // else a run that is ended meanwhile could not remove it
     const frozen: Break = ({ sessions }) => {
       const { status, stderr } = spawnSync('chattr', ['+i', sessions], { encoding: 'utf8' })
       if (status !== 0) throw new Error(`chattr: ${stderr.trim()}`)
-      return () => spawnSync('chattr', ['-i', sessions])
+      return thaw
     }
     for (let i = 0; i < chaos.rounds && !chaos.isOver(); i++) await breakAndMend(chaos, world, '+i', frozen, figures)
     return told(figures)
