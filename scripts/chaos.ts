@@ -9,6 +9,7 @@ import { build } from 'esbuild'
 import { newDice } from '../test/support/rounds.ts'
 import { options as bundle } from './bundle.ts'
 import { disk } from './chaos/disk.ts'
+import { ends } from './chaos/ends.ts'
 import { kills } from './chaos/kills.ts'
 import { load } from './chaos/load.ts'
 import { processes } from './chaos/processes.ts'
@@ -16,7 +17,7 @@ import { refreshWindow } from './chaos/refresh-window.ts'
 import { type Chaos, missing, type Scenario } from './chaos/scenario.ts'
 import { type Line, tableOf } from './chaos/table.ts'
 
-const SCENARIOS: readonly Scenario[] = [...kills, ...refreshWindow, ...disk, ...processes, ...load]
+const SCENARIOS: readonly Scenario[] = [...kills, ...refreshWindow, ...disk, ...processes, ...ends, ...load]
 const GRACE_SECONDS = 60 // for what a scenario has begun when its time is over
 const SHOWN = 5 // losses of one scenario that are told in words
 
