@@ -1,4 +1,5 @@
 // The daemon as a process: one of it, a clean end, a clean takeover, and a start that leftovers cannot stop.
+import { once } from 'node:events'
 import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -89,7 +90,8 @@ describe('the daemon', () => {
     await writeFile(join(home, 'data', '.endpoint.json.0123456789abcdef.tmp'), 'half')
     const next = await startDaemonProcess({ home })
     expect(await (await next.connect()).callAny('rpc.discover')).toMatchObject({ openrpc: expect.any(String) })
-    expect((await readdir(join(home, 'data'))).filter((name) => name.endsWith('.tmp'))).toEqual([])
+    // Its own, of the key that it makes first, may be under way.
+    expect(await readdir(join(home, 'data'))).not.toContain('.endpoint.json.0123456789abcdef.tmp')
   })
 
   it('is replaced while clients call: each call is answered, refused by name, or ends with 1012', async () => {
@@ -112,6 +114,8 @@ describe('the daemon', () => {
     replaced = true
     await calling
     expect([...outcomes.keys()].filter((outcome) => !['answered', '1006', '1012'].includes(outcome))).toEqual([])
+    // The lock is free a moment before the process is gone.
+    if (daemon.child.exitCode === null) await once(daemon.child, 'exit')
     expect(daemon.child.exitCode).toBe(0)
     expect(await (await next.connect()).call('status')).toMatchObject({ state: 'signed_in' })
   })

@@ -74,6 +74,8 @@ export class Authenticator {
   #quietUntil = 0
   #diskRestsUntil = 0
   #cancelEnd: CancelTimer = () => undefined
+  readonly #untilSaved: Backoff
+  #cancelSave: CancelTimer = () => undefined
   #lastFailure: UnavailableError | RejectedError | undefined
   #lastRefreshAt: number | null = null
   #lastRefreshError: string | null = null
@@ -83,6 +85,7 @@ export class Authenticator {
   constructor(options: AuthenticatorOptions) {
     this.#options = options
     this.#backoff = new Backoff(options.host.clock, options.host.random)
+    this.#untilSaved = new Backoff(options.host.clock, options.host.random)
   }
 
   /**
@@ -228,6 +231,8 @@ export class Authenticator {
   stop(): void {
     this.#stopping = true
     this.#signIn?.fail(new ShuttingDownError())
+    this.#cancelSave()
+    void this.#saveNow() // the last chance
   }
 
   /** Resolves when what was under way has reached the disk. */
@@ -382,6 +387,18 @@ export class Authenticator {
     }
   }
 
+  /** What could not be saved is saved once it can be, though nobody calls: a crash would take the only copy. */
+  #saveLater(): void {
+    this.#untilSaved.failed()
+    this.#cancelSave()
+    this.#cancelSave = this.#options.host.clock.after(this.#untilSaved.remaining, () => void this.#saveNow())
+  }
+
+  async #saveNow(): Promise<void> {
+    await this.#turns.run(() => this.#saveUnsaved()).catch(() => undefined)
+    if (this.#state.state === 'signed_in' && !this.#state.persisted && !this.#stopping) this.#saveLater()
+  }
+
   #startSignIn(): SignIn {
     const { provider, profile, host, log, knownUser } = this.#options
     if (this.#stopping) throw new ShuttingDownError()
@@ -483,6 +500,9 @@ export class Authenticator {
   #publish(state: State): void {
     this.#state = state
     this.#cancelEnd()
+    this.#cancelSave()
+    if (state.state === 'signed_in' && !state.persisted) this.#saveLater()
+    else this.#untilSaved.succeeded()
     if (state.state === 'signed_in' && !state.canRefresh) {
       const { clock } = this.#options.host
       this.#cancelEnd = clock.after(state.validity.remaining + END_SECONDS, () => this.#endIfOver())

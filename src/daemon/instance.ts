@@ -1,4 +1,5 @@
 // One daemon a user: takes the lock, or finds the genuine daemon that holds it, or takes over from it.
+import { FileError } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import { type Lock, takeLock } from '../host/lock.ts'
 import { connect, NoDaemonError, type RpcClient } from '../rpc/client.ts'
@@ -22,16 +23,24 @@ const STOP_SECONDS = 20 // it may be finishing calls (5 s) and a refresh (10 s)
 
 /**
  * @param replace whether to end a daemon that runs
- * @throws StuckDaemonError, LockError, or a system error
+ * @throws StuckDaemonError, LockError, FileError where the discovery file stays another's, or a system error
  */
 export async function becomeInstance(host: Host, folders: Folders, replace: boolean): Promise<Instance> {
   const { clock } = host
   let deadline = clock.monotonic() + START_SECONDS
   let asked = false
+  let refused: FileError | undefined
   for (;;) {
     const lock = await takeLock(host.files, folders.lockFile)
     if (lock) return { kind: 'first', lock }
-    const running = asked ? undefined : await connectIfThere(host, folders)
+    const running = asked
+      ? undefined
+      : await connectIfThere(host, folders).catch((error: unknown) => {
+          // Left behind as well, until the lock's holder has written its own over it.
+          if (!(error instanceof FileError)) throw error
+          refused = error
+          return undefined
+        })
     if (running && !replace) {
       running.close()
       return { kind: 'second', runningPid: running.endpoint.pid }
@@ -41,7 +50,7 @@ export async function becomeInstance(host: Host, folders: Folders, replace: bool
       asked = true
       deadline = clock.monotonic() + STOP_SECONDS
     }
-    if (clock.monotonic() > deadline) throw new StuckDaemonError()
+    if (clock.monotonic() > deadline) throw refused ?? new StuckDaemonError()
     await clock.wait(LOOK_SECONDS)
   }
 }

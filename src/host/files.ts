@@ -163,10 +163,13 @@ export async function setAsideFile(files: FileSystem, path: string, aside: strin
   await syncFolder(files, dirname(path))
 }
 
-/** Removes what writes that a crash cut short have left in a folder. To be called by the one process that writes there. */
+/**
+ * Removes what writes that a crash cut short have left in a folder. To be called by the one process that writes there.
+ * What cannot be removed now (a read-only disk) stays for the next time: it is in nobody's way.
+ */
 export async function sweepTemporaries(files: FileSystem, folder: string): Promise<void> {
   for (const name of await files.readdir(folder)) {
-    if (TEMPORARY.test(name)) await removeFile(files, join(folder, name))
+    if (TEMPORARY.test(name)) await removeFile(files, join(folder, name)).catch(() => undefined)
   }
 }
 

@@ -1,7 +1,7 @@
 // The authenticator: when it refreshes, what it shares, and that nothing overlaps that must not.
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { RejectedError, SessionEndedError, SignInError, UnavailableError } from '../../src/clerk/errors.ts'
 import type { Renewal } from '../../src/clerk/identity-provider.ts'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
@@ -457,12 +457,44 @@ describe('a disk that cannot be written', () => {
     disk.full = true
     await authenticator.refresh()
     clock.advance(49)
+    await authenticator.settled() // it has been tried again by itself meanwhile
     writes = 0
     for (let n = 0; n < 100; n++) {
       await authenticator.authHeader()
       await authenticator.settled()
     }
     expect(writes).toBe(1)
+  })
+
+  it('has the session as soon as it can be written, though nobody calls', async () => {
+    const { disk, files } = failing()
+    const { authenticator, clock, openStore } = await newAuthenticator({ saved: newSession(), files })
+    await authenticator.load()
+    disk.full = true
+    await authenticator.refresh()
+    for (let i = 0; i < 3; i++) {
+      clock.advance(60)
+      await authenticator.settled()
+    }
+    expect(authenticator.status().store.persisted).toBe(false)
+    disk.full = false
+    await vi.waitFor(() => {
+      clock.advance(60)
+      expect(authenticator.status().store.persisted).toBe(true)
+    })
+    expect(await openStore().load()).toMatchObject({ refreshToken: 'refresh-1' })
+  })
+
+  it('that can be written again by the time of a stop has the session then', async () => {
+    const { disk, files } = failing()
+    const { authenticator, openStore } = await newAuthenticator({ saved: newSession(), files })
+    await authenticator.load()
+    disk.full = true
+    await authenticator.refresh()
+    disk.full = false
+    authenticator.stop()
+    await authenticator.settled()
+    expect(await openStore().load()).toMatchObject({ refreshToken: 'refresh-1' })
   })
 
   it('does not stop the session in memory, and no token that is not safe is spent', async () => {

@@ -261,6 +261,16 @@ describe('the session store', () => {
     await sweepTemporaries(systemFiles, folder)
     expect((await readdir(folder)).sort()).toEqual(['notes.tmp', 'production.jwe'])
   })
+
+  it('is not kept from a start by leftovers on a disk that has become read-only', async () => {
+    const { folder } = await newStore()
+    await writeFile(join(folder, '.production.jwe.0123456789abcdef.tmp'), 'half')
+    const readOnly: FileSystem = {
+      ...systemFiles,
+      unlink: () => Promise.reject(Object.assign(new Error('read-only'), { code: 'EROFS' })),
+    }
+    await expect(sweepTemporaries(readOnly, folder)).resolves.toBeUndefined()
+  })
 })
 
 describe('the store key', () => {

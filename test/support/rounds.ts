@@ -21,8 +21,9 @@ export interface Dice {
 }
 
 /** Mulberry32: the same seed throws the same. A failure names its seed; CADZERO_AUTH_TEST_SEED throws it again. */
-export function newDice(): Dice & { readonly seed: number } {
-  const seed = Number(process.env.CADZERO_AUTH_TEST_SEED ?? randomInt(2 ** 31))
+export function newDice(
+  seed = Number(process.env.CADZERO_AUTH_TEST_SEED ?? randomInt(2 ** 31)),
+): Dice & { readonly seed: number } {
   let state = seed
   const next = () => {
     state = (state + 0x6d2b79f5) | 0

@@ -1,0 +1,134 @@
+// The chaos runner: what needs kills, broken disks, another user, a mount or minutes. Nothing may be lost.
+import { rmSync } from 'node:fs'
+import { chmod, cp, mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { build } from 'esbuild'
+import { newDice } from '../test/support/rounds.ts'
+import { options as bundle } from './bundle.ts'
+import { disk } from './chaos/disk.ts'
+import { ends } from './chaos/ends.ts'
+import { kills } from './chaos/kills.ts'
+import { load } from './chaos/load.ts'
+import { processes } from './chaos/processes.ts'
+import { refreshWindow } from './chaos/refresh-window.ts'
+import { type Chaos, missing, type Scenario } from './chaos/scenario.ts'
+import { type Line, tableOf } from './chaos/table.ts'
+
+const SCENARIOS: readonly Scenario[] = [...kills, ...refreshWindow, ...disk, ...processes, ...ends, ...load]
+const GRACE_SECONDS = 60 // for what a scenario has begun when its time is over
+const SHOWN = 5 // losses of one scenario that are told in words
+
+const { values } = parseArgs({
+  options: {
+    scenario: { type: 'string', multiple: true },
+    rounds: { type: 'string', default: 'short' },
+    seed: { type: 'string' },
+    list: { type: 'boolean', default: false },
+  },
+})
+const say = (text: string) => void process.stdout.write(`${text}\n`)
+const fail = (text: string): never => {
+  process.stderr.write(`error: ${text}\n`)
+  process.exit(2)
+}
+
+if (values.list) {
+  for (const { name, about } of SCENARIOS) say(`${name.padEnd(18)} ${about}`)
+  process.exit(0)
+}
+const wanted = values.scenario ?? SCENARIOS.map(({ name }) => name)
+const chosen = SCENARIOS.filter(({ name }) => wanted.some((one) => name === one || name.startsWith(`${one}-`)))
+if (chosen.length === 0) fail(`no such scenario; --list says which there are`)
+if (!/^(short|full|[1-9]\d*)$/.test(values.rounds)) fail('--rounds is short, full or a number')
+const isShort = values.rounds === 'short'
+const { seed } = newDice(values.seed === undefined ? undefined : Number(values.seed))
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+const root = await mkdtemp(join(tmpdir(), 'cadzero-auth-chaos-'))
+process.on('exit', () => rmSync(root, { recursive: true, force: true }))
+await chmod(root, 0o755) // some scenarios are another user
+const program = await copyOfProgram()
+await Promise.all(['writer', 'starter', 'callers'].map(bundleHelper))
+
+say(`Node ${process.version}, ${availableParallelism()} processors; seed ${seed}, ${values.rounds} rounds`)
+const lines: Line[] = []
+for (const scenario of chosen) lines.push(await run(scenario))
+say(`\n${tableOf(lines)}`)
+process.exit(lines.some(({ lost }) => lost > 0) ? 1 : 0)
+
+async function run(scenario: Scenario): Promise<Line> {
+  const { name } = scenario
+  const skipped = missing(scenario.needs)
+  if (skipped !== undefined) return { name, trials: 0, lost: 0, figures: '', seconds: 0, skipped }
+  const seconds = isShort ? scenario.seconds.short : scenario.seconds.full
+  const folder = join(root, name)
+  await mkdir(folder)
+  await chmod(folder, 0o755)
+  const startedAt = performance.now()
+  const undo: (() => unknown)[] = []
+  let [trials, lost] = [0, 0]
+  const chaos: Chaos = {
+    dice: newDice(seedOf(name)),
+    rounds: roundsOf(scenario),
+    isShort,
+    folder,
+    program,
+    helper: (one) => join(root, 'program', `${one}.cjs`),
+    isOver: () => performance.now() - startedAt > seconds * 1000,
+    trial: (count = 1) => {
+      trials += count
+    },
+    lost(what) {
+      if (++lost <= SHOWN) say(`LOST in ${name}: ${what}`)
+    },
+    after: (one) => void undo.push(one),
+  }
+  let figures = ''
+  let late: NodeJS.Timeout | undefined
+  const tooLate = new Promise<never>((_, reject) => {
+    late = setTimeout(() => reject(new Error('it did not end in time')), (seconds + GRACE_SECONDS) * 1000)
+  })
+  try {
+    figures = await Promise.race([scenario.run(chaos), tooLate])
+  } catch (error) {
+    chaos.lost(error instanceof Error ? (error.stack ?? error.message) : String(error))
+  }
+  clearTimeout(late)
+  for (const one of undo.reverse()) {
+    try {
+      await one()
+    } catch (error) {
+      chaos.lost(`afterwards: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  rmSync(folder, { recursive: true, force: true })
+  const line = { name, trials, lost, figures, seconds: (performance.now() - startedAt) / 1000 }
+  say(`${name}: ${trials} trials, ${lost} lost, ${line.seconds.toFixed(1)} s; ${figures}`)
+  return line
+}
+
+function roundsOf({ rounds }: Scenario): number {
+  if (values.rounds === 'short') return rounds.short
+  return values.rounds === 'full' ? rounds.full : Number(values.rounds)
+}
+
+/** The same dice for a scenario whether it runs alone or with all others. */
+function seedOf(name: string): number {
+  return [...name].reduce((sum, letter) => (Math.imul(sum, 31) + letter.charCodeAt(0)) | 0, seed)
+}
+
+/** A build that somebody makes meanwhile would take the files away from under the runs. */
+async function copyOfProgram(): Promise<string> {
+  const copy = join(root, 'program')
+  await cp(fileURLToPath(new URL('../dist', import.meta.url)), join(copy, 'dist'), { recursive: true })
+  await writeFile(join(copy, 'package.json'), '{ "type": "module" }\n')
+  return join(copy, 'dist', 'cadzero-auth.cjs')
+}
+
+async function bundleHelper(name: string): Promise<void> {
+  const entry = fileURLToPath(new URL(`chaos/${name}.ts`, import.meta.url))
+  await build({ ...bundle, entryPoints: [entry], outfile: join(root, 'program', `${name}.cjs`) })
+}

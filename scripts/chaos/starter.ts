@@ -1,0 +1,32 @@
+// A child process that starts the daemon's own code again and again, at each word: a start without the start of a process.
+import { writeSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { type Daemon, startDaemon } from '../../src/daemon/daemon.ts'
+import { locateFolders } from '../../src/daemon/folders.ts'
+import { systemHost } from '../../src/host/host.ts'
+
+const say = (text: string) => void writeSync(1, `${text}\n`)
+
+let daemon: Daemon | undefined
+
+/** `start HOME` or `stop`; each is answered with one line. */
+async function obey(line: string): Promise<string> {
+  const [word, home = ''] = line.split(' ')
+  if (word === 'stop') {
+    await daemon?.stop('stop')
+    daemon = undefined
+    return 'stopped'
+  }
+  const env = { ...process.env, CADZERO_AUTH_HOME: home }
+  const options = { host: systemHost(), folders: locateFolders(env), env, version: '0.0.0', replace: false }
+  const started = await startDaemon({ ...options, passphrase: undefined })
+  if (started.kind === 'running') daemon = started.daemon
+  return started.kind
+}
+
+createInterface({ input: process.stdin })
+  .on('line', (line) => {
+    obey(line).then(say, (error: unknown) => say(`failed ${error instanceof Error ? error.name : 'unknown'}`))
+  })
+  .on('close', () => process.exit(0))
+say('here')

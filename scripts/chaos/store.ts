@@ -1,0 +1,33 @@
+// The daemon's own store code on a folder of a scenario: to look from outside at what is really on disk.
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { systemClock } from '../../src/host/clock.ts'
+import { systemFiles } from '../../src/host/files.ts'
+import { systemRandom } from '../../src/host/random.ts'
+import { keyfileProvider } from '../../src/store/key.ts'
+import { SessionStore } from '../../src/store/store.ts'
+import { StoreKeys } from '../../src/store/store-keys.ts'
+
+export const BINDING = { profile: 'production', issuer: 'https://clerk.example.com', clientId: 'client_1' }
+
+/** The folders below a home, as the daemon has them. */
+export const foldersOf = (home: string) => ({
+  data: join(home, 'data'),
+  sessions: join(home, 'config', 'sessions'),
+})
+
+/** A store that has read nothing yet, as after a start. */
+export function openStore(home: string, binding = BINDING): SessionStore {
+  const { data, sessions } = foldersOf(home)
+  const keys = new StoreKeys([keyfileProvider(systemFiles, join(data, 'store-key.jwk'), systemRandom)])
+  return new SessionStore({ files: systemFiles, clock: systemClock, folder: sessions, keys, binding })
+}
+
+export async function makeFolders(home: string): Promise<void> {
+  for (const folder of Object.values(foldersOf(home))) await mkdir(folder, { recursive: true, mode: 0o700 })
+}
+
+/** The generation on disk; 0 where there is no session. @throws StoreError */
+export async function generationOf(home: string, binding = BINDING): Promise<number> {
+  return (await openStore(home, binding).load())?.generation ?? 0
+}
