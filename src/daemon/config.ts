@@ -36,7 +36,8 @@ const DEFAULT_SCOPES = ['openid', 'profile', 'email', 'offline_access']
 const URL_RULE = 'an https URL, or http on loopback (127.0.0.1, localhost), without a query or a user'
 const ISSUER_RULE = `${URL_RULE}, exactly as the provider's metadata gives it`
 const PORT_RULE = 'a port: a whole number from 1024 to 65535, or 0 for any that is free'
-const PROFILE_NAME_RULE = 'a profile name: a small letter or digit, then small letters, digits, - or _, 32 at most'
+const PROFILE_NAME_RULE =
+  'a profile name (and not constructor): a small letter or digit, then small letters, digits, - or _, 32 at most'
 
 const url = (rule: string) => v.pipe(v.string(rule), v.check(isSafeUrl, rule))
 const port = v.pipe(
@@ -163,7 +164,13 @@ async function readJson(files: FileSystem, path: string): Promise<object> {
 
 function check(value: unknown, path: string | undefined, names: Readonly<Record<string, string>> = {}): ConfigFile {
   const parsed = v.safeParse(configSchema, value)
-  if (parsed.success) return parsed.output
+  if (parsed.success) {
+    // valibot passes over the names that every object has, without a word.
+    const given = Object.keys((value as { profiles?: object }).profiles ?? {})
+    const lost = given.find((name) => !Object.hasOwn(parsed.output.profiles, name))
+    if (lost !== undefined) throw new ConfigurationError(`profiles.${lost}`, PROFILE_NAME_RULE, path)
+    return parsed.output
+  }
   const [issue] = parsed.issues
   const keys = (issue.path ?? []).map((item) => String(item.key))
   const setting = keys.join('.') || 'the file'

@@ -106,6 +106,7 @@ describe('the configuration', () => {
     [{ logLevel: 'loud' }, 'logLevel', 'debug'],
     [{ keyProtection: 'none' }, 'keyProtection', 'keyring'],
     [{ profiles: { 'Bad/Name': {} } }, 'profiles.Bad/Name', 'profile name'],
+    ['{"profiles":{"constructor":{}}}', 'profiles.constructor', 'profile name'],
     [{ profiles: { mine: {} } }, 'profiles.mine.issuer', 'https'],
     [{ profiles: { mine: { ...own, issuer: 'http://clerk.example.com' } } }, 'profiles.mine.issuer', 'https'],
     [{ profiles: { mine: { ...own, issuer: 'https://a@clerk.example.com' } } }, 'profiles.mine.issuer', 'https'],
