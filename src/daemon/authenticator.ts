@@ -343,7 +343,8 @@ export class Authenticator {
       const other = current.state === 'signed_in' ? await successor(store, current.session) : undefined
       if (other) {
         this.#take(other)
-        return new UnavailableError('server') // whoever asks again gets its token
+        this.#lastRefreshError = null
+        return new UnavailableError('server') // whoever needs but a good token gets the one that was found
       }
       await store.remove().catch(() => undefined) // a dead token on disk harms nobody; the next start learns it again
       this.#publish({ state: 'signed_out', reason: error.reason })
