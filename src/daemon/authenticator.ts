@@ -265,9 +265,8 @@ export class Authenticator {
   async #slowHeader(minValiditySeconds: number, interactive: boolean): Promise<AuthHeader> {
     await this.load()
     try {
-      const current = this.#requireSignedIn()
-      if (!current.canRefresh || current.validity.lasts(minValiditySeconds)) return current.header
-      return await this.#refreshOrKeep()
+      this.#requireSignedIn()
+      return this.currentHeader(minValiditySeconds) ?? (await this.#refreshOrKeep())
     } catch (error) {
       if (!(error instanceof InteractionRequiredError) || !interactive || !this.#mayAskPerson()) throw error
     }

@@ -77,6 +77,13 @@ describe('a refresh under way', () => {
     expect(provider.refreshed).toHaveLength(1)
   })
 
+  it('whose answer was lost is tried again for the first caller, though the file is still being read for them', async () => {
+    const { authenticator, provider } = await newAuthenticator({ saved: { ...saved, refreshing: true } })
+    expect(await authenticator.authHeader()).toMatchObject(bearer('saved'))
+    await authenticator.settled()
+    expect(provider.refreshed).toHaveLength(1)
+  })
+
   it('whose answer was lost asks nobody anything while nobody asks', async () => {
     const { authenticator, provider, clock } = await signedIn({ saved: { ...saved, refreshing: true } })
     clock.advance(86_400)
