@@ -1,5 +1,5 @@
 // The life of a session: the real daemon against the real sandbox, over real sockets, on a real disk.
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import { describe, expect, it } from 'vitest'
@@ -220,7 +220,6 @@ describe('a session on disk that is not right', () => {
     const { home, env, daemon, signIn: first, sandbox } = await newWorld()
     await first()
     await daemon.stop()
-    const { rm } = await import('node:fs/promises')
     await rm(join(home, 'data', 'store-key.jwk'))
     const next = await (await startDaemonProcess({ home, env })).connect()
     const missing = { code: 1005, data: { reason: 'key_missing' } }
@@ -229,6 +228,17 @@ describe('a session on disk that is not right', () => {
     expect(await readdir(join(home, 'config', 'sessions'))).toEqual(['production.jwe'])
     expect(await signIn(next, sandbox)).toMatchObject({ state: 'signed_in' })
     expect(await readdir(join(home, 'config', 'sessions'))).toHaveLength(2)
+  })
+
+  it('and is deleted by hand is a logout: the provider is told, and nothing is written again', async () => {
+    const { sandbox, client, home, signIn: first } = await newWorld()
+    await first()
+    const revoked = sandbox.arrived('/oauth/token/revoke')
+    await rm(join(home, 'config', 'sessions', 'production.jwe'))
+    await expect(client.call('refresh')).rejects.toMatchObject({ code: 1001, data: { reason: 'signed_out' } })
+    await revoked
+    expect(sandbox.count(TOKEN, 'refresh_token')).toBe(0)
+    expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
   })
 
   it('of another issuer does not open', async () => {

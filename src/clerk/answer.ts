@@ -46,12 +46,13 @@ export class AnswerWatch {
   failure(): UnavailableError | RejectedError | SessionEndedError {
     const last = this.#last
     if (!last) return new UnavailableError('network')
+    if (last.status < 400) return new UnavailableError('server') // nonsense, or a redirect: never followed, never believed
     if (last.status === 429) return new UnavailableError('rate_limited', last.retryAfterSeconds)
     if (last.status === 408 || last.status >= 500) return new UnavailableError('server', last.retryAfterSeconds)
     // RFC 6749 says 400; Clerk documents 401 as well.
     if (last.error === 'invalid_grant') return new SessionEndedError('session_revoked')
     if (last.error !== undefined) return new RejectedError(rejectedReason(last.error))
-    return new UnavailableError('server') // HTML, a redirect, half a body: nonsense that says nothing of the session
+    return new UnavailableError('server') // HTML, half a body: nonsense that says nothing of the session
   }
 }
 
@@ -71,6 +72,6 @@ function oauthError(body: string): string | undefined {
 export function retryAfter(value: string | null, clock: Clock): number | undefined {
   if (value === null) return undefined
   const seconds = /^\d+$/.test(value) ? Number(value) : Date.parse(value) / 1000 - clock.now()
-  if (!Number.isFinite(seconds) || seconds < 0) return undefined
+  if (Number.isNaN(seconds) || seconds < 0) return undefined
   return Math.min(Math.ceil(seconds), LONGEST_RETRY_AFTER)
 }

@@ -89,7 +89,7 @@ export class AuthorizationServer {
   }
 
   async #exchange(callback: URL, secrets: { state: string; nonce: string; codeVerifier: string }): Promise<Grant> {
-    const { configuration, watch } = await this.#configure()
+    const { configuration, watch } = await this.#configure(withKnownLifetime)
     client.enableNonRepudiationChecks(configuration) // the ID token's signature as well, not only its claims
     try {
       const tokens = await client.authorizationCodeGrant(configuration, callback, {
@@ -159,10 +159,26 @@ function through(signInUrl: string, url: URL): string {
 }
 
 /**
- * Keeps of a refresh answer what a refresh needs. A new ID token in it is of no use to us, and must not be able to spoil
- * an answer whose refresh token is already the only good one; no more may a lifetime that is no number.
+ * Keeps of a refresh answer what a refresh needs. A new ID token or a scope in it is of no use to us, and must not be able to
+ * spoil an answer whose refresh token is already the only good one.
  */
 function withoutIdToken(fetch: Fetch): Fetch {
+  return changed(withKnownLifetime(fetch), ({ id_token: _, scope: __, ...rest }) => rest)
+}
+
+/** A lifetime that is no number counts as none: it is known from elsewhere, or short, and spoils nothing. */
+function withKnownLifetime(fetch: Fetch): Fetch {
+  return changed(fetch, (body) => {
+    const { expires_in, ...rest } = body
+    if (expires_in === undefined) return body
+    const lifetime = typeof expires_in === 'string' ? Number.parseFloat(expires_in) : expires_in
+    const known = typeof lifetime === 'number' && Number.isFinite(lifetime) && lifetime >= 0
+    return known ? { ...rest, expires_in: lifetime } : rest
+  })
+}
+
+/** Changes the JSON object of an answer of success, where it is one. */
+function changed(fetch: Fetch, change: (body: Record<string, unknown>) => Record<string, unknown>): Fetch {
   return async (url, init) => {
     const response = await fetch(url, init)
     if (!response.ok) return response
@@ -170,11 +186,8 @@ function withoutIdToken(fetch: Fetch): Fetch {
       .clone()
       .json()
       .catch(() => undefined)
-    if (typeof body !== 'object' || body === null) return response
-    const { id_token: _, expires_in, ...rest } = body as Record<string, unknown>
-    const lifetime = typeof expires_in === 'string' ? Number.parseFloat(expires_in) : expires_in
-    const known = typeof lifetime === 'number' && Number.isFinite(lifetime) && lifetime >= 0
-    return Response.json(known ? { ...rest, expires_in: lifetime } : rest, { status: response.status })
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) return response
+    return Response.json(change(body as Record<string, unknown>), { status: response.status })
   }
 }
 

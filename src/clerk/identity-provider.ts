@@ -2,7 +2,7 @@
 import type { Session, User } from '../store/session.ts'
 
 /** What a provider hands over: everything of a session but what our store adds. */
-export type Grant = Omit<Session, 'generation'>
+export type Grant = Omit<Session, 'generation' | 'refreshing'>
 /** What a refresh renews. */
 export type Renewal = Partial<Grant> & Pick<Grant, 'accessToken' | 'refreshToken'>
 

@@ -10,7 +10,7 @@ import type { Grant, HandedOver, IdentityProvider, Revocation } from '../clerk/i
 import type { CancelTimer } from '../host/clock.ts'
 import type { Host } from '../host/host.ts'
 import type { AuthHeader, Status } from '../rpc/contract.ts'
-import { StoreError, storeErrorOf } from '../store/errors.ts'
+import { StoreError, type StoreProblem, storeErrorOf } from '../store/errors.ts'
 import type { KeyProtection } from '../store/key.ts'
 import type { Session } from '../store/session.ts'
 import type { SessionStore } from '../store/store.ts'
@@ -18,6 +18,8 @@ import { Backoff } from './backoff.ts'
 import { InteractionRequiredError, ShuttingDownError, type SignedOutReason } from './errors.ts'
 import type { KnownUserFile } from './known-user.ts'
 import type { Log } from './log.ts'
+import { Retry } from './retry.ts'
+import { keep, renewed, successor } from './safekeeping.ts'
 import { SignIn } from './sign-in.ts'
 import { Turns } from './turns.ts'
 import { Validity } from './validity.ts'
@@ -44,8 +46,8 @@ type State =
       readonly validity: Validity
       /** Whether the provider could give it a new token; where not, it ends with its token. */
       readonly canRefresh: boolean
-      /** Whether the session is on disk. It serves from memory all the same. */
-      readonly persisted: boolean
+      /** Why the session is not on disk; null where it is. It serves from memory all the same. */
+      readonly unsaved: StoreProblem | null
     }
 
 type SignedIn = Extract<State, { state: 'signed_in' }>
@@ -73,9 +75,10 @@ export class Authenticator {
   #signIn: SignIn | undefined
   #quietUntil = 0
   #diskRestsUntil = 0
+  readonly #saveAgain: Retry
+  /** Whether a refresh was under way when the daemon before this one ended. */
+  #interrupted = false
   #cancelEnd: CancelTimer = () => undefined
-  readonly #untilSaved: Backoff
-  #cancelSave: CancelTimer = () => undefined
   #lastFailure: UnavailableError | RejectedError | undefined
   #lastRefreshAt: number | null = null
   #lastRefreshError: string | null = null
@@ -85,7 +88,7 @@ export class Authenticator {
   constructor(options: AuthenticatorOptions) {
     this.#options = options
     this.#backoff = new Backoff(options.host.clock, options.host.random)
-    this.#untilSaved = new Backoff(options.host.clock, options.host.random)
+    this.#saveAgain = new Retry(options.host.clock, () => void this.#turns.run(() => this.#saveUnsaved()))
   }
 
   /**
@@ -110,7 +113,8 @@ export class Authenticator {
     // Nothing better is to be had than a token that cannot be renewed, however short it has become.
     if (!current.canRefresh) return remaining > 0 ? header : undefined
     if (!validity.lasts(minValiditySeconds, remaining)) return undefined
-    if (validity.isAgeing(remaining)) this.#refreshBehind()
+    // A provider that forgives a lost answer does so for a short while: the old token is tried again at the first chance.
+    if (this.#interrupted || validity.isAgeing(remaining)) this.#refreshBehind()
     return header
   }
 
@@ -192,7 +196,7 @@ export class Authenticator {
       if (grant) {
         const session = { ...grant, generation: 1 }
         await store.save(session) // or it fails: whoever brought it deletes their own copy after this
-        this.#publish(this.#signedIn(session, true))
+        this.#publish(this.#signedIn(session, null))
         return 'session'
       }
       if (handed.user.email === null) return 'nothing'
@@ -210,6 +214,7 @@ export class Authenticator {
     this.#endIfOver()
     const current = this.#state
     const session = current.state === 'signed_in' ? current.session : undefined
+    const unsaved = current.state === 'signed_in' ? current.unsaved : null
     const resting = current.state === 'signed_in' ? 'signed_in' : 'signed_out'
     return {
       profile: this.#options.profile,
@@ -219,20 +224,20 @@ export class Authenticator {
       tokenExpiresAt: current.state === 'signed_in' ? current.header.expiresAt : null,
       sessionExpiresAt: session?.sessionExpiresAt ?? null,
       authorizationUrl: this.#signIn?.authorizationUrl ?? null,
-      refresh: { lastAt: this.#lastRefreshAt, lastError: this.#lastRefreshError },
+      refresh: { lastAt: this.#lastRefreshAt, lastError: this.#lastRefreshError ?? unsaved },
       store: {
-        persisted: current.state === 'signed_in' ? current.persisted : current.state !== 'unknown',
+        persisted: unsaved === null && current.state !== 'unknown',
         keyProtection: this.#keyProtection,
       },
     }
   }
 
-  /** Ends what waits for a person, and takes on nothing new. */
+  /** Ends what waits for a person, tries a last time to save what is not saved, and takes on nothing new. */
   stop(): void {
     this.#stopping = true
+    this.#saveAgain.disarm()
+    void this.#turns.run(() => this.#saveUnsaved())
     this.#signIn?.fail(new ShuttingDownError())
-    this.#cancelSave()
-    void this.#saveNow() // the last chance
   }
 
   /** Resolves when what was under way has reached the disk. */
@@ -245,7 +250,7 @@ export class Authenticator {
     await this.#turns.run(async () => {
       if (this.#state.state !== 'unknown') return
       const session = await store.load()
-      if (session) this.#publish(this.#signedIn(session, true))
+      if (session) this.#take(session)
       else this.#publish({ state: 'signed_out', reason: 'signed_out' })
       log.info('session_loaded', { profile, state: this.#state.state })
     })
@@ -260,15 +265,15 @@ export class Authenticator {
   async #slowHeader(minValiditySeconds: number, interactive: boolean): Promise<AuthHeader> {
     await this.load()
     try {
-      const current = this.#requireSignedIn()
-      if (!current.canRefresh || current.validity.lasts(minValiditySeconds)) return current.header
-      return await this.#refreshOrKeep()
+      this.#requireSignedIn()
+      return this.currentHeader(minValiditySeconds) ?? (await this.#refreshOrKeep())
     } catch (error) {
       if (!(error instanceof InteractionRequiredError) || !interactive || !this.#mayAskPerson()) throw error
     }
     if (!this.#signIn) this.#requireAvailable()
     await this.login({ openBrowser: this.#signIn === undefined, wait: true, timeoutSeconds: SIGN_IN_SECONDS })
-    return this.#requireSignedIn().header
+    // What the sign-in has brought may have been dead on arrival.
+    return this.currentHeader(0) ?? (await this.#refreshOrKeep())
   }
 
   /** A provider that cannot be reached is no reason to withhold a token that is still good. */
@@ -307,13 +312,15 @@ export class Authenticator {
   async #refreshNow(): Promise<AuthHeader> {
     const { provider, log, profile, host } = this.#options
     if (this.#stopping) throw new ShuttingDownError()
-    const { session } = this.#requireSignedIn()
+    this.#requireSignedIn()
     this.#requireAvailable()
     const startedAt = host.clock.monotonic()
     try {
-      await this.#saveUnsaved()
+      const session = await this.#spendable()
+      if (session === undefined) return this.#requireSignedIn().header
+      this.#interrupted = false
       const renewal = await provider.refresh(session)
-      const { header, validity } = await this.#commit({ ...session, ...renewal, generation: session.generation + 1 })
+      const { header, validity } = await this.#commit(renewed(session, renewal))
       if (validity.remaining <= 0) throw new UnavailableError('server') // a token that is dead on arrival is no answer
       this.#backoff.succeeded()
       this.#lastRefreshAt = Math.floor(host.clock.now())
@@ -331,6 +338,13 @@ export class Authenticator {
     this.#lastRefreshError = reason
     log.warn('refresh_failed', { profile, reason })
     if (error instanceof SessionEndedError) {
+      const current = this.#state
+      const other = current.state === 'signed_in' ? await successor(store, current.session) : undefined
+      if (other) {
+        this.#take(other)
+        this.#lastRefreshError = null
+        return new UnavailableError('server') // whoever needs but a good token gets the one that was found
+      }
       await store.remove().catch(() => undefined) // a dead token on disk harms nobody; the next start learns it again
       this.#publish({ state: 'signed_out', reason: error.reason })
       return new InteractionRequiredError(error.reason)
@@ -357,46 +371,78 @@ export class Authenticator {
 
   /** Disk first, then memory: nobody is given what a crash could take back. */
   async #commit(session: Session): Promise<SignedIn> {
-    const persisted = await this.#save(session)
-    const next = this.#signedIn(session, persisted)
+    const unsaved = await this.#save(session)
+    const next = this.#signedIn(session, unsaved)
     this.#publish(next)
     return next
   }
 
   /** A session that could not be saved is the only copy, and serves on from memory. */
-  async #save(session: Session): Promise<boolean> {
+  async #save(session: Session): Promise<StoreProblem | null> {
     const { store, log, profile } = this.#options
     try {
       await store.save(session)
-      return true
+      return null
     } catch (error) {
       log.error('not_saved', { profile, reason: reasonOf(error) })
-      return false
+      return storeErrorOf(error).code
     }
   }
 
-  /** No refresh spends a token that is not safe on disk, unless the disk stays shut and the access token is dead. */
   async #saveUnsaved(): Promise<void> {
     const current = this.#state
-    if (current.state !== 'signed_in' || current.persisted) return
-    try {
-      await this.#options.store.save(current.session)
-      this.#publish({ ...current, persisted: true })
-    } catch (error) {
-      if (current.validity.remaining > 0) throw error
+    if (current.state !== 'signed_in' || current.unsaved === null) return
+    const kept = await keep(this.#options.store, current.session, false, false)
+    if (kept.kind === 'newer') this.#take(kept.session)
+    if (kept.kind === 'safe') this.#hold(kept.session, null)
+    if (kept.kind === 'unsafe') this.#hold(current.session, kept.error.code)
+  }
+
+  /**
+   * The session that a refresh may spend, noted on disk as being spent; undefined where a good token has been found there.
+   * Nothing is spent whose successor could not be saved, unless the disk stays shut and the access token is dead.
+   * @throws StoreError, InteractionRequiredError
+   */
+  async #spendable(): Promise<Session | undefined> {
+    const { store, log, profile } = this.#options
+    const { session, unsaved, validity } = this.#requireSignedIn()
+    const kept = await keep(store, session, unsaved === null, true)
+    switch (kept.kind) {
+      case 'safe':
+        this.#hold(kept.session, null)
+        return kept.session
+      case 'unsafe':
+        this.#hold(session, kept.onDisk ? null : kept.error.code)
+        if (validity.remaining > 0) throw kept.error
+        return session
+      case 'newer':
+        return this.#take(kept.session).validity.lasts(MIN_VALIDITY) ? undefined : await this.#spendable()
+      case 'deleted':
+        log.info('session_deleted', { profile })
+        this.#publish({ state: 'signed_out', reason: 'signed_out' })
+        void this.#options.provider.revoke(session) // as a logout does; nobody waits for it
+        throw new InteractionRequiredError('signed_out')
     }
   }
 
-  /** What could not be saved is saved once it can be, though nobody calls: a crash would take the only copy. */
-  #saveLater(): void {
-    this.#untilSaved.failed()
-    this.#cancelSave()
-    this.#cancelSave = this.#options.host.clock.after(this.#untilSaved.remaining, () => void this.#saveNow())
+  /** Goes on with a session that was found on disk. */
+  #take(session: Session): SignedIn {
+    const { log, profile } = this.#options
+    this.#interrupted = session.refreshing === true
+    if (this.#interrupted) log.warn('refresh_interrupted', { profile })
+    const next = this.#signedIn(session, null)
+    this.#publish(next)
+    return next
   }
 
-  async #saveNow(): Promise<void> {
-    await this.#turns.run(() => this.#saveUnsaved()).catch(() => undefined)
-    if (this.#state.state === 'signed_in' && !this.#state.persisted && !this.#stopping) this.#saveLater()
+  /** The same session still; only how it is kept has changed. */
+  #hold(session: Session, unsaved: StoreProblem | null): void {
+    const current = this.#state
+    if (current.state !== 'signed_in') return
+    const next: SignedIn = { ...current, session, unsaved }
+    if (current.unsaved === unsaved) this.#state = next
+    else this.#publish(next)
+    if (unsaved !== null && !this.#stopping) this.#saveAgain.arm()
   }
 
   #startSignIn(): SignIn {
@@ -441,14 +487,14 @@ export class Authenticator {
         if (before.state === 'unknown') await store.setAside()
         const generation = before.state === 'signed_in' ? before.session.generation + 1 : 1
         const session = { ...grant, generation }
-        const persisted = await this.#save(session)
+        const unsaved = await this.#save(session)
         await knownUser.forget()
         // Only now: whoever asked while it was being saved must find the sign-in that runs, and not start another.
         this.#signIn = undefined
         this.#quietUntil = 0
         this.#backoff.succeeded()
         this.#lastRefreshError = null
-        this.#publish(this.#signedIn(session, persisted))
+        this.#publish(this.#signedIn(session, unsaved))
         log.info('signed_in', { profile })
         return before
       })
@@ -488,26 +534,32 @@ export class Authenticator {
     })
   }
 
-  #signedIn(session: Session, persisted: boolean): SignedIn {
+  #signedIn(session: Session, unsaved: StoreProblem | null): SignedIn {
     const validity = new Validity(session.accessToken, this.#options.host.clock)
     const headers = Object.freeze({ Authorization: `Bearer ${session.accessToken.value}` })
     // Frozen, so that its text on the wire need be made but once.
     const header = Object.freeze({ headers, expiresAt: validity.expiresAt })
     const canRefresh = this.#options.provider.canRefresh(session)
-    return { state: 'signed_in', session, header, validity, canRefresh, persisted }
+    return { state: 'signed_in', session, header, validity, canRefresh, unsaved }
   }
 
   #publish(state: State): void {
     this.#state = state
     this.#cancelEnd()
-    this.#cancelSave()
-    if (state.state === 'signed_in' && !state.persisted) this.#saveLater()
-    else this.#untilSaved.succeeded()
-    if (state.state === 'signed_in' && !state.canRefresh) {
-      const { clock } = this.#options.host
-      this.#cancelEnd = clock.after(state.validity.remaining + END_SECONDS, () => this.#endIfOver())
-    }
+    this.#watchEnd()
+    if (state.state === 'signed_in' && state.unsaved !== null && !this.#stopping) this.#saveAgain.arm()
+    else this.#saveAgain.disarm()
     this.#options.onChange()
+  }
+
+  #watchEnd(): void {
+    const current = this.#state
+    if (current.state !== 'signed_in' || current.canRefresh) return
+    const { clock } = this.#options.host
+    this.#cancelEnd = clock.after(Math.max(0, current.validity.remaining) + END_SECONDS, () => {
+      this.#endIfOver()
+      this.#watchEnd() // no timer lasts longer than 24 days, and a clock may have been set
+    })
   }
 
   #withTimeout(promise: Promise<unknown>, seconds: number): Promise<unknown> {

@@ -10,6 +10,7 @@ export class Backoff {
   readonly #random: Random
   #failures = 0
   #until = 0
+  #wallUntil = 0
 
   constructor(clock: Clock, random: Random) {
     this.#clock = clock
@@ -18,7 +19,9 @@ export class Backoff {
 
   /** Seconds until the provider may be asked again; 0 where it may be now. */
   get remaining(): number {
-    return Math.max(0, this.#until - this.#clock.monotonic())
+    const remaining = this.#until - this.#clock.monotonic()
+    // A machine that has slept has waited, though its monotonic clock stood still.
+    return remaining <= 0 ? 0 : Math.max(0, Math.min(remaining, this.#wallUntil - this.#clock.now()))
   }
 
   failed(retryAfterSeconds = 0): void {
@@ -26,7 +29,9 @@ export class Backoff {
     const least = Math.max(full / 2, retryAfterSeconds)
     // Jitter, so that ten thousand daemons do not come back in the same second, not even where all were told the same one.
     const spread = Math.min(least, LONGEST / 2)
-    this.#until = this.#clock.monotonic() + least + spread * (this.#random(1).readUInt8() / 256)
+    const wait = least + spread * (this.#random(2).readUInt16BE() / 2 ** 16)
+    this.#until = this.#clock.monotonic() + wait
+    this.#wallUntil = this.#clock.now() + wait
   }
 
   succeeded(): void {

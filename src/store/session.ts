@@ -20,6 +20,8 @@ const sessionSchema = v.object({
     lifetime: v.pipe(v.number(), v.finite(), v.minValue(0)),
   }),
   refreshToken: v.nullable(text),
+  /** There while a refresh may have spent the refresh token: its answer is not known, or was lost in a crash. */
+  refreshing: v.optional(v.literal(true)),
 })
 
 /** Who is signed in, and with what. Holds secrets: never logged, never sent to a client. */

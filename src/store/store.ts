@@ -28,9 +28,14 @@ export interface SessionStoreOptions {
   readonly binding: Binding
 }
 
+/** What a look at the file has found: as it was, gone, something that did not open (it is set aside), or another session. */
+export type Found = 'same' | 'gone' | 'foreign' | Session
+
 export class SessionStore {
   readonly #options: SessionStoreOptions
   readonly #path: string
+  /** What was read or written last. It is compared as a whole: it is small, and times and sizes can lie. */
+  #known: string | undefined
 
   constructor(options: SessionStoreOptions) {
     this.#options = options
@@ -49,11 +54,32 @@ export class SessionStore {
       const { keyId, version } = readHeader(envelope)
       if (typeof version === 'number' && version > ENVELOPE_VERSION) throw new StoreError('newer_version')
       const key = await this.#options.keys.find(keyId)
-      return await unseal(envelope, key, this.#options.binding)
+      const session = await unseal(envelope, key, this.#options.binding)
+      this.#known = envelope
+      return session
     } catch (error) {
       if (error instanceof StoreError) throw error
       await this.setAside()
       return undefined
+    }
+  }
+
+  /**
+   * Looks whether the file is still what this store has read or written last: a backup may have been restored over it, or
+   * somebody has deleted it. What does not open is set aside, for nothing that somebody may want back is overwritten.
+   * @throws StoreError where that cannot be told now, or the whole folder is gone; nothing is changed then.
+   */
+  async look(): Promise<Found> {
+    const envelope = await this.#readAgain()
+    if (envelope === undefined) return 'foreign'
+    if (envelope === null) return 'gone'
+    if (envelope === this.#known) return 'same'
+    try {
+      const key = await this.#options.keys.find(readHeader(envelope).keyId)
+      return await unseal(envelope, key, this.#options.binding)
+    } catch {
+      await this.setAside()
+      return 'foreign'
     }
   }
 
@@ -65,6 +91,7 @@ export class SessionStore {
     const { key } = await this.#options.keys.current()
     const envelope = await seal(session, key, this.#options.binding)
     await this.#attempt(() => writePrivateFile(this.#options.files, this.#path, envelope))
+    this.#known = envelope
   }
 
   /** Deletes the saved session; harmless where there is none. @throws StoreError */
@@ -113,6 +140,22 @@ export class SessionStore {
     } catch (error) {
       if (!(error instanceof FileError && error.code === 'too_large')) throw storeErrorOf(error)
       await this.setAside()
+      return undefined
+    }
+  }
+
+  /** The text of the file; null where it is gone, undefined where it is none that could be ours. @throws StoreError */
+  async #readAgain(): Promise<string | null | undefined> {
+    const { files, folder } = this.#options
+    try {
+      const read = await readPrivateFile(files, this.#path, LARGEST_FILE)
+      if (read) return read.toString('utf8')
+      await files.lstat(folder) // without its folder it was not deleted: a disk is missing
+      return null
+    } catch (error) {
+      // One that others can read is ours all the same, and is replaced by one that they cannot.
+      if (!(error instanceof FileError)) throw storeErrorOf(error)
+      if (error.code !== 'too_open') await this.setAside()
       return undefined
     }
   }

@@ -455,7 +455,6 @@ describe('a disk that cannot be written', () => {
     const { authenticator, clock } = await newAuthenticator({ saved, files: counting })
     await authenticator.load()
     disk.full = true
-    await authenticator.refresh()
     clock.advance(49)
     await authenticator.settled() // it has been tried again by itself meanwhile
     writes = 0
@@ -470,6 +469,7 @@ describe('a disk that cannot be written', () => {
     const { disk, files } = failing()
     const { authenticator, clock, openStore } = await newAuthenticator({ saved: newSession(), files })
     await authenticator.load()
+    clock.advance(61) // only a token that is dead is renewed while nothing can be saved
     disk.full = true
     await authenticator.refresh()
     for (let i = 0; i < 3; i++) {
@@ -487,8 +487,9 @@ describe('a disk that cannot be written', () => {
 
   it('that can be written again by the time of a stop has the session then', async () => {
     const { disk, files } = failing()
-    const { authenticator, openStore } = await newAuthenticator({ saved: newSession(), files })
+    const { authenticator, clock, openStore } = await newAuthenticator({ saved: newSession(), files })
     await authenticator.load()
+    clock.advance(61) // only a token that is dead is renewed while nothing can be saved
     disk.full = true
     await authenticator.refresh()
     disk.full = false
@@ -503,8 +504,16 @@ describe('a disk that cannot be written', () => {
     const { authenticator, provider, clock, openStore } = await newAuthenticator({ saved, files })
     await authenticator.load()
     disk.full = true
-    expect(await authenticator.refresh()).toMatchObject(bearer('token-1'))
-    expect(authenticator.status().store.persisted).toBe(false)
+    await expect(authenticator.refresh()).rejects.toMatchObject({ name: 'StoreError', code: 'disk_full' })
+    clock.advance(55)
+    expect(await authenticator.authHeader()).toMatchObject(bearer('saved'))
+    const onDisk = { store: { persisted: true }, refresh: { lastError: 'disk_full' } }
+    expect(authenticator.status()).toMatchObject(onDisk)
+    expect(provider.refreshed).toHaveLength(0)
+    clock.advance(6) // a dead token is of no use to anybody: only now is the one on disk spent
+    expect(await authenticator.authHeader()).toMatchObject(bearer('token-1'))
+    const inMemory = { store: { persisted: false }, refresh: { lastError: 'disk_full' } }
+    expect(authenticator.status()).toMatchObject(inMemory)
     expect(await openStore().load()).toMatchObject({ refreshToken: saved.refreshToken })
     clock.advance(55)
     expect(await authenticator.authHeader()).toMatchObject(bearer('token-1'))

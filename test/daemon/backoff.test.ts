@@ -6,7 +6,7 @@ import { TestClock } from '../support/clock.ts'
 
 const DAEMONS = 10_000
 let drawn = 0
-const random: Random = () => Buffer.of(drawn++ % 256) // every byte as often as the others
+const random: Random = () => Buffer.of(drawn++ % 256, 0) // every byte as often as the others
 
 /** Seconds that each of many daemons stays away after so many failures. */
 function waits(failures: number, retryAfter: number): number[] {
@@ -57,6 +57,43 @@ describe('the back-off', () => {
     const backoff = new Backoff(new TestClock(), random)
     backoff.failed(30)
     backoff.succeeded()
+    expect(backoff.remaining).toBe(0)
+  })
+})
+
+describe('the interval', () => {
+  const newBackoff = () => {
+    const clock = new TestClock()
+    return { clock, backoff: new Backoff(clock, (size) => Buffer.alloc(size, 255)) }
+  }
+
+  it('doubles, ends at a minute, and starts anew after a success', () => {
+    const { backoff } = newBackoff()
+    const seen = Array.from({ length: 2000 }, () => {
+      backoff.failed()
+      return Math.round(backoff.remaining * 10) / 10
+    })
+    expect(seen.slice(0, 9)).toEqual([0.5, 1, 2, 4, 8, 16, 32, 60, 60])
+    expect(seen.at(-1)).toBe(60)
+    backoff.succeeded()
+    expect(backoff.remaining).toBe(0)
+    backoff.failed()
+    expect(backoff.remaining).toBeLessThanOrEqual(0.5)
+  })
+
+  it('goes on while the machine sleeps, though the monotonic clock stands still', () => {
+    const { clock, backoff } = newBackoff()
+    for (let n = 0; n < 20; n++) backoff.failed()
+    clock.sleep(3600)
+    expect(backoff.remaining).toBe(0)
+  })
+
+  it('ends in time though the wall clock is set back a day meanwhile', () => {
+    const { clock, backoff } = newBackoff()
+    backoff.failed(30)
+    clock.setBack(86_400)
+    expect(backoff.remaining).toBeLessThanOrEqual(60)
+    clock.advance(60)
     expect(backoff.remaining).toBe(0)
   })
 })

@@ -1,15 +1,11 @@
 // The sandbox's one port: notes every request, plays the scripted faults, and passes the rest on to the provider behind it.
 import { once } from 'node:events'
-import { type IncomingHttpHeaders, type IncomingMessage, request as makeRequest, type ServerResponse } from 'node:http'
+import { type IncomingMessage, request as makeRequest, type ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Fault } from './faults.ts'
+import type { Answer, Fault } from './faults.ts'
 import type { SeenRequest } from './record.ts'
 
-export interface Answer {
-  readonly status: number
-  readonly headers: IncomingHttpHeaders
-  readonly body: Buffer
-}
+export type { Answer }
 
 export interface FrontOptions {
   /** The port of the provider. */
@@ -73,6 +69,40 @@ async function play(
       return
     case 'hang':
       return
+    case 'hangAfter':
+      await process()
+      fault.then?.()
+      return
+    case 'reset': {
+      const { status, headers, body } = await process()
+      if (fault.at !== 'start') response.writeHead(status, { ...headers, 'content-length': body.length })
+      if (fault.at === 'headers') response.flushHeaders()
+      if (fault.at === 'body') await written(response, body.subarray(0, body.length >> 1))
+      response.socket?.resetAndDestroy()
+      return
+    }
+    case 'headersOnly': {
+      const { status, headers, body } = await process()
+      response.writeHead(status, { ...headers, 'content-length': body.length }).flushHeaders()
+      return
+    }
+    case 'drip': {
+      const { status, headers, body } = await process()
+      response.writeHead(status, { ...headers, 'content-length': body.length }).flushHeaders()
+      for (let at = 0; at < body.length; at += fault.bytes) {
+        if (response.destroyed) return // the client has had enough
+        await sleep(fault.ms, undefined, { signal })
+        response.write(body.subarray(at, at + fault.bytes))
+      }
+      response.end()
+      return
+    }
+    case 'raw':
+      response.socket?.write(fault.bytes, 'latin1')
+      if (fault.ends) response.socket?.destroySoon()
+      return
+    case 'alter':
+      return send(response, fault.alter(await process()))
     case 'stall':
       return sendHalf(response, await process())
     case 'truncate':
@@ -89,6 +119,10 @@ async function play(
 
 function send(response: ServerResponse, { status, headers, body }: Answer): void {
   response.writeHead(status, { ...headers, 'content-length': body.length }).end(body)
+}
+
+function written(response: ServerResponse, bytes: Buffer): Promise<void> {
+  return new Promise((resolve) => response.write(bytes, () => resolve()))
 }
 
 function sendHalf(response: ServerResponse, { status, headers, body }: Answer): void {

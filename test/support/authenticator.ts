@@ -14,14 +14,6 @@ import { StoreKeys } from '../../src/store/store-keys.ts'
 import { TestClock } from './clock.ts'
 import { temporaryFolder } from './folder.ts'
 
-const silent: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  close: () => Promise.resolve(),
-}
-
 export interface TestProvider extends IdentityProvider {
   /** What the next refreshes do, one after another; then tokens numbered on. */
   script: (() => Promise<Renewal>)[]
@@ -35,12 +27,17 @@ export interface TestProvider extends IdentityProvider {
 }
 
 export async function newAuthenticator(
-  options: { saved?: Session; files?: FileSystem; openBrowser?: (url: string) => Promise<void> } = {},
+  options: {
+    saved?: Session
+    files?: FileSystem
+    clock?: TestClock
+    openBrowser?: (url: string) => Promise<void>
+  } = {},
 ) {
   const home = await temporaryFolder()
   const folder = join(home, 'sessions')
   await mkdir(folder, { mode: 0o700 })
-  const clock = new TestClock()
+  const clock = options.clock ?? new TestClock()
   const files = options.files ?? systemFiles
   const openStore = () =>
     new SessionStore({
@@ -90,6 +87,9 @@ export async function newAuthenticator(
   }
   const opened: string[] = []
   const changes: string[] = []
+  const logged: string[] = []
+  const note = (event: string) => void logged.push(event)
+  const log: Log = { debug: note, info: note, warn: note, error: note, close: () => Promise.resolve() }
   const authenticator: Authenticator = new Authenticator({
     profile: 'test',
     provider,
@@ -107,7 +107,7 @@ export async function newAuthenticator(
         await options.openBrowser?.(url)
       },
     },
-    log: silent,
+    log,
     onChange: () => changes.push(authenticator.status().state),
   })
   /** Comes back from the browser as the person who has signed in there. */
@@ -117,5 +117,5 @@ export async function newAuthenticator(
     callback.search = new URLSearchParams({ state: String(provider.state), ...query }).toString()
     return await fetch(callback)
   }
-  return { authenticator, provider, clock, openStore, opened, changes, comeBack, folder }
+  return { authenticator, provider, clock, openStore, opened, changes, logged, comeBack, folder }
 }

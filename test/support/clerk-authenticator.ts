@@ -1,0 +1,65 @@
+// An authenticator as the daemon makes it, on the real sandbox and a real disk, with a clock that the test moves.
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Authenticators } from '../../src/daemon/authenticators.ts'
+import { loadConfig } from '../../src/daemon/config.ts'
+import { locateFolders } from '../../src/daemon/folders.ts'
+import type { Log } from '../../src/daemon/log.ts'
+import { systemFiles } from '../../src/host/files.ts'
+import type { Host } from '../../src/host/host.ts'
+import { type Fetch, limitedFetch } from '../../src/host/network.ts'
+import { systemRandom } from '../../src/host/random.ts'
+import { TestClock } from './clock.ts'
+import { temporaryFolder } from './folder.ts'
+
+export async function newClerkAuthenticator(settings: Readonly<Record<string, string>>, config?: object) {
+  const home = await temporaryFolder()
+  const folders = locateFolders({ CADZERO_AUTH_HOME: home })
+  for (const folder of [folders.config, folders.data, folders.sessions]) {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+  }
+  if (config) await systemFiles.open(folders.configFile, 'w').then((file) => write(file, JSON.stringify(config)))
+  const clock = new TestClock(Math.floor(Date.now() / 1000)) // the sandbox's tokens are of today
+  let headersCame: () => void = () => undefined
+  const fetchOnce: Fetch = async (url, init) => {
+    const response = await fetch(url, init as RequestInit)
+    headersCame()
+    return response
+  }
+  const host: Host = {
+    clock,
+    random: systemRandom,
+    files: systemFiles,
+    fetch: limitedFetch(fetchOnce, clock),
+    openBrowser: () => Promise.resolve(),
+    isForeign: () => Promise.resolve(false),
+    restrictFolder: () => Promise.resolve('own'),
+  }
+  const silent = () => undefined
+  const log: Log = { debug: silent, info: silent, warn: silent, error: silent, close: () => Promise.resolve() }
+  const env = { ...settings, CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
+  const authenticators = new Authenticators({
+    host,
+    folders,
+    log,
+    config: await loadConfig(systemFiles, folders.configFile, env),
+    passphrase: undefined,
+    onChange: silent,
+  })
+  return {
+    authenticator: authenticators.get(undefined),
+    clock,
+    host,
+    sessionFile: join(folders.sessions, 'production.jwe'),
+    /** Resolves when the headers of the next answer have come. */
+    nextHeaders: () =>
+      new Promise<void>((resolve) => {
+        headersCame = resolve
+      }),
+  }
+}
+
+async function write(file: Awaited<ReturnType<typeof systemFiles.open>>, text: string): Promise<void> {
+  await file.writeFile(text)
+  await file.close()
+}

@@ -1,0 +1,90 @@
+// A provider behind broken TLS: it is not believed and not asked twice, nothing secret is sent, and the session is kept.
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { AuthorizationServer } from '../src/clerk/authorization-server.ts'
+import { BrokerClient } from '../src/clerk/broker-client.ts'
+import { limitedFetch } from '../src/host/network.ts'
+import { systemRandom } from '../src/host/random.ts'
+import { TestClock } from './support/clock.ts'
+import { temporaryFolder } from './support/folder.ts'
+import { newSession } from './support/session.ts'
+
+type Listener = ReturnType<typeof createServer> | ReturnType<typeof createHttpServer>
+
+async function listen(server: Listener): Promise<number> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => sockets.add(socket.on('error', () => undefined)))
+  server.on('tlsClientError', () => undefined)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  })
+  return (server.address() as AddressInfo).port
+}
+
+/** A certificate that nobody vouches for. */
+async function selfSigned(subject: string): Promise<TlsOptions> {
+  const folder = await temporaryFolder()
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1']
+  execFileSync('openssl', [...request, '-subj', `/CN=${subject}`, '-keyout', key, '-out', cert], { stdio: 'ignore' })
+  return { key: readFileSync(key), cert: readFileSync(cert) }
+}
+
+const hasOpenssl = (() => {
+  try {
+    execFileSync('openssl', ['version'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+})()
+
+const heard: string[] = []
+const onSecure = (socket: Socket) => {
+  socket.on('error', () => undefined)
+  socket.on('data', (data) => heard.push(data.toString('latin1')))
+}
+
+/** Whoever is at the other end: it counts as unavailable, and has heard nothing. */
+async function check(create: () => Promise<Listener>): Promise<void> {
+  const url = `https://127.0.0.1:${await listen(await create())}`
+  const clock = new TestClock()
+  const network = limitedFetch((url, init) => fetch(url, init as RequestInit), clock)
+  const settings = { issuer: url, clientId: 'client_1', scopes: ['openid'], signInUrl: undefined }
+  const server = new AuthorizationServer({ ...settings, fetch: network, clock, random: systemRandom })
+  const session = newSession({ sessionId: 'sess_1' })
+  const unavailable = { name: 'UnavailableError', reason: 'network' }
+  await expect(server.refresh(session)).rejects.toMatchObject(unavailable)
+  await expect(server.authorize('http://127.0.0.1:1/callback')).rejects.toMatchObject(unavailable)
+  expect(await server.revoke(session)).toMatchObject({ revoked: false })
+  await expect(new BrokerClient(url, network, clock).refresh(session, null)).rejects.toMatchObject(unavailable)
+  expect(heard).toEqual([])
+}
+
+describe('a provider is unavailable, and told nothing,', () => {
+  it.each<[string, () => Promise<Listener>]>([
+    ['that speaks no TLS', async () => createHttpServer((_request, response) => void response.end('{}'))],
+    ['that hangs up', async () => createServer((socket) => void socket.destroy())],
+    ['that answers garbage', async () => createServer((socket) => void socket.end('\x16\x03\x01garbage'))],
+  ])('%s', (_name, create) => check(create))
+})
+
+describe.skipIf(!hasOpenssl)('with a certificate made by openssl a provider is unavailable, and told nothing,', () => {
+  it.each<[string, () => Promise<Listener>]>([
+    ['that vouches for itself', async () => createTlsServer(await selfSigned('127.0.0.1'), onSecure)],
+    ['that is another', async () => createTlsServer(await selfSigned('evil.example'), onSecure)],
+    [
+      'that speaks the TLS of yesterday',
+      async () => createTlsServer({ ...(await selfSigned('127.0.0.1')), maxVersion: 'TLSv1.1', minVersion: 'TLSv1' }),
+    ],
+  ])('%s', (_name, create) => check(create))
+})
