@@ -10,6 +10,8 @@ export type IsForeign = (socket: Socket) => Promise<boolean>
 
 type Table = 'tcp' | 'tcp6'
 
+const LOOKS = 4
+
 /** @param read gives a table of the system's sockets */
 export function peerCheck(
   ownUid: number | undefined = process.getuid?.(),
@@ -18,11 +20,15 @@ export function peerCheck(
   const look = inTurns(read)
   return async ({ remoteAddress, remotePort, localPort, remoteFamily }) => {
     if (ownUid === undefined) return false
-    const table = await look(remoteFamily === 'IPv6' ? 'tcp6' : 'tcp').catch(() => undefined)
-    if (table === undefined) return false
-    if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return true
-    const owner = ownerOf(table, remotePort, localPort)
-    return owner !== ownUid && owner !== 0
+    for (let looks = 1; ; looks++) {
+      const table = await look(remoteFamily === 'IPv6' ? 'tcp6' : 'tcp').catch(() => undefined)
+      if (table === undefined) return false
+      if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return true
+      const owner = ownerOf(table, remotePort, localPort)
+      // The kernel may pass over a line while others come and go; who has gone is in none.
+      if (owner === undefined && looks < LOOKS) continue
+      return owner !== ownUid && owner !== 0
+    }
   }
 }
 

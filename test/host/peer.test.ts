@@ -22,6 +22,13 @@ it.each([
   expect(await isForeign(...lines)).toBe(foreign)
 })
 
+it('looks again where the kernel has passed over the line', async () => {
+  const tables = ['', '', line('1234', '00AB', '01', 1000)]
+  expect(await peerCheck(1000, async () => HEAD + (tables.shift() ?? ''))(socket)).toBe(false)
+  const foreign = ['', line('1234', '00AB', '01', 7)]
+  expect(await peerCheck(1000, async () => HEAD + (foreign.shift() ?? ''))(socket)).toBe(true)
+})
+
 it('is nobody’s stranger where the system does not tell', async () => {
   const unreadable = peerCheck(1000, () => Promise.reject(new Error('no such table')))
   expect(await unreadable(socket)).toBe(false)
