@@ -311,6 +311,21 @@ describe('a session that could not be saved', () => {
     expect(disk.writes).toBeGreaterThan(55)
   })
 
+  it('since the sign-in is no file that somebody has deleted', async () => {
+    const { disk, files } = failing()
+    disk.full = true
+    const { authenticator, clock, comeBack, openStore } = await newAuthenticator({ files })
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+    await comeBack()
+    expect(authenticator.status()).toMatchObject({ state: 'signed_in', store: { persisted: false } })
+    clock.advance(61)
+    expect(await authenticator.authHeader(10, false)).toMatchObject(bearer('token-2'))
+    expect(await openStore().load()).toBeUndefined()
+    disk.full = false
+    expect(await authenticator.refresh()).toMatchObject(bearer('token-3'))
+    expect(await openStore().load()).toMatchObject({ refreshToken: 'refresh-3' })
+  })
+
   it('is tried a last time when the daemon ends', async () => {
     const { authenticator, disk, openStore } = await unsaved()
     disk.full = false
