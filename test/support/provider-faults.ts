@@ -145,9 +145,9 @@ function errors(): Row[] {
 
 function retryAfters(): Row[] {
   const forms: [string, readonly [number, number]][] = [
-    ['7', [7, 8]],
+    ['7', [7, 14]],
     ['0', [1, 1]],
-    ['120', [120, 132]],
+    ['120', [120, 150]],
     ['86400', [300, 330]],
     ['9'.repeat(400), [300, 330]],
     ['-5', [1, 1]],
@@ -156,7 +156,7 @@ function retryAfters(): Row[] {
     ['', [1, 1]],
   ]
   const dates: [number, readonly [number, number]][] = [
-    [120, [120, 132]],
+    [120, [120, 150]],
     [-120, [1, 1]],
     [1e9, [300, 330]],
   ]
