@@ -1,7 +1,7 @@
 // A child process that is a thousand callers: at each word all ask at once, and it says how long the last one waited.
 import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { endpointOf, frame, openRaw, type RawClient, takeFrame } from './raw-client.ts'
+import { endpointOf, frame, openRaw, type RawClient, TEXT, takeFrame } from './raw-client.ts'
 
 const CONNECTIONS = 50
 const CALLS = 20 // on each
@@ -22,7 +22,7 @@ function ask({ socket }: RawClient): Promise<Set<string>> {
       for (let found = takeFrame(bytes); found; found = takeFrame(bytes)) {
         const text = found.payload.toString('latin1')
         bytes = bytes.subarray(found.size)
-        if (text.includes('"method"')) continue // a notification
+        if (found.opcode !== TEXT || text.includes('"method"')) continue // a ping, a notification
         texts.add(text)
         if (++answered < CALLS) continue
         socket.off('data', look)

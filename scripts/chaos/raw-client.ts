@@ -23,7 +23,7 @@ export function endpointOf(home: string): Endpoint {
 }
 
 const STALLED_MS = 2000
-const TEXT = 1
+export const TEXT = 1
 const CLOSE = 8
 
 export async function openRaw(endpoint: Endpoint): Promise<RawClient> {
