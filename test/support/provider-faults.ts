@@ -183,7 +183,7 @@ function retryAfters(): Row[] {
       name: 'says 503 with Retry-After: 30',
       fault: answer(503, '', { 'retry-after': '30' }),
       means: 'server',
-      waits: [30, 33],
+      waits: [30, 60],
     },
   ]
 }
