@@ -11,7 +11,7 @@ const TOKEN = '/oauth/token'
 
 describe('the life of a session', () => {
   it('goes from absent to signed in, expired, refreshed, rejected and absent again', async () => {
-    const { sandbox, client, signIn, home } = await newWorld({ accessTokenTtl: 2 })
+    const { sandbox, client, signIn, home } = await newWorld({ accessTokenTtl: 3 })
 
     expect(await client.call('status')).toMatchObject({ state: 'signed_out', user: null, tokenExpiresAt: null })
     await expect(client.call('getAuthHeader', { interactive: false })).rejects.toMatchObject({

@@ -11,37 +11,11 @@ const json = (status: number, body: unknown, headers = {}): Fault => ({
   body: JSON.stringify(body),
 })
 
+// What a provider can do wrong in all its forms is in faults/provider-faults.test.ts.
 const transient: [string, Fault, string][] = [
-  ['drops the connection', { kind: 'drop' }, 'network'],
-  ['answers half a body', { kind: 'truncate' }, 'network'],
-  ['says 500', json(500, { error: 'server_error' }), 'server'],
-  [
-    'says 502 in HTML',
-    { kind: 'answer', status: 502, headers: { 'content-type': 'text/html' }, body: '<h1>Bad gateway' },
-    'server',
-  ],
   ['says 503 invalid_grant', json(503, { error: 'invalid_grant' }), 'server'],
-  ['says 408', json(408, {}), 'server'],
   ['says 429', json(429, { error: 'too_many_requests' }, { 'retry-after': '7' }), 'rate_limited'],
-  [
-    'says 200 in HTML',
-    { kind: 'answer', status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' },
-    'server',
-  ],
-  ['says 200 and nothing', { kind: 'answer', status: 200 }, 'server'],
-  [
-    'says 200 and garbage',
-    { kind: 'answer', status: 200, headers: { 'content-type': 'application/json' }, body: '{"acc' },
-    'server',
-  ],
-  ['says 200 without a token', json(200, { token_type: 'bearer' }), 'server'],
-  ['gives a token of another type', json(200, { access_token: 'abc', token_type: 'mac' }), 'server'],
   ['gives a token with a line break', json(200, { access_token: 'a\r\nX: y', token_type: 'bearer' }), 'server'],
-  [
-    'says 404 in HTML',
-    { kind: 'answer', status: 404, headers: { 'content-type': 'text/html' }, body: 'not here' },
-    'server',
-  ],
   ['redirects', { kind: 'answer', status: 307, headers: { location: 'http://127.0.0.1:9/steal' } }, 'server'],
   [
     'answers two megabytes',

@@ -40,6 +40,7 @@ const RESULT_PATHS: Readonly<Record<Outcome, string>> = {
 const FINAL: readonly Outcome[] = ['signedIn', 'denied', 'failed']
 const LOOPBACK = { '127.0.0.1': ['127.0.0.1'], localhost: ['127.0.0.1', '::1'] } as const
 const TRIES = 5 // to find an ephemeral port that is free on both loopback addresses
+const ANSWER_SECONDS = 2
 const LAST_PAGE_SECONDS = 0.9 // for the browser to follow the redirect to the last page; then the port is closed
 
 export class RedirectListener {
@@ -105,8 +106,8 @@ export class RedirectListener {
 
   #closeNow(): void {
     for (const server of this.#servers) {
-      server.close()
-      server.closeAllConnections()
+      server.close() // and what is idle; what is being answered is let through
+      this.#options.clock.after(ANSWER_SECONDS, () => server.closeAllConnections())
     }
   }
 

@@ -2,8 +2,8 @@
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect, it } from 'vitest'
-import { PROGRAM, runProgram, startDaemonProcess, temporaryFolder } from './support/program.ts'
-import { newWorld } from './support/world.ts'
+import { PROGRAM, runProgram, startDaemonProcess, temporaryFolder } from '../support/program.ts'
+import { newWorld } from '../support/world.ts'
 
 /** A build of this program that calls itself another version, and writes its session files as another version. */
 async function build(version: string, storeVersion: number): Promise<readonly [string, string]> {

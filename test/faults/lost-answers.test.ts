@@ -2,9 +2,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { SandboxOptions } from './sandbox/index.ts'
-import { startDaemonProcess } from './support/program.ts'
-import { changed, newWorld, signIn, until } from './support/world.ts'
+import type { SandboxOptions } from '../sandbox/index.ts'
+import { startDaemonProcess } from '../support/program.ts'
+import { changed, newWorld, signIn, until } from '../support/world.ts'
 
 const TOKEN = '/oauth/token'
 

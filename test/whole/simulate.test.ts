@@ -1,9 +1,9 @@
 // The fleet simulation in small: what must hold does, the same seed gives the same day, and its short cuts change nothing.
 import { describe, expect, it } from 'vitest'
-import { type Day, type FleetOptions, simulate } from '../scripts/simulate/fleet.ts'
-import { brokenBy } from '../scripts/simulate/invariants.ts'
-import { sum } from '../scripts/simulate/per-second.ts'
-import { findingsOf, OUTAGE, optionsOf, type Scenario } from '../scripts/simulate/scenarios.ts'
+import { type Day, type FleetOptions, simulate } from '../../scripts/simulate/fleet.ts'
+import { brokenBy } from '../../scripts/simulate/invariants.ts'
+import { sum } from '../../scripts/simulate/per-second.ts'
+import { findingsOf, OUTAGE, optionsOf, type Scenario } from '../../scripts/simulate/scenarios.ts'
 
 const play = async (scenario: Scenario, more: Partial<FleetOptions> = {}) => ({
   ...scenario,

@@ -10,18 +10,18 @@ import { fileURLToPath } from 'node:url'
 import { verifyToken } from '@clerk/backend'
 import { chromium } from 'playwright-core'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { startFrontend } from './sandbox/frontend.ts'
-import type { Sandbox } from './sandbox/index.ts'
-import { startBroker } from './support/broker.ts'
-import { configure } from './support/handoff.ts'
-import { environment, PROGRAM, startDaemonProcess, temporaryFolder } from './support/program.ts'
-import { findPythons } from './support/python.ts'
-import { newSandbox } from './support/world.ts'
+import { startFrontend } from '../sandbox/frontend.ts'
+import type { Sandbox } from '../sandbox/index.ts'
+import { startBroker } from '../support/broker.ts'
+import { configure } from '../support/handoff.ts'
+import { environment, PROGRAM, startDaemonProcess, temporaryFolder } from '../support/program.ts'
+import { findPythons } from '../support/python.ts'
+import { newSandbox } from '../support/world.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
-const EMBED = fileURLToPath(new URL('../embed/python', import.meta.url))
+const EMBED = fileURLToPath(new URL('../../embed/python', import.meta.url))
 const TOKEN_SECONDS = 3 // in place of 60
-const LIFETIMES = 4
+const LIFETIMES = 3
 
 const python = findPythons().at(0)
 const missing = [...(existsSync(CHROMIUM) ? [] : [CHROMIUM]), ...(python ? [] : ['Python 3.9'])]

@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { toRpcError } from '../src/daemon/handlers.ts'
-import type { Fault } from './sandbox/faults.ts'
-import { newClerkAuthenticator } from './support/clerk-authenticator.ts'
-import { PAGE } from './support/handoff.ts'
-import { newSandbox } from './support/world.ts'
+import { toRpcError } from '../../src/daemon/handlers.ts'
+import type { Fault } from '../sandbox/faults.ts'
+import { newClerkAuthenticator } from '../support/clerk-authenticator.ts'
+import { PAGE } from '../support/handoff.ts'
+import { newSandbox } from '../support/world.ts'
 
 const LIFETIME = 10_000_000 // s; longer than all the waiting in here
 const PAST_ANY_BACKOFF = 400

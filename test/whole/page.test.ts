@@ -6,15 +6,15 @@ import { fileURLToPath } from 'node:url'
 import { generateKeyPair, jwtVerify, SignJWT } from 'jose'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { type FrontendOptions, startFrontend } from './sandbox/frontend.ts'
-import { bundleWebApp } from './sandbox/web-app.ts'
+import { type FrontendOptions, startFrontend } from '../sandbox/frontend.ts'
+import { bundleWebApp } from '../sandbox/web-app.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 const hasChromium = existsSync(CHROMIUM)
 const why = hasChromium ? '' : ' (skipped: needs Debian’s chromium)'
 
 // A name and not a literal: the page has a TypeScript project of its own, with JSX and a browser's library.
-const PAGE = fileURLToPath(new URL('../embed/page/cadzero.auth-callback.tsx', import.meta.url))
+const PAGE = fileURLToPath(new URL('../../embed/page/cadzero.auth-callback.tsx', import.meta.url))
 type Callback = { readonly url: URL } | { readonly refused: string }
 const { loopbackCallback }: { loopbackCallback: (search: string) => Callback } = await import(/* @vite-ignore */ PAGE)
 

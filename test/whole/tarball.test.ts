@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
-import manifest from '../package.json' with { type: 'json' }
-import { temporaryFolder } from './support/folder.ts'
-import { runProgram, startDaemonProcess } from './support/program.ts'
+import manifest from '../../package.json' with { type: 'json' }
+import { temporaryFolder } from '../support/folder.ts'
+import { runProgram, startDaemonProcess } from '../support/program.ts'
 
 const run = promisify(execFile)
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const FILES = [
   'README.md',
   'dist/broker.cjs',
