@@ -299,8 +299,8 @@ export const defences: readonly Defence[] = [
   one(
     'a file that does not open is set aside',
     'src/store/store.ts',
-    '      await this.setAside()\n      return undefined\n    }\n  }\n\n  /**\n   * Writes',
-    '      return undefined\n    }\n  }\n\n  /**\n   * Writes',
+    '      if (error instanceof StoreError) throw error\n      await this.setAside()\n',
+    '      if (error instanceof StoreError) throw error\n',
     'test/life.test.ts',
     'is set aside when it is damaged',
   ),

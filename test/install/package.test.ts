@@ -1,7 +1,7 @@
 // The single executables, built and run: here as they are, and under Wine with the newest Node that starts there.
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdtemp, open, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdtemp, open, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -192,9 +192,21 @@ describe.skipIf(!hasWine)(`under Wine${hasWine ? '' : ` (skipped: needs Linux x6
     expect(await wine.run(['reg', 'add', key, '/v', 'cadzero-auth', '/d', command, '/f'], env)).toMatchObject({
       code: 0,
     })
-    await wine.logOn(env)
+    // What Wine opens a web address with, first in the path: a program that notes what it is given.
+    const [folder, opened] = [await temporaryFolder(), join(await temporaryFolder(), 'opened')]
+    await writeFile(
+      join(folder, 'xdg-open'),
+      `#!/bin/sh\nprintf '%s' "$1" > '${opened}.part'; mv '${opened}.part' '${opened}'\n`,
+    )
+    await chmod(join(folder, 'xdg-open'), 0o755)
+    const page = { issuer: sandbox.issuer, signInUrl: 'http://127.0.0.1:1/page', redirectPort: 0 }
+    await writeFile(wine.path('Roaming', 'Config', 'config.json'), JSON.stringify({ profiles: { page } }))
+    await wine.logOn({ ...env, PATH: `${folder}:${process.env.PATH}` })
     const again = await wine.connect()
     expect(await again.call('getAuthHeader')).toEqual(header)
+    // The hand-off asks nobody before it opens the browser.
+    const { authorizationUrl } = await again.call('login', { profile: 'page', wait: false })
+    await expect.poll(() => readFile(opened, 'utf8').catch(() => ''), { timeout: 30_000 }).toBe(authorizationUrl)
     await again.call('shutdown')
   })
 })

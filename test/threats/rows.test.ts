@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
+import { defences } from '../../scripts/defences/list.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -162,3 +163,16 @@ it('each attack is tried by a test, or the reason why not is in SECURITY.md', ()
     if (said !== undefined) expect(security.includes(`## ${said}`), `${id}: SECURITY.md has no «${said}»`).toBe(true)
   }
 })
+
+it('each defence of test:defences is where its list says, and its test is there', () => {
+  for (const { name, file, without, test } of defences) {
+    const source = readFileSync(join(ROOT, file), 'utf8')
+    for (const [text] of without) expect(source.split(text).length, `${name}: ${text}`).toBe(2)
+    const [path, title] = test
+    const isThere = readFileSync(join(ROOT, path), 'utf8').includes(title)
+    // Some titles are put together from a table.
+    if (!isThere) expect(TABLED, name).toContain(title)
+  }
+})
+
+const TABLED = ['at any instant, under the umask 000', '8252-5', '9207-4']
