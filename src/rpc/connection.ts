@@ -24,7 +24,7 @@ export interface Dispatcher {
   readonly server: JSONRPCServer
 }
 
-const CALLS_A_TURN = 128 // some milliseconds of work, with answers from memory
+const CALLS_A_TURN = 32 // a few milliseconds of work in a process that has just started, with answers from memory
 const READ_BYTES = 64 * 1024 // what the system reads at once, where there is more to come
 
 const LAG_BYTES = LIMITS.pauseBytes / 4
