@@ -147,7 +147,7 @@ describe.skipIf(!isHere)(`the executable${isHere ? '' : ' (skipped: needs Linux 
 })
 
 describe.skipIf(!hasWine)(`under Wine${hasWine ? '' : ` (skipped: needs Linux x64, ${lacking.join(', ')})`}`, () => {
-  it('runs, starts without a console from the Run key, and keeps a session', LONG, async () => {
+  it('runs, starts without a console from the Run key, keeps a session and opens a browser', LONG, async () => {
     const wine = await newWine()
     // Wine 8 refuses a socket option that fetch sets, so that nothing goes out: the session was made outside.
     const sandbox = await newSandbox({ accessTokenTtl: 3600 })
