@@ -50,6 +50,7 @@ export class Connection {
   #running = 0
   #paused = false
   #yielding = false
+  #gathering = false
   #silentPings = 0
 
   /**
@@ -165,7 +166,27 @@ export class Connection {
     }
     const answer = Array.isArray(message) ? this.#batch(message) : this.#call(message)
     if (typeof answer === 'string' || Buffer.isBuffer(answer)) this.#finish(answer)
-    else answer.then((answer) => this.#finish(answer))
+    else
+      answer.then((answer) => {
+        this.#gather()
+        this.#finish(answer)
+      })
+  }
+
+  /** The answers of one turn, as those of all who waited for a token, go to the system together, in shares it can take. */
+  #gather(): void {
+    if (this.#gathering) {
+      if (this.#stream.writableLength < LAG_BYTES) return
+      this.#stream.uncork()
+      this.#stream.cork()
+      return
+    }
+    this.#gathering = true
+    this.#stream.cork()
+    process.nextTick(() => {
+      this.#gathering = false
+      this.#stream.uncork()
+    })
   }
 
   #finish(answer: Text | undefined): void {

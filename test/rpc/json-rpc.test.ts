@@ -250,6 +250,23 @@ describe('the limits', () => {
     expect([1013, 1006]).toContain(await closed)
   })
 
+  it('answers 1,500 calls of one client that waited for the same thing', async () => {
+    const count = 1500 // more than may be buffered
+    let answer: (value: object) => void = () => undefined
+    const common = new Promise<object>((resolve) => {
+      answer = resolve
+    })
+    let came = 0
+    const wait = () => {
+      if (++came === count) setImmediate(answer, { text: 'x'.repeat(1000) })
+      return common
+    }
+    const { connect } = await startServer({ methods: { wait: { params: anything, handle: wait } } })
+    const client = await connect()
+    const answers = await Promise.all(Array.from({ length: count }, () => client.callAny('wait')))
+    expect(new Set(answers.map((one) => JSON.stringify(one))).size).toBe(1)
+  })
+
   it('drops a peer that has answered neither of two pings, and no other', async () => {
     const clock = new TestClock()
     const { endpoint, connect } = await startServer({ clock, methods })
