@@ -102,6 +102,21 @@ describe('the life of a session', () => {
     expect(sandbox.count(TOKEN, 'refresh_token')).toBe(1)
   })
 
+  it('is one token request for all who wait for it in vain, and each is told so', async () => {
+    const { sandbox, daemon, client, signIn } = await newWorld({ accessTokenTtl: 2 })
+    await signIn()
+    const { expiresAt } = await client.call('getAuthHeader')
+    const clients = await Promise.all(Array.from({ length: 10 }, () => daemon.connect()))
+    sandbox.script(TOKEN, { kind: 'answer', status: 500, body: '' })
+    await until(expiresAt)
+    const outcomes = await Promise.allSettled(
+      clients.flatMap((one) => Array.from({ length: 10 }, () => one.call('getAuthHeader'))),
+    )
+    const reasons = outcomes.map((one) => (one.status === 'rejected' ? one.reason : one.value))
+    expect(reasons).toEqual(Array.from(reasons, () => expect.objectContaining({ code: 1003 })))
+    expect(sandbox.count(TOKEN, 'refresh_token')).toBe(1)
+  })
+
   it('tells every connection when it changes, and never a token', async () => {
     const { daemon, client, signIn, sandbox } = await newWorld()
     const other = await daemon.connect()

@@ -314,6 +314,7 @@ const expiry: Scenario = {
     const { sandbox, home, client } = await newWorld(chaos, TOKEN_SECONDS)
     const callers = await startCallers(chaos, home)
     let { expiresAt } = await client.call('refresh') // the first one of a process pays for what is loaded late
+    await callers() // so do they
     const over: number[] = []
     while (over.length < chaos.rounds && !chaos.isOver()) {
       chaos.trial()

@@ -104,7 +104,15 @@ export class Authenticator {
     return this.#loading ?? Promise.resolve()
   }
 
-  /** The header that is in memory, where its token is good for long enough. Most calls are answered by this. */
+  /**
+   * What most calls are answered by: the header that is in memory, or the one that others are waiting for already.
+   * Undefined, or a promise that rejects, where `authHeader` has to be asked.
+   */
+  quickHeader(minValiditySeconds?: number): AuthHeader | Promise<AuthHeader> | undefined {
+    return this.currentHeader(minValiditySeconds) ?? this.#refreshing
+  }
+
+  /** The header that is in memory, where its token is good for long enough. */
   currentHeader(minValiditySeconds = MIN_VALIDITY): AuthHeader | undefined {
     const current = this.#state
     if (current.state !== 'signed_in') return undefined

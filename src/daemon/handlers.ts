@@ -54,7 +54,7 @@ export function createHandlers(options: HandlerOptions): Record<string, Method> 
   const getAuthHeader: Method = {
     ...(table.getAuthHeader as Method),
     answerNow: ({ profile, minValiditySeconds }: Params<'getAuthHeader'>) =>
-      authenticator(profile).currentHeader(minValiditySeconds),
+      authenticator(profile).quickHeader(minValiditySeconds),
   }
   return { ...table, getAuthHeader, 'rpc.discover': { params: methods.shutdown.params, handle: options.discover } }
 }

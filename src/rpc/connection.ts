@@ -1,6 +1,6 @@
 // One client: turns its text frames into calls and the outcomes into answers (JSON-RPC 2.0, batches included).
 import type { Duplex } from 'node:stream'
-import { createJSONRPCErrorResponse, type JSONRPCServer } from 'json-rpc-2.0'
+import { createJSONRPCErrorResponse, type JSONRPCRequest, type JSONRPCServer } from 'json-rpc-2.0'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../host/clock.ts'
 import { INVALID_REQUEST, PARSE_ERROR } from './contract.ts'
@@ -19,8 +19,8 @@ export const LIMITS = {
 
 /** What a connection does with a request. */
 export interface Dispatcher {
-  /** The result where it is in memory already; the hot path, without a promise. */
-  readonly answerNow: (method: string, params: unknown) => object | undefined
+  /** The result where it is in memory already, without a promise, or is being fetched for others: the hot path. */
+  readonly answerNow: (method: string, params: unknown) => object | Promise<object> | undefined
   readonly server: JSONRPCServer
 }
 
@@ -210,7 +210,13 @@ export class Connection {
     if (!isRequest(message)) return invalidRequest(requestId(message))
     const { id, method, params } = message
     const result = id === undefined ? undefined : this.#dispatcher.answerNow(method, params)
-    if (result && id !== undefined) return encodeResult(id, result)
+    if (!result || id === undefined) return this.#dispatch(message)
+    if (!(result instanceof Promise)) return encodeResult(id, result)
+    const late = (result: object) => encodeResult(id, result)
+    return result.then(late, () => this.#dispatch(message)) // what failed for others may have another end for this one
+  }
+
+  #dispatch(message: JSONRPCRequest): PromiseLike<Text | undefined> {
     return this.#dispatcher.server.receive(message).then((response) => (response ? encode(response) : undefined))
   }
 }

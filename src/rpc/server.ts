@@ -16,8 +16,8 @@ export interface Method {
   readonly params: GenericSchema
   /** Gets params that fit the schema. An RpcError goes to the client; anything else is an internal error. */
   handle(params: never): unknown
-  /** The result, where it is in memory; else undefined (or it throws), and `handle` is called. */
-  answerNow?(params: never): object | undefined
+  /** The result, where it is in memory or on its way; else undefined (or it throws, or rejects), and `handle` is called. */
+  answerNow?(params: never): object | Promise<object> | undefined
 }
 
 export interface RpcServerOptions {
@@ -173,7 +173,7 @@ export class RpcServer {
   }
 
   #createDispatcher(): Dispatcher {
-    const immediate = new Map<string, (params: unknown) => object | undefined>()
+    const immediate = new Map<string, (params: unknown) => object | Promise<object> | undefined>()
     const server = new JSONRPCServer({
       errorListener: (_text, error) => {
         if (!(error instanceof RpcError)) this.#options.onInternalError?.(error)

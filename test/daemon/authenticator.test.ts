@@ -82,6 +82,15 @@ describe('a header', () => {
     expect(provider.refreshed).toHaveLength(1)
   })
 
+  it('that is being fetched is promised to whoever comes meanwhile', async () => {
+    const { authenticator, clock } = await signedIn()
+    clock.advance(61)
+    expect(authenticator.quickHeader()).toBeUndefined()
+    const first = authenticator.refresh()
+    while (authenticator.quickHeader() === undefined) await Promise.resolve()
+    expect(await authenticator.quickHeader()).toBe(await first)
+  })
+
   it('is refreshed after the machine has slept, though its monotonic clock stood still', async () => {
     const { authenticator, clock } = await signedIn()
     clock.sleep(3600)

@@ -21,6 +21,12 @@ const methods = {
   notify_hello: { params: anything, handle: () => undefined },
   get_data: { params: anything, handle: () => ['hello', 5] },
   frozen: { params: anything, handle: () => FROZEN },
+  shared: { params: anything, handle: () => 'on its own', answerNow: async () => FROZEN },
+  shared_in_vain: {
+    params: anything,
+    handle: () => 'on its own',
+    answerNow: async () => Promise.reject(new Error('secret-of-the-daemon')),
+  },
   named: { params: v.strictObject({ count: v.optional(v.number()) }), handle: () => 'ok' },
   fails: {
     params: anything,
@@ -135,6 +141,12 @@ describe('JSON-RPC beside the examples', () => {
       const [answer] = await ask(`{"jsonrpc":"2.0","method":"${method}","id":${text}}`)
       expect(answer).toMatchObject({ id, result: method === 'frozen' ? FROZEN : ['hello', 5] })
     }
+  })
+
+  it('gives what is fetched for others, and asks for this client alone where that fails', async () => {
+    const { ask } = await openSocket()
+    expect(await ask({ jsonrpc: '2.0', method: 'shared', id: 1 })).toEqual([result(1, FROZEN)])
+    expect(await ask({ jsonrpc: '2.0', method: 'shared_in_vain', id: 1 })).toEqual([result(1, 'on its own')])
   })
 
   it.each(['{}', '[]', 'true', '1e400', '9007199254740993'])('refuses the id %s', async (text) => {
