@@ -2,9 +2,7 @@
 import { ensurePrivateFolder, FileError, sweepTemporaries } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import type { Lock } from '../host/lock.ts'
-import { randomText } from '../host/random.ts'
 import type { Status } from '../rpc/contract.ts'
-import { type Endpoint, removeEndpoint, writeEndpoint } from '../rpc/discovery.ts'
 import { RpcServer, type RpcServerOptions } from '../rpc/server.ts'
 import { Authenticators } from './authenticators.ts'
 import { type Config, loadConfig } from './config.ts'
@@ -13,6 +11,7 @@ import type { Folders } from './folders.ts'
 import { createHandlers } from './handlers.ts'
 import { becomeInstance } from './instance.ts'
 import { type Log, openLog } from './log.ts'
+import { Publication } from './publication.ts'
 
 export interface DaemonOptions {
   readonly host: Host
@@ -29,14 +28,12 @@ export type Started =
   | { readonly kind: 'running'; readonly daemon: Daemon; readonly configurationError: ConfigurationError | undefined }
 
 export interface Daemon {
-  readonly endpoint: Endpoint
   /** Ends it: calls that run finish, what is to be saved is saved, the discovery file goes. */
   stop(why: string): Promise<void>
   /** Resolves when it has ended, for whichever reason. */
   readonly stopped: Promise<void>
 }
 
-const PATH = '/rpc'
 const LOG_SECONDS = 0.5 // the first callers come right after a start; what is to be logged can wait for them
 
 /** @throws StuckDaemonError, LockError, FileError, ConfigurationError for the port, or a system error */
@@ -60,7 +57,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
     return { kind: 'already_running', pid: instance.runningPid }
   }
   const listening = early ?? listen(port, parts.serverOptions)
-  const { server, endpoint } = await open(options, parts, listening).catch(async (error: unknown) => {
+  const { server, publication } = await open(options, parts, listening).catch(async (error: unknown) => {
     // A process that has failed to start must not hold the lock, or listen where nobody finds it.
     await (await listening.catch(() => undefined))?.close()
     await instance.lock.release()
@@ -68,7 +65,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
   })
   parts.log.info('started', { version, pid: process.pid, port: server.port })
   if (configurationError) parts.log.error('configuration', { setting: configurationError.setting })
-  return { kind: 'running', daemon: run(options, parts, server, endpoint, instance.lock), configurationError }
+  return { kind: 'running', daemon: run(options, parts, server, publication, instance.lock), configurationError }
 }
 
 /** @throws FileError where others may read what we are about to write */
@@ -88,10 +85,9 @@ async function open({ host, folders, version }: DaemonOptions, parts: Parts, lis
   await Promise.all([folders.data, folders.sessions].map((path) => sweepTemporaries(host.files, path)))
   parts.authenticators.loadDefault() // while the rest of the start waits for the disk
   const server = await listening
-  const endpoint = createEndpoint(host, server.port, version)
-  await writeEndpoint(host.files, folders.discoveryFile, endpoint)
-  server.open(endpoint)
-  return { server, endpoint }
+  const publication = new Publication(host, folders, server, version)
+  await publication.renew()
+  return { server, publication }
 }
 
 interface Parts {
@@ -139,13 +135,7 @@ function compose({ host, folders, version, passphrase }: DaemonOptions, config: 
   return { log, authenticators, serverOptions, hooks, openLogFile }
 }
 
-function run(
-  { host, folders }: DaemonOptions,
-  parts: Parts,
-  server: RpcServer,
-  endpoint: Endpoint,
-  lock: Lock,
-): Daemon {
+function run({ host }: DaemonOptions, parts: Parts, server: RpcServer, publication: Publication, lock: Lock): Daemon {
   const { log, authenticators, hooks, openLogFile } = parts
   host.clock.after(LOG_SECONDS, openLogFile)
   const takeDown = async (why: string) => {
@@ -153,7 +143,7 @@ function run(
     authenticators.stopWaiting()
     await server.close()
     await authenticators.settled()
-    await removeEndpoint(host.files, folders.discoveryFile, endpoint.instance).catch(() => undefined)
+    await publication.close().catch(() => undefined)
     log.info('stopped')
     openLogFile()
     await log.close()
@@ -173,7 +163,8 @@ function run(
   }
   hooks.notify = (method, params) => server.notify(method, params)
   hooks.stop = (why) => void stop(why)
-  return { endpoint, stop, stopped }
+  publication.watch(() => void stop('superseded'))
+  return { stop, stopped }
 }
 
 /** A daemon with a broken configuration still runs: it alone can tell the add-in's user what to mend. */
@@ -193,18 +184,5 @@ async function listen(port: number, options: Omit<RpcServerOptions, 'port'>): Pr
   } catch (error) {
     const taken = error instanceof Error && 'code' in error && (error.code === 'EADDRINUSE' || error.code === 'EACCES')
     throw taken ? new ConfigurationError('port', `a port that no other program uses (${port} is taken), or 0`) : error
-  }
-}
-
-function createEndpoint(host: Host, port: number, version: string): Endpoint {
-  return {
-    version: 1,
-    pid: process.pid,
-    endpoint: `127.0.0.1:${port}`,
-    path: PATH,
-    instance: randomText(host.random, 16),
-    key: randomText(host.random, 32),
-    startedAt: new Date(host.clock.now() * 1000).toISOString(),
-    daemonVersion: version,
   }
 }

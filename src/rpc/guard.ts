@@ -15,8 +15,8 @@ export type Refusal =
   | 'replay'
 
 export type Verdict =
-  | { readonly allowed: true; readonly nonce: string }
-  | { readonly allowed: false; readonly why: Refusal }
+  /** `proof` is the daemon's own MAC over the nonce. */
+  { readonly allowed: true; readonly proof: string } | { readonly allowed: false; readonly why: Refusal }
 
 // A program that speaks to us sends none of these; a browser or a proxy always sends one.
 const FORBIDDEN = /^(?:origin|referer|cookie|sec-fetch-.*|forwarded|x-forwarded-.*|via)$/
@@ -29,10 +29,16 @@ const ONCE = [
   'sec-websocket-version',
   'sec-websocket-protocol',
 ]
-const NONCES = 1_000_000 // 65 MB at the worst, and only by programs that know the key
+const NONCES = 1_000_000 // 65 MB at the worst, where no new key could be published for so long
 
-/** @param endpoint what the daemon has published; its `endpoint` is the only Host that is right. */
-export function createGuard(endpoint: Endpoint): (request: IncomingMessage) => Verdict {
+/**
+ * @param endpoint what the daemon has published; its `endpoint` is the only Host that is right.
+ * @param onNonce is told how many nonces there are: they are kept for as long as the endpoint is good.
+ */
+export function createGuard(
+  endpoint: Endpoint,
+  onNonce: (count: number) => void,
+): (request: IncomingMessage) => Verdict {
   const seen = new Set<string>()
 
   return (request) => {
@@ -53,7 +59,8 @@ export function createGuard(endpoint: Endpoint): (request: IncomingMessage) => V
     if (seen.has(credentials.nonce) || seen.size >= NONCES) return { allowed: false, why: 'replay' }
     // A copy: a part of the header's text would keep all of it in memory.
     seen.add(Buffer.from(credentials.nonce).toString('latin1'))
-    return { allowed: true, nonce: credentials.nonce }
+    onNonce(seen.size)
+    return { allowed: true, proof: mac('server', endpoint, credentials.nonce) }
   }
 }
 

@@ -9,8 +9,8 @@ import type { CancelTimer, Clock } from '../host/clock.ts'
 import { Connection, type Dispatcher, LIMITS } from './connection.ts'
 import { errors, INTERNAL_ERROR, parseParams, RpcError } from './contract.ts'
 import type { Endpoint } from './discovery.ts'
-import { createGuard, type Refusal } from './guard.ts'
-import { mac, PROOF_HEADER } from './handshake.ts'
+import { createGuard, type Refusal, type Verdict } from './guard.ts'
+import { PROOF_HEADER } from './handshake.ts'
 
 export interface Method {
   readonly params: GenericSchema
@@ -26,10 +26,13 @@ export interface RpcServerOptions {
   /** 0 for an ephemeral port. */
   readonly port: number
   readonly onRefused?: (why: Refusal) => void
+  /** After so many handshakes an endpoint is worn: each leaves a nonce in memory. */
+  readonly handshakes?: number
   readonly onInternalError?: (error: unknown) => void
 }
 
 const CONNECTIONS = 256
+const HANDSHAKES = 100_000 // 6.5 MB; a client that connects each second comes to it in a day
 const STRANGERS = 256 // connections that have not proven themselves; the oldest goes first
 const STRANGER_SECONDS = 2
 const PING_SECONDS = 30
@@ -45,10 +48,13 @@ export class RpcServer {
   readonly #connections = new Set<Connection>()
   readonly #strangers = new Map<Duplex, CancelTimer>()
   readonly #dispatcher: Dispatcher
-  #admit: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined
+  readonly #proofs = new WeakMap<IncomingMessage, string>()
+  #guards: ((request: IncomingMessage) => Verdict)[] = []
   #cancelPing: CancelTimer = () => undefined
   #stopping = false
   #onIdle: () => void = () => undefined
+  /** Called when it is time to `open` with a new endpoint. */
+  onWorn: () => void = () => undefined
 
   /** Listens on 127.0.0.1. Nobody is let in before `open`. @throws a system error where the port is taken */
   static async listen(options: RpcServerOptions): Promise<RpcServer> {
@@ -79,36 +85,23 @@ export class RpcServer {
     }
     this.#http.on('connect', (_request, socket) => this.#refuse(socket, 'request_line'))
     this.#http.on('upgrade', (request, socket, head) => {
-      if (this.#admit && !this.#stopping) this.#admit(request, socket, head)
-      else this.#refuse(socket, 'request_line')
+      this.#admit(request, socket, head)
     })
+    this.#sockets.on('headers', (headers, request) => headers.push(`${PROOF_HEADER}: ${this.#proofs.get(request)}`))
+    this.#pingAll()
   }
 
   get port(): number {
     return (this.#http.address() as AddressInfo).port
   }
 
-  /** Lets clients in that prove that they know the endpoint's key. */
+  /** Lets clients in that prove that they know the endpoint's key, or the one before: they may have read it just now. */
   open(endpoint: Endpoint): void {
-    const guard = createGuard(endpoint)
-    const proofs = new WeakMap<IncomingMessage, string>()
-    this.#sockets.on('headers', (headers, request) => headers.push(`${PROOF_HEADER}: ${proofs.get(request)}`))
-    this.#admit = (request, socket, head) => {
-      const verdict = guard(request)
-      if (!verdict.allowed) return this.#refuse(socket, verdict.why)
-      this.#strangers.get(socket)?.()
-      this.#strangers.delete(socket)
-      proofs.set(request, mac('server', endpoint, verdict.nonce))
-      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        const connection = new Connection(webSocket, socket, this.#dispatcher, this.#options.clock, () =>
-          this.#onIdle(),
-        )
-        if (this.#connections.size >= CONNECTIONS) return connection.close(CLOSE_TRY_LATER, 'too many connections')
-        this.#connections.add(connection)
-        webSocket.once('close', () => this.#connections.delete(connection))
-      })
-    }
-    this.#pingAll()
+    const { handshakes = HANDSHAKES } = this.#options
+    const guard = createGuard(endpoint, (count) => {
+      if (count === handshakes) this.onWorn()
+    })
+    this.#guards = [guard, ...this.#guards.slice(0, 1)]
   }
 
   /** Sends a notification to every connection. */
@@ -141,6 +134,33 @@ export class RpcServer {
       }
       this.#onIdle()
     })
+  }
+
+  #admit(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const verdict = this.#judge(request)
+    if (!verdict.allowed) {
+      this.#refuse(socket, verdict.why)
+      return
+    }
+    this.#strangers.get(socket)?.()
+    this.#strangers.delete(socket)
+    this.#proofs.set(request, verdict.proof)
+    this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      const connection = new Connection(webSocket, socket, this.#dispatcher, this.#options.clock, () => this.#onIdle())
+      if (this.#connections.size >= CONNECTIONS) return connection.close(CLOSE_TRY_LATER, 'too many connections')
+      this.#connections.add(connection)
+      webSocket.once('close', () => this.#connections.delete(connection))
+    })
+  }
+
+  #judge(request: IncomingMessage): Verdict {
+    let verdict: Verdict = { allowed: false, why: 'request_line' } // before `open`, or on the way down
+    if (this.#stopping) return verdict
+    for (const guard of this.#guards) {
+      verdict = guard(request)
+      if (verdict.allowed || verdict.why !== 'authorization') break // only the key may be another
+    }
+    return verdict
   }
 
   #greet(socket: Duplex): void {
