@@ -162,20 +162,20 @@ describe('the handshake', () => {
   })
 
   it.each([
-    [
-      'a header of 20 KB',
-      (bytes: string) => bytes.replace('\r\n\r\n', `\r\nX-Large: ${'x'.repeat(20_000)}\r\n\r\n`),
-      431,
-    ],
+    ['a header of 20 KB', (bytes: string) => bytes.replace('\r\n\r\n', `\r\nX-Large: ${'x'.repeat(20_000)}\r\n\r\n`)],
     [
       'lengths that disagree',
       (bytes: string) => bytes.replace('\r\n\r\n', '\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n'),
-      400,
     ],
-    ['a bare line feed', (bytes: string) => bytes.replace('\r\nUpgrade', '\nUpgrade'), 400],
-  ])('refuses %s', async (_name, change, status) => {
-    const { endpoint, server } = await startServer()
-    expect((await sendRaw(server.port, change(bytesOf(upgradeRequest(endpoint))))).status).toBe(status)
+    ['a bare line feed', (bytes: string) => bytes.replace('\r\nUpgrade', '\nUpgrade')],
+    ['HTTP/1.2', (bytes: string) => bytes.replace('HTTP/1.1', 'HTTP/1.2')],
+    ['a method of no standard', (bytes: string) => bytes.replace('GET', 'get')],
+    ['the first bytes of TLS', () => '\x16\x03\x01\x02\x00\x01\x00\x01'],
+  ])('refuses %s like everything else', async (_name, change) => {
+    const refusals: string[] = []
+    const { endpoint, server } = await startServer({ onRefused: (why) => refusals.push(why) })
+    expect((await sendRaw(server.port, change(bytesOf(upgradeRequest(endpoint))))).text).toBe(REFUSED)
+    expect(refusals).toEqual(['request_line'])
   })
 
   it('closes a connection that says nothing for two seconds', async () => {
