@@ -167,7 +167,12 @@ describe('JSON-RPC beside the examples', () => {
     const unknown = await ask({ jsonrpc: '2.0', method: 'named', params: { canary: 1 }, id: 2 })
     expect(unknown).toMatchObject([{ id: 2, error: { code: -32602, data: { issues: [{ path: '' }] } } }])
     const positional = await ask({ jsonrpc: '2.0', method: 'named', params: ['canary'], id: 3 })
-    expect(positional).toMatchObject([{ id: 3, error: { code: -32602 } }])
+    expect(positional).toMatchObject([
+      {
+        id: 3,
+        error: { code: -32602, data: { issues: [{ path: '', expected: expect.stringContaining('by name') }] } },
+      },
+    ])
     expect(JSON.stringify([wrong, unknown, positional])).not.toContain('canary')
   })
 
