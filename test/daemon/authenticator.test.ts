@@ -171,6 +171,17 @@ describe('a refresh', () => {
     expect(authenticator.status().refresh).toMatchObject({ lastError: null })
   })
 
+  it('tells of the new token together with its refresh, and no longer of the failure before it', async () => {
+    const { authenticator, provider, clock, told } = await signedIn()
+    provider.script = [() => Promise.reject(new UnavailableError('network'))]
+    await expect(authenticator.refresh()).rejects.toMatchObject({ reason: 'network' })
+    clock.advance(61)
+    const { expiresAt } = await authenticator.refresh()
+    const status = { tokenExpiresAt: expiresAt, refresh: { lastAt: Math.floor(clock.now()), lastError: null } }
+    expect(told.at(-1)).toMatchObject(status)
+    expect(authenticator.status()).toMatchObject(status)
+  })
+
   it('that is refused for the set-up’s sake signs nobody out', async () => {
     const { authenticator, provider, clock } = await signedIn()
     clock.advance(61)
