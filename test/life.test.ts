@@ -91,6 +91,7 @@ describe('the life of a session', () => {
     const { sandbox, daemon, client, signIn } = await newWorld({ accessTokenTtl: 2 })
     await signIn()
     const { expiresAt } = await client.call('getAuthHeader')
+    const before = sandbox.count(TOKEN, 'refresh_token') // on a busy machine half of the first token's life may be over
     const clients = await Promise.all(Array.from({ length: 50 }, () => daemon.connect()))
     sandbox.setAccessTokenTtl(60) // what is counted is this expiry, not the next one on a busy machine
     await until(expiresAt)
@@ -99,7 +100,7 @@ describe('the life of a session', () => {
     )
     expect(answers).toHaveLength(1000)
     expect(new Set(answers.map(({ headers }) => headers.Authorization)).size).toBe(1)
-    expect(sandbox.count(TOKEN, 'refresh_token')).toBe(1)
+    expect(sandbox.count(TOKEN, 'refresh_token') - before).toBe(1)
   })
 
   it('is one token request for all who wait for it in vain, and each is told so', async () => {

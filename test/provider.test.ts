@@ -99,6 +99,16 @@ describe('a refresh at a provider that', () => {
 })
 
 describe('a sign-in at a provider that', () => {
+  it('cannot be reached says when to try again', async () => {
+    const { sandbox, client } = await newWorld()
+    const METADATA = '/.well-known/openid-configuration'
+    sandbox.script(METADATA, { kind: 'drop' }, { kind: 'drop' }, { kind: 'drop' })
+    await expect(client.call('login', { openBrowser: false })).rejects.toMatchObject({
+      code: 1003,
+      data: { reason: 'network', retryAfterSeconds: expect.any(Number) },
+    })
+  })
+
   it.each<[string, SandboxOptions, object]>([
     [
       'is another issuer than its metadata says',

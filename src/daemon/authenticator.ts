@@ -328,11 +328,8 @@ export class Authenticator {
       if (session === undefined) return this.#requireSignedIn().header
       this.#interrupted = false
       const renewal = await provider.refresh(session)
-      const { header, validity } = await this.#commit(renewed(session, renewal))
-      if (validity.remaining <= 0) throw new UnavailableError('server') // a token that is dead on arrival is no answer
+      const { header } = await this.#commit(renewed(session, renewal))
       this.#backoff.succeeded()
-      this.#lastRefreshAt = Math.floor(host.clock.now())
-      this.#lastRefreshError = null
       log.info('refreshed', { profile, ms: Math.round((host.clock.monotonic() - startedAt) * 1000) })
       return header
     } catch (error) {
@@ -349,8 +346,8 @@ export class Authenticator {
       const current = this.#state
       const other = current.state === 'signed_in' ? await successor(store, current.session) : undefined
       if (other) {
-        this.#take(other)
         this.#lastRefreshError = null
+        this.#take(other)
         return new UnavailableError('server') // whoever needs but a good token gets the one that was found
       }
       await store.remove().catch(() => undefined) // a dead token on disk harms nobody; the next start learns it again
@@ -377,11 +374,21 @@ export class Authenticator {
     throw failure instanceof UnavailableError ? new UnavailableError(failure.reason, Math.ceil(wait)) : failure
   }
 
-  /** Disk first, then memory: nobody is given what a crash could take back. */
+  /**
+   * Disk first, then memory: nobody is given what a crash could take back.
+   * @throws UnavailableError where the new token is dead on arrival: that is no answer
+   */
   async #commit(session: Session): Promise<SignedIn> {
     const unsaved = await this.#save(session)
     const next = this.#signedIn(session, unsaved)
+    const isGood = next.validity.remaining > 0
+    if (isGood) {
+      // Before it is published: whoever is told of the new token must not be told the old failure with it.
+      this.#lastRefreshAt = Math.floor(this.#options.host.clock.now())
+      this.#lastRefreshError = null
+    }
     this.#publish(next)
+    if (!isGood) throw new UnavailableError('server')
     return next
   }
 

@@ -147,7 +147,7 @@ function inherited(name: string, given: ProfileSettings): ProfileSettings {
 async function readJson(files: FileSystem, path: string): Promise<object> {
   let text: string
   try {
-    text = await files.readFile(path, 'utf8')
+    text = (await files.readFile(path, 'utf8')).replace(/^\uFEFF/, '') // Windows editors begin a file with a BOM
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return {}
     throw new ConfigurationError('the file', 'a file that you may read', path)

@@ -18,6 +18,7 @@ export interface HandlerOptions {
 type Handlers = { readonly [M in MethodName]: (params: Params<M>) => Result<M> | Promise<Result<M>> }
 
 const SIGN_IN_SECONDS = 300
+const RETRY_SECONDS = 1 // where neither the provider nor our own backoff says when; a blip is over by then
 
 export function createHandlers(options: HandlerOptions): Record<string, Method> {
   const { authenticator, describe } = options
@@ -80,11 +81,8 @@ export function toRpcError(error: unknown): unknown {
   }
   if (error instanceof SignInError) return rpcError('signInFailed', { reason: error.reason })
   if (error instanceof UnavailableError) {
-    const { reason, retryAfterSeconds } = error
-    return rpcError(
-      'temporarilyUnavailable',
-      retryAfterSeconds === undefined ? { reason } : { reason, retryAfterSeconds },
-    )
+    const { reason, retryAfterSeconds = RETRY_SECONDS } = error
+    return rpcError('temporarilyUnavailable', { reason, retryAfterSeconds })
   }
   if (error instanceof RejectedError) return rpcError('providerRejected', { reason: error.reason })
   if (error instanceof StoreError) return rpcError('storeUnavailable', { reason: error.code, hint: error.message })

@@ -146,7 +146,10 @@ export function parseParams<S extends v.GenericSchema>(schema: S, params: unknow
 
 // Not the library's message: it quotes the value that was sent. Nor the name of an unknown param.
 function describe(issue: v.BaseIssue<unknown>): ParamIssue {
-  if (issue.expected === 'never') return { path: '', expected: 'no other params' }
+  if (issue.expected === 'never') {
+    const isByPosition = Array.isArray(issue.path?.[0]?.input) // the library takes an array for an object
+    return { path: '', expected: isByPosition ? 'an object: params go by name' : 'no other params' }
+  }
   const path = (issue.path ?? []).map((item) => String(item.key)).join('.')
   return { path, expected: issue.expected ?? 'another value' }
 }

@@ -84,6 +84,10 @@ export class RpcServer {
       this.#http.on(event, (request: IncomingMessage) => this.#refuse(request.socket, 'request_line'))
     }
     this.#http.on('connect', (_request, socket) => this.#refuse(socket, 'request_line'))
+    // What is no HTTP of ours gets the same answer as well; Node would tell a wrong version from a large header.
+    this.#http.on('clientError', (_error, socket) => {
+      if (socket.writable) this.#refuse(socket, 'request_line')
+    })
     this.#http.on('upgrade', (request, socket, head) => {
       this.#admit(request, socket, head)
     })

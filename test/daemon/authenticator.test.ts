@@ -180,6 +180,17 @@ describe('a refresh', () => {
     expect(authenticator.status().refresh).toMatchObject({ lastError: null })
   })
 
+  it('tells of the new token together with its refresh, and no longer of the failure before it', async () => {
+    const { authenticator, provider, clock, told } = await signedIn()
+    provider.script = [() => Promise.reject(new UnavailableError('network'))]
+    await expect(authenticator.refresh()).rejects.toMatchObject({ reason: 'network' })
+    clock.advance(61)
+    const { expiresAt } = await authenticator.refresh()
+    const status = { tokenExpiresAt: expiresAt, refresh: { lastAt: Math.floor(clock.now()), lastError: null } }
+    expect(told.at(-1)).toMatchObject(status)
+    expect(authenticator.status()).toMatchObject(status)
+  })
+
   it('that is refused for the set-up’s sake signs nobody out', async () => {
     const { authenticator, provider, clock } = await signedIn()
     clock.advance(61)
@@ -280,8 +291,9 @@ describe('a sign-in', () => {
     await authenticator.login({ openBrowser: true, wait: false, timeoutSeconds: 300 })
     await authenticator.cancelLogin()
     await expect(waiting).rejects.toMatchObject({ name: 'SignInError', reason: 'cancelled' })
+    clock.advance(59)
     await expect(authenticator.authHeader()).rejects.toMatchObject({ reason: 'signed_out' })
-    clock.advance(61)
+    clock.advance(1)
     const again = authenticator.authHeader()
     again.catch(() => undefined)
     await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })

@@ -97,6 +97,10 @@ describe('the configuration', () => {
     )
   })
 
+  it('reads a file that begins with a byte order mark', async () => {
+    expect(await load(`\uFEFF${JSON.stringify({ port: 50_000 })}`)).toMatchObject({ port: 50_000 })
+  })
+
   it.each([
     ['{', 'the file', 'JSON'],
     ['[]', 'the file', 'object'],

@@ -179,7 +179,12 @@ describe('JSON-RPC beside the examples', () => {
     const unknown = await ask({ jsonrpc: '2.0', method: 'named', params: { canary: 1 }, id: 2 })
     expect(unknown).toMatchObject([{ id: 2, error: { code: -32602, data: { issues: [{ path: '' }] } } }])
     const positional = await ask({ jsonrpc: '2.0', method: 'named', params: ['canary'], id: 3 })
-    expect(positional).toMatchObject([{ id: 3, error: { code: -32602 } }])
+    expect(positional).toMatchObject([
+      {
+        id: 3,
+        error: { code: -32602, data: { issues: [{ path: '', expected: expect.stringContaining('by name') }] } },
+      },
+    ])
     expect(JSON.stringify([wrong, unknown, positional])).not.toContain('canary')
   })
 
@@ -230,10 +235,13 @@ describe('the limits', () => {
     expect(await ask(`{"jsonrpc":"2.0","method":"get_data","params":["${'['.repeat(100)}\\""],"id":1}`)).toHaveLength(1)
   })
 
-  it('closes with 1009 on a frame of more than 64 KiB', async () => {
+  it('takes a message of 64 KiB, in one frame or in 64 fragments, and closes with 1009 on a byte more', async () => {
     const { socket, ask } = await openSocket()
-    await ask(`{"jsonrpc":"2.0","method":"get_data","params":["${'x'.repeat(60_000)}"],"id":1}`)
-    socket.send('x'.repeat(64 * 1024 + 1))
+    const message = '{"jsonrpc":"2.0","method":"get_data","id":1}'.padEnd(64 * 1024)
+    expect(await ask(message)).toEqual([result(1, ['hello', 5])])
+    for (let i = 0; i < 63; i++) socket.send(message.slice(i * 1024, (i + 1) * 1024), { fin: false })
+    expect(await ask(message.slice(63 * 1024))).toEqual([result(1, ['hello', 5])])
+    socket.send(`${message} `)
     expect(await closing(socket)).toBe(1009)
   })
 
@@ -279,14 +287,23 @@ describe('the limits', () => {
     expect(new Set(answers.map((one) => JSON.stringify(one))).size).toBe(1)
   })
 
-  it('drops a peer that has answered neither of two pings, and no other', async () => {
+  it('drops a peer that was silent for two pings, and none that answers them or calls', async () => {
     const clock = new TestClock()
     const { endpoint, connect } = await startServer({ clock, methods })
-    const silent = new WebSocket(`ws://${endpoint.endpoint}${endpoint.path}`, [SUBPROTOCOL], {
-      headers: { Authorization: authorization(endpoint, systemRandom).value },
-      autoPong: false,
-    })
-    await once(silent, 'open')
+    const open = async () => {
+      const socket = new WebSocket(`ws://${endpoint.endpoint}${endpoint.path}`, [SUBPROTOCOL], {
+        headers: { Authorization: authorization(endpoint, systemRandom).value },
+        autoPong: false,
+      })
+      await once(socket, 'open')
+      onTestFinished(() => socket.terminate())
+      return socket
+    }
+    const [silent, talking] = [await open(), await open()]
+    const call = async () => {
+      talking.send('{"jsonrpc":"2.0","method":"get_data","id":1}')
+      await once(talking, 'message')
+    }
     const closed = closing(silent)
     const client = await connect()
     for (let i = 0; i < 2; i++) {
@@ -294,10 +311,12 @@ describe('the limits', () => {
       clock.advance(30)
       await pinged
       await client.callAny('get_data')
+      await call()
     }
     clock.advance(30)
     expect(await closed).toBe(1006)
     expect(await client.callAny('get_data')).toEqual(['hello', 5])
+    await call()
   })
 
   it('closes the 257th connection with 1013, runs none of its calls, and serves the others', async () => {
@@ -335,5 +354,34 @@ describe('the limits', () => {
     expect(await answer).toBe('done')
     expect(await client.closed).toBe(1012)
     await closed
+  })
+
+  it('waits five seconds for a call that does not end, no less and no more', async () => {
+    const clock = new TestClock()
+    let started: () => void = () => undefined
+    const hasStarted = new Promise<void>((resolve) => {
+      started = resolve
+    })
+    let finish: (value: string) => void = () => undefined
+    const slow = () => {
+      started()
+      return new Promise<string>((resolve) => {
+        finish = resolve
+      })
+    }
+    const { server, connect } = await startServer({
+      clock,
+      methods: { slow: { params: anything, handle: slow } },
+    })
+    const client = await connect()
+    client.callAny('slow').catch(() => undefined)
+    await hasStarted
+    const closed = server.close()
+    clock.advance(4.5)
+    await expect(client.callAny('slow')).rejects.toMatchObject({ code: 1006 })
+    clock.advance(0.5)
+    expect(await client.closed).toBe(1012)
+    await closed
+    finish('too late')
   })
 })

@@ -87,6 +87,7 @@ export async function newAuthenticator(
   }
   const opened: string[] = []
   const changes: string[] = []
+  const told: ReturnType<Authenticator['status']>[] = []
   const logged: string[] = []
   const note = (event: string) => void logged.push(event)
   const log: Log = { debug: note, info: note, warn: note, error: note, close: () => Promise.resolve() }
@@ -108,7 +109,10 @@ export async function newAuthenticator(
       },
     },
     log,
-    onChange: () => changes.push(authenticator.status().state),
+    onChange: () => {
+      told.push(authenticator.status())
+      changes.push(authenticator.status().state)
+    },
   })
   /** Comes back from the browser as the person who has signed in there. */
   const comeBack = async (query: Record<string, string> = { code: 'code' }) => {
@@ -117,5 +121,5 @@ export async function newAuthenticator(
     callback.search = new URLSearchParams({ state: String(provider.state), ...query }).toString()
     return await fetch(callback)
   }
-  return { authenticator, provider, clock, openStore, opened, changes, logged, comeBack, folder }
+  return { authenticator, provider, clock, openStore, opened, changes, told, logged, comeBack, folder }
 }

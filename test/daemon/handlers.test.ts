@@ -1,0 +1,58 @@
+// What the contract says of the methods beyond their own work: the defaults of params, the numbers and data of errors.
+import { expect, it } from 'vitest'
+import { RejectedError, SignInError, UnavailableError } from '../../src/clerk/errors.ts'
+import { ConfigurationError, InteractionRequiredError, ShuttingDownError } from '../../src/daemon/errors.ts'
+import { createHandlers, toRpcError } from '../../src/daemon/handlers.ts'
+import { type Result, RpcError } from '../../src/rpc/contract.ts'
+import { StoreError } from '../../src/store/errors.ts'
+import { newAuthenticator } from '../support/authenticator.ts'
+
+async function newHandlers() {
+  const world = await newAuthenticator()
+  const handlers = createHandlers({
+    authenticator: () => world.authenticator,
+    describe: (one): Result<'status'> => ({ ...one.status(), daemon: { version: '0.0.0', pid: 1, uptimeSeconds: 0 } }),
+    shutdown: () => ({ pid: 1 }),
+    discover: () => Promise.resolve({}),
+  })
+  const call = (method: string): Promise<unknown> => Promise.resolve(handlers[method]?.handle({} as never))
+  return { ...world, call }
+}
+
+it.each(['login', 'getAuthHeader'])('%s opens the browser and waits for the person, five minutes', async (method) => {
+  const { authenticator, call, clock, opened } = await newHandlers()
+  let hasEnded = false
+  const ended = call(method)
+    .catch((error: unknown) => error)
+    .finally(() => {
+      hasEnded = true
+    })
+  await expect.poll(() => opened.length).toBe(1)
+  await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 1 })
+  clock.advance(299)
+  await new Promise(setImmediate) // whatever has ended is known by now
+  expect(hasEnded).toBe(false)
+  expect(authenticator.status().state).toBe('signing_in')
+  clock.advance(1)
+  expect(await ended).toMatchObject({ code: 1002, data: { reason: 'timeout' } })
+})
+
+it.each([
+  [new InteractionRequiredError('session_expired'), 1001, { reason: 'session_expired' }],
+  [new SignInError('access_denied'), 1002, { reason: 'access_denied' }],
+  [new UnavailableError('rate_limited', 7), 1003, { reason: 'rate_limited', retryAfterSeconds: 7 }],
+  [new UnavailableError('network'), 1003, { reason: 'network', retryAfterSeconds: 1 }],
+  [new RejectedError('invalid_scope'), 1004, { reason: 'invalid_scope' }],
+  [new StoreError('key_locked'), 1005, { reason: 'key_locked', hint: expect.stringContaining('keyring') }],
+  [new ShuttingDownError(), 1006, undefined],
+  [new ConfigurationError('port', 'a port'), 1007, { setting: 'port', expected: 'a port' }],
+  [
+    new ConfigurationError('port', 'a port', '/x/c.json'),
+    1007,
+    { setting: 'port', expected: 'a port', file: '/x/c.json' },
+  ],
+])('%s is told with its number and all its data', (error, code, data) => {
+  const told = toRpcError(error)
+  expect(told).toBeInstanceOf(RpcError)
+  expect({ ...(told as RpcError) }).toEqual({ name: 'RpcError', code, data })
+})
