@@ -6,6 +6,7 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { failureOf, StartError } from '../src/cli/failure.ts'
 import { temporaryFolder } from './support/folder.ts'
 import { environment, PROGRAM, runProgram, startDaemonProcess } from './support/program.ts'
 import { newSandbox, newWorld, settingsOf } from './support/world.ts'
@@ -64,6 +65,24 @@ describe('a command', () => {
     await writeFile(file, '{}')
     expect(await runProgram(['daemon', '--stop'], { home })).toMatchObject({ code: 0 })
     expect(await runProgram(['status'], { home })).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  it('whose folder cannot be made says what to do, once and without sending the person in a circle', async () => {
+    const home = join(await temporaryFolder(), 'file', 'home')
+    await writeFile(join(home, '..'), '')
+    const { code, stdout } = await runProgram(['doctor'], { home })
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/FAILED {3}folder .*ENOTDIR.*\n\s+hint: give yourself the rights to it/)
+    expect(stdout.slice(0, stdout.indexOf('configuration'))).not.toContain('doctor')
+  })
+
+  it('that cannot start the daemon hands on its words with one hint, its own', () => {
+    const error = new StartError('configuration: port is missing or wrong\nhint: it should be another')
+    expect(failureOf(error)).toEqual({
+      exitCode: 3,
+      error: 'the daemon could not be started: configuration: port is missing or wrong',
+      hint: 'it should be another',
+    })
   })
 
   it('starts the daemon in the background, which the next command finds', async () => {

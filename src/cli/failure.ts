@@ -60,7 +60,8 @@ export function failureOf(error: unknown): Failure {
     return { exitCode: EXIT.noDaemon, error: error.message, hint }
   }
   if (error instanceof StartError) {
-    return { exitCode: EXIT.noDaemon, error: `${error.message}: ${error.said}`, hint: 'cadzero-auth doctor' }
+    const [said, hint = 'cadzero-auth doctor'] = error.said.split('\nhint: ')
+    return { exitCode: EXIT.noDaemon, error: `${error.message}: ${said}`, hint }
   }
   if (error instanceof ConnectionClosedError) {
     return { exitCode: EXIT.failed, error: error.message, hint: 'it was stopped or replaced; try again' }
