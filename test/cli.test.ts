@@ -6,6 +6,7 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { failureOf, StartError } from '../src/cli/failure.ts'
 import { temporaryFolder } from './support/folder.ts'
 import { environment, PROGRAM, runProgram, startDaemonProcess } from './support/program.ts'
 import { newSandbox, newWorld, settingsOf } from './support/world.ts'
@@ -25,6 +26,7 @@ describe('a command', () => {
     [['rpc', 'status', 'no json'], /PARAMS is not JSON/],
     [['rpc', 'status', '[1]'], /PARAMS is not an object/],
     [['login', '--timeout', 'soon'], /should be seconds/],
+    [['doctor', '--template', 'cadzero'], /--template changes nothing/],
   ])('%j is wrong usage: exit 2, a word on standard error', async (args, text) => {
     const { code, stdout, stderr } = await runProgram(args, { home: await temporaryFolder() })
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
@@ -46,6 +48,41 @@ describe('a command', () => {
     const { code, stderr } = await runProgram(['status', '--no-start'], { home: await temporaryFolder() })
     expect(code).toBe(3)
     expect(stderr).toBe('error: no daemon is running\nhint: start one with: cadzero-auth daemon\n')
+  })
+
+  it('says what makes a mended setting count, and then it does', async () => {
+    const home = await temporaryFolder()
+    stopAfterwards(home)
+    const file = join(home, 'config', 'config.json')
+    await mkdir(join(home, 'config'), { mode: 0o700 })
+    await writeFile(file, '{"prot":1}', { mode: 0o600 })
+    const { code, stderr } = await runProgram(['status'], { home })
+    expect(code).toBe(1)
+    expect(stderr).toBe(
+      `error: ${file}: prot is missing or wrong\nhint: it should be left out: no such setting is known; ` +
+        'after the change: cadzero-auth daemon --stop, and try again\n',
+    )
+    await writeFile(file, '{}')
+    expect(await runProgram(['daemon', '--stop'], { home })).toMatchObject({ code: 0 })
+    expect(await runProgram(['status'], { home })).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  it('whose folder cannot be made says what to do, once and without sending the person in a circle', async () => {
+    const home = join(await temporaryFolder(), 'file', 'home')
+    await writeFile(join(home, '..'), '')
+    const { code, stdout } = await runProgram(['doctor'], { home })
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/FAILED {3}folder .*ENOTDIR.*\n\s+hint: give yourself the rights to it/)
+    expect(stdout.slice(0, stdout.indexOf('configuration'))).not.toContain('doctor')
+  })
+
+  it('that cannot start the daemon hands on its words with one hint, its own', () => {
+    const error = new StartError('configuration: port is missing or wrong\nhint: it should be another')
+    expect(failureOf(error)).toEqual({
+      exitCode: 3,
+      error: 'the daemon could not be started: configuration: port is missing or wrong',
+      hint: 'it should be another',
+    })
   })
 
   it('starts the daemon in the background, which the next command finds', async () => {
@@ -217,7 +254,10 @@ describe('the commands of a session', () => {
 
     expect(JSON.parse((await run('rpc', 'status')).stdout)).toMatchObject({ state: 'signed_in' })
     const unknown = await run('rpc', 'nothing')
-    expect(unknown).toMatchObject({ code: 1, stderr: 'error: Method not found\n' })
+    expect(unknown).toMatchObject({
+      code: 1,
+      stderr: 'error: Method not found\nhint: cadzero-auth rpc rpc.discover lists the methods\n',
+    })
     const wrong = await run('rpc', 'getAuthHeader', '{"minValiditySeconds":"long"}')
     expect(wrong).toMatchObject({
       code: 2,

@@ -37,11 +37,14 @@ export async function checkFolders({ host, folders }: Context): Promise<Finding[
   return findings
 }
 
+const RIGHTS = 'give yourself the rights to it, or set CADZERO_AUTH_HOME to a folder of your own'
+
 async function look(check: string, action: () => Promise<string>): Promise<Finding> {
   try {
     return { check, verdict: 'ok', found: await action() }
   } catch (error) {
-    const { error: found, hint } = failureOf(error)
+    const { error: found, hint } =
+      errorCode(error) === undefined ? failureOf(error) : { ...failureOf(error), hint: RIGHTS }
     return { check, verdict: 'failed', found, ...(hint === undefined ? {} : { hint }) }
   }
 }

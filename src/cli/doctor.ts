@@ -10,7 +10,7 @@ import { checkFolders, checkKeyring, checkPort, loadProfile } from './doctor-mac
 import { checkProvider } from './doctor-provider.ts'
 import { checkService } from './doctor-service.ts'
 import { checkSession } from './doctor-session.ts'
-import { failureOf } from './failure.ts'
+import { failureOf, UsageError } from './failure.ts'
 import { print, printJson } from './terminal.ts'
 
 export interface Finding {
@@ -25,9 +25,15 @@ export interface DoctorOptions extends ClerkOptions {
   readonly clerk?: boolean
 }
 
-/** @returns whether nothing has failed */
+/**
+ * @returns whether nothing has failed
+ * @throws UsageError, CommandError
+ */
 export async function doctor(context: Context, options: DoctorOptions): Promise<boolean> {
   const { clerk = options.setTemplateLifetime !== undefined } = options
+  if (options.template !== undefined && options.setTemplateLifetime === undefined) {
+    throw new UsageError('--template changes nothing by itself', 'say the lifetime too: --set-template-lifetime 15m')
+  }
   const findings = clerk ? await checkClerk(context, options, process.env) : await checkAll(context, options)
   if (options.json) printJson(findings)
   else for (const finding of findings) print(describe(finding))

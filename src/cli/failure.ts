@@ -4,7 +4,7 @@ import { StuckDaemonError } from '../daemon/instance.ts'
 import { FileError } from '../host/files.ts'
 import { LockError } from '../host/lock.ts'
 import { ConnectionClosedError, NoDaemonError } from '../rpc/client.ts'
-import { errors, INVALID_PARAMS, RpcError } from '../rpc/contract.ts'
+import { errors, INVALID_PARAMS, METHOD_NOT_FOUND, RpcError } from '../rpc/contract.ts'
 import { ServiceError } from '../service/errors.ts'
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, noDaemon: 3, signInNeeded: 4 } as const
@@ -46,6 +46,8 @@ export class StartError extends Error {
 }
 
 const START = 'start one with: cadzero-auth daemon'
+// The daemon that runs goes by what it read at its start: without this word who mends the setting meets the same error.
+const READ_ANEW = 'after the change: cadzero-auth daemon --stop, and try again'
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof RpcError) return rpcFailure(error)
@@ -58,7 +60,8 @@ export function failureOf(error: unknown): Failure {
     return { exitCode: EXIT.noDaemon, error: error.message, hint }
   }
   if (error instanceof StartError) {
-    return { exitCode: EXIT.noDaemon, error: `${error.message}: ${error.said}`, hint: 'cadzero-auth doctor' }
+    const [said, hint = 'cadzero-auth doctor'] = error.said.split('\nhint: ')
+    return { exitCode: EXIT.noDaemon, error: `${error.message}: ${said}`, hint }
   }
   if (error instanceof ConnectionClosedError) {
     return { exitCode: EXIT.failed, error: error.message, hint: 'it was stopped or replaced; try again' }
@@ -102,8 +105,10 @@ function rpcFailure({ code, message, data }: RpcError): Failure {
       return {
         exitCode: EXIT.failed,
         error: `${data?.file ?? message}: ${data?.setting} is missing or wrong`,
-        hint: shouldBe(data),
+        hint: data?.setting === 'profile' ? shouldBe(data) : `${shouldBe(data)}; ${READ_ANEW}`,
       }
+    case METHOD_NOT_FOUND:
+      return { exitCode: EXIT.failed, error, hint: 'cadzero-auth rpc rpc.discover lists the methods' }
     case INVALID_PARAMS:
       return { exitCode: EXIT.usage, error, ...hinted(issuesHint(data?.issues)) }
     default:

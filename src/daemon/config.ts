@@ -50,6 +50,7 @@ const list = (rule: string) => v.array(v.pipe(v.string(rule), v.regex(/^\S+$/, r
 const SCOPES_RULE = 'a list of scopes that has openid in it'
 const KEY_RULE = 'a Clerk publishable key (pk_test_… or pk_live_…)'
 const TEXT_RULE = 'a text without spaces'
+const PROFILES_RULE = 'an object of profiles'
 
 const profileSchema = v.strictObject({
   issuer: v.optional(url(ISSUER_RULE)),
@@ -82,7 +83,14 @@ const configSchema = v.strictObject({
   port: v.optional(port, 0),
   logLevel: v.optional(v.picklist(LEVELS, `one of ${LEVELS.join(', ')}`), 'info'),
   keyProtection: v.optional(v.picklist(PROTECTIONS, `one of ${PROTECTIONS.join(', ')}`), 'auto'),
-  profiles: v.optional(v.record(profileName, profileSchema, 'an object of profiles'), {}),
+  profiles: v.optional(
+    v.pipe(
+      v.unknown(),
+      v.check((value) => !Array.isArray(value), PROFILES_RULE), // a record takes an empty one
+      v.record(profileName, profileSchema, PROFILES_RULE),
+    ),
+    {},
+  ),
 })
 
 type ConfigFile = v.InferOutput<typeof configSchema>
@@ -180,7 +188,7 @@ function check(value: unknown, path: string | undefined, names: Readonly<Record<
 
 function expectation(issue: v.BaseIssue<unknown>): string {
   if (issue.type !== 'strict_object') return issue.message
-  return issue.expected === 'never' ? 'not there: no such setting is known' : 'an object of settings'
+  return issue.expected === 'never' ? 'left out: no such setting is known' : 'an object of settings'
 }
 
 const VARIABLES: Readonly<Record<string, string>> = {

@@ -104,7 +104,10 @@ describe('the configuration', () => {
   it.each([
     ['{', 'the file', 'JSON'],
     ['[]', 'the file', 'object'],
-    [{ defaultprofile: 'x' }, 'defaultprofile', 'no such setting'],
+    [{ defaultprofile: 'x' }, 'defaultprofile', 'left out: no such setting'],
+    [{ profiles: [] }, 'profiles', 'object of profiles'],
+    [{ profiles: [own] }, 'profiles', 'object of profiles'],
+    [{ profiles: null }, 'profiles', 'object of profiles'],
     [{ port: 80 }, 'port', '1024'],
     [{ port: '8080' }, 'port', 'whole number'],
     [{ logLevel: 'loud' }, 'logLevel', 'debug'],
