@@ -7,6 +7,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { failureOf, StartError } from '../src/cli/failure.ts'
+import { reachDaemon } from '../src/cli/reach.ts'
+import { locateFolders } from '../src/daemon/folders.ts'
+import { systemHost } from '../src/host/host.ts'
+import { TestClock } from './support/clock.ts'
 import { temporaryFolder } from './support/folder.ts'
 import { environment, PROGRAM, runProgram, startDaemonProcess } from './support/program.ts'
 import { newSandbox, newWorld, settingsOf } from './support/world.ts'
@@ -48,6 +52,36 @@ describe('a command', () => {
     const { code, stderr } = await runProgram(['status', '--no-start'], { home: await temporaryFolder() })
     expect(code).toBe(3)
     expect(stderr).toBe('error: no daemon is running\nhint: start one with: cadzero-auth daemon\n')
+  })
+
+  it('leaves no daemon behind that hangs at its start', async () => {
+    const home = await temporaryFolder()
+    const [program, pidFile] = [join(home, 'hangs.mjs'), join(home, 'pid')]
+    const deaf = `import { writeFileSync } from 'node:fs'
+      process.on('SIGTERM', () => undefined)
+      setInterval(() => undefined, 1000)
+      writeFileSync(${JSON.stringify(pidFile)}, String(process.pid))`
+    await writeFile(program, deaf)
+    const [, own = ''] = process.argv
+    process.argv[1] = program
+    onTestFinished(() => {
+      process.argv[1] = own
+    })
+    const clock = new TestClock()
+    const folders = locateFolders({ CADZERO_AUTH_HOME: home })
+    const reached = reachDaemon({ ...systemHost(), clock }, folders, true).catch((error: unknown) => error)
+    await expect.poll(() => readFile(pidFile, 'utf8').catch(() => ''), { timeout: 10_000 }).not.toBe('')
+    const pid = Number(await readFile(pidFile, 'utf8'))
+    clock.advance(60)
+    expect(await reached).toMatchObject({ name: 'StartError', said: 'it said nothing' })
+    const isThere = () => {
+      try {
+        return process.kill(pid, 0)
+      } catch {
+        return false
+      }
+    }
+    await expect.poll(isThere).toBe(false)
   })
 
   it('says what makes a mended setting count, and then it does', async () => {

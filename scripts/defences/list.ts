@@ -153,7 +153,7 @@ export const defences: readonly Defence[] = [
     'const STRANGER_SECONDS = 2',
     'const STRANGER_SECONDS = 60',
     HANDSHAKE,
-    'says nothing for two seconds',
+    'says nothing, or half a request, after two seconds',
   ),
   one(
     'so many strangers, the oldest goes first',

@@ -51,7 +51,7 @@ async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<
   const ended = once(child, 'close').then(() => false)
   const late = new Promise<boolean>((resolve) => clock.after(START_SECONDS, () => resolve(false)))
   if (!(await Promise.race([ready, ended, late]))) {
-    child.kill()
+    child.kill('SIGKILL') // what hangs at its start may not hear another signal, and has nothing to save
     throw new StartError(said.replace(/^error: /, '').trim() || 'it said nothing')
   }
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy()

@@ -41,6 +41,21 @@ const CLOSE_RESTART = 1012
 const CLOSE_TRY_LATER = 1013
 const REFUSED = 'HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 
+// What Node's parser says of another method or version: to us it is a request like any other that is not right.
+const REQUEST_LINE = new Set([
+  'HPE_INVALID_METHOD',
+  'HPE_INVALID_VERSION',
+  'HPE_INVALID_CONSTANT',
+  'HPE_INVALID_URL',
+  'HPE_PAUSED_H2_UPGRADE',
+])
+
+/** The answer to headers that are no HTTP (RFC 9112 section 11.2), or too large (RFC 6585 section 5). */
+function malformed(code: string): string {
+  const status = code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+  return REFUSED.replace('403 Forbidden', status)
+}
+
 export class RpcServer {
   readonly #options: RpcServerOptions
   readonly #http: Server
@@ -84,9 +99,9 @@ export class RpcServer {
       this.#http.on(event, (request: IncomingMessage) => this.#refuse(request.socket, 'request_line'))
     }
     this.#http.on('connect', (_request, socket) => this.#refuse(socket, 'request_line'))
-    // What is no HTTP of ours gets the same answer as well; Node would tell a wrong version from a large header.
-    this.#http.on('clientError', (_error, socket) => {
-      if (socket.writable) this.#refuse(socket, 'request_line')
+    this.#http.on('clientError', (error, socket) => {
+      const code = 'code' in error ? String(error.code) : ''
+      if (socket.writable) this.#refuse(socket, 'request_line', REQUEST_LINE.has(code) ? REFUSED : malformed(code))
     })
     this.#http.on('upgrade', (request, socket, head) => {
       this.#admit(request, socket, head)
@@ -182,10 +197,10 @@ export class RpcServer {
     })
   }
 
-  #refuse(socket: Duplex, why: Refusal): void {
+  #refuse(socket: Duplex, why: Refusal, answer = REFUSED): void {
     this.#options.onRefused?.(why)
     socket.on('error', () => undefined) // the peer may be gone already
-    socket.end(REFUSED)
+    socket.end(answer)
     socket.resume() // what is still on its way must be read, or the peer sees a reset in place of the answer
   }
 

@@ -162,19 +162,26 @@ describe('the handshake', () => {
   })
 
   it.each([
-    ['a header of 20 KB', (bytes: string) => bytes.replace('\r\n\r\n', `\r\nX-Large: ${'x'.repeat(20_000)}\r\n\r\n`)],
+    [
+      'a header of 20 KB',
+      (bytes: string) => bytes.replace('\r\n\r\n', `\r\nX-Large: ${'x'.repeat(20_000)}\r\n\r\n`),
+      '431 Request Header Fields Too Large',
+    ],
     [
       'lengths that disagree',
       (bytes: string) => bytes.replace('\r\n\r\n', '\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n'),
+      '400 Bad Request',
     ],
-    ['a bare line feed', (bytes: string) => bytes.replace('\r\nUpgrade', '\nUpgrade')],
-    ['HTTP/1.2', (bytes: string) => bytes.replace('HTTP/1.1', 'HTTP/1.2')],
-    ['a method of no standard', (bytes: string) => bytes.replace('GET', 'get')],
-    ['the first bytes of TLS', () => '\x16\x03\x01\x02\x00\x01\x00\x01'],
-  ])('refuses %s like everything else', async (_name, change) => {
+    ['a bare line feed', (bytes: string) => bytes.replace('\r\nUpgrade', '\nUpgrade'), '400 Bad Request'],
+    ['HTTP/1.2', (bytes: string) => bytes.replace('HTTP/1.1', 'HTTP/1.2'), '403 Forbidden'],
+    ['a method of no standard', (bytes: string) => bytes.replace('GET', 'get'), '403 Forbidden'],
+    ['the first bytes of TLS', () => '\x16\x03\x01\x02\x00\x01\x00\x01', '403 Forbidden'],
+    ['the preface of HTTP/2', () => 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', '403 Forbidden'],
+  ])('refuses %s, and says so in the log', async (_name, change, status) => {
     const refusals: string[] = []
     const { endpoint, server } = await startServer({ onRefused: (why) => refusals.push(why) })
-    expect((await sendRaw(server.port, change(bytesOf(upgradeRequest(endpoint))))).text).toBe(REFUSED)
+    const { text } = await sendRaw(server.port, change(bytesOf(upgradeRequest(endpoint))))
+    expect(text).toBe(REFUSED.replace('403 Forbidden', status))
     expect(refusals).toEqual(['request_line'])
   })
 
