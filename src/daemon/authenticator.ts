@@ -138,7 +138,9 @@ export class Authenticator {
   async refresh(rejected?: string): Promise<AuthHeader> {
     await this.load()
     const current = this.#requireSignedIn()
-    const isCurrent = rejected === undefined || rejected === current.header.headers.Authorization
+    // The bare token is taken as well: who sends it by mistake must not be given the same one for ever.
+    const token = rejected?.trim().replace(/^bearer /i, '')
+    const isCurrent = token === undefined || token === current.session.accessToken.value
     if (!isCurrent && current.validity.remaining > 0) return current.header
     if (!current.canRefresh) throw new InteractionRequiredError('session_expired')
     return await this.#refresh()

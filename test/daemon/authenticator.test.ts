@@ -146,6 +146,14 @@ describe('a refresh', () => {
     expect(provider.refreshed).toHaveLength(1)
   })
 
+  it.each(['saved', 'bearer saved', 'Bearer saved\r\n'])(
+    'is made where %j was rejected, which is the current one',
+    async (text) => {
+      const { authenticator } = await signedIn()
+      expect(await authenticator.refresh(text)).toMatchObject(bearer('token-1'))
+    },
+  )
+
   it('is on disk before anybody is given what it brought', async () => {
     const { authenticator, openStore, saved } = await signedIn()
     await authenticator.refresh()
