@@ -56,6 +56,11 @@ describe('the doctor on a hand-off profile', () => {
   })
 })
 
+it('the doctor warns of a browser that is none', async () => {
+  const { finding } = await doctor(await temporaryFolder(), [], { CADZERO_AUTH_BROWSER: '/no/such/browser' })
+  expect(finding('browser')).toMatchObject({ verdict: 'warning', found: expect.stringContaining('/no/such/browser') })
+})
+
 describe('doctor --clerk', () => {
   async function newInstance() {
     const world = await newHandoff()

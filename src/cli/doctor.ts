@@ -1,6 +1,8 @@
 // `cadzero-auth doctor`: looks at everything that can be wrong, and says what to do about each.
+import { isAbsolute } from 'node:path'
 import type { Profile } from '../daemon/config.ts'
 import { findLauncher } from '../host/browser.ts'
+import { findProgram } from '../host/programs.ts'
 import { connect, NoDaemonError } from '../rpc/client.ts'
 import { version } from '../version.ts'
 import type { CommonOptions, Context } from './context.ts'
@@ -61,13 +63,23 @@ async function checkSignIn(context: Context, profile: Profile): Promise<Finding[
 }
 
 function checkBrowser(): Finding {
-  const program = process.env.CADZERO_AUTH_BROWSER || findLauncher(process.platform, process.env)?.program
-  if (program !== undefined) return { check: 'browser', verdict: 'ok', found: program }
+  const own = process.env.CADZERO_AUTH_BROWSER
+  const program = own || findLauncher(process.platform, process.env)?.program
+  if (program === undefined) {
+    return {
+      check: 'browser',
+      verdict: 'warning',
+      found: 'no program that opens a browser',
+      hint: 'install xdg-utils, or use the link that cadzero-auth login --no-browser shows',
+    }
+  }
+  // A name without its folder is looked up by the system, in ways of its own.
+  if (!isAbsolute(program) || findProgram([program])) return { check: 'browser', verdict: 'ok', found: program }
   return {
     check: 'browser',
     verdict: 'warning',
-    found: 'no program that opens a browser',
-    hint: 'install xdg-utils, or use the link that cadzero-auth login --no-browser shows',
+    found: `${program} is no program that can be started`,
+    hint: 'set CADZERO_AUTH_BROWSER to the path of one, or leave it out',
   }
 }
 
