@@ -193,7 +193,7 @@ export const defences: readonly Defence[] = [
     'frameBytes: 64 * 1024',
     'frameBytes: 64 * 1024 * 1024',
     JSON_RPC,
-    'more than 64 KiB',
+    'closes with 1009 on a byte more',
   ),
   one('64 fragments', CONNECTION, 'fragments: 64', 'fragments: 1_000_000', JSON_RPC, 'more than 64 fragments'),
   one('batches of 32', CONNECTION, 'batchCalls: 32', 'batchCalls: 3200', JSON_RPC, 'a batch of 32 calls'),

@@ -685,7 +685,11 @@ const rows: readonly Row[] = [
     means: 'in the handshake',
     by: ['is not let in for having no Origin: without a proof nobody is'],
   },
-  { id: 'OWASP message size', means: '64 KiB', by: ['closes with 1009 on a frame of more than 64 KiB'] },
+  {
+    id: 'OWASP message size',
+    means: '64 KiB',
+    by: ['in one frame or in 64 fragments, and closes with 1009 on a byte more'],
+  },
   {
     id: 'OWASP compression',
     means: 'off',
