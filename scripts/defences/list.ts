@@ -220,7 +220,7 @@ export const defences: readonly Defence[] = [
     'if (this.#silentPings >= 2) this.#socket.terminate()',
     'if (this.#silentPings >= 2_000_000) this.#socket.terminate()',
     JSON_RPC,
-    'neither of two pings',
+    'silent for two pings',
   ),
   one(
     'params are checked',

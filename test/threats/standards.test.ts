@@ -726,7 +726,7 @@ const rows: readonly Row[] = [
   {
     id: 'OWASP heartbeat',
     means: 'who answers no ping is dropped',
-    by: ['drops a peer that has answered neither of two pings'],
+    by: ['drops a peer that was silent for two pings'],
   },
   {
     id: 'OWASP backpressure',
