@@ -148,6 +148,14 @@ export const defences: readonly Defence[] = [
     'syntax of HTTP',
   ),
   one(
+    'a key that ends with its nonces',
+    SERVER,
+    'this.#guards.slice(0, 1)',
+    'this.#guards',
+    'test/daemon/publication.test.ts',
+    'is followed by a new one',
+  ),
+  one(
     'two seconds for strangers',
     SERVER,
     'const STRANGER_SECONDS = 2',
