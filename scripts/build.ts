@@ -10,7 +10,7 @@ const PROGRAM = 'dist/program.cjs'
 
 await rm('dist', { recursive: true, force: true })
 const alias = { '@clerk/backend': BACKEND, '@clerk/backend/errors': BACKEND }
-await build({ ...options, entryPoints: ['src/cadzero-auth.ts'], outfile: PROGRAM, alias })
+await build({ ...options, entryPoints: ['src/bootstrap/program.ts'], outfile: PROGRAM, alias })
 await build({ ...options, entryPoints: ['src/broker/broker.ts'], outfile: BROKER, alias })
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'scripts/broker-types.json'], {
   stdio: 'inherit',
@@ -20,7 +20,12 @@ await build({
   stdin: { contents: "export * from '@clerk/backend'\nexport * from '@clerk/backend/errors'", resolveDir: '.' },
   outfile: `dist/${BACKEND}`,
 })
-await build({ ...options, entryPoints: ['src/launch.ts'], outfile: LAUNCHER, banner: { js: '#!/usr/bin/env node' } })
+await build({
+  ...options,
+  entryPoints: ['src/bootstrap/launcher.ts'],
+  outfile: LAUNCHER,
+  banner: { js: '#!/usr/bin/env node' },
+})
 await chmod(LAUNCHER, 0o755)
 execFileSync(process.execPath, ['scripts/code-cache.cjs', PROGRAM, 'dist/program.cache'], {
   stdio: ['ignore', 'ignore', 'inherit'],

@@ -36,8 +36,7 @@ const say = (text: string) => void process.stdout.write(`${text}\n`)
 /** Runs a program to its end; false where it took too long. */
 function run(cwd: string, program: string, args: readonly string[]): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const env = { ...process.env, CADZERO_AUTH_TEST_SUITE: 'all' }
-    const child = spawn(program, args, { cwd, env, stdio: 'ignore', detached: true })
+    const child = spawn(program, args, { cwd, stdio: 'ignore', detached: true })
     const timer = setTimeout(() => process.kill(-Number(child.pid), 'SIGKILL'), LONGEST_MS)
     child.once('error', reject)
     child.once('exit', (_code, signal) => {

@@ -38,7 +38,7 @@ const host = hostTarget()
 const hostPackages = await fetchPackages(host)
 const builder = join(hostPackages, host.node)
 const main = 'main.cjs'
-await build({ ...options, entryPoints: ['src/executable/main.ts'], outfile: join(work, main) })
+await build({ ...options, entryPoints: ['src/bootstrap/executable.ts'], outfile: join(work, main) })
 const cache = join(work, 'program.cache')
 execFileSync(builder, ['scripts/code-cache.cjs', 'dist/program.cjs', cache], { stdio: ['ignore', 'ignore', 'inherit'] })
 

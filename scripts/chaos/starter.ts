@@ -1,8 +1,8 @@
 // A child process that starts the daemon's own code again and again, at each word: a start without the start of a process.
 import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { locateFolders } from '../../src/config/paths.ts'
 import { type Daemon, startDaemon } from '../../src/daemon/daemon.ts'
-import { locateFolders } from '../../src/daemon/folders.ts'
 import { systemHost } from '../../src/host/host.ts'
 
 const say = (text: string) => void writeSync(1, `${text}\n`)

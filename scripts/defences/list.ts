@@ -24,27 +24,27 @@ const SERVER = 'src/rpc/server.ts'
 const CONNECTION = 'src/rpc/connection.ts'
 const CLIENT = 'src/rpc/client.ts'
 const FILES = 'src/host/files.ts'
-const LISTENER = 'src/clerk/redirect-listener.ts'
+const LISTENER = 'src/callback/callback-listener.ts'
 const OAUTH = 'src/clerk/authorization-server.ts'
 const METADATA = 'src/clerk/metadata.ts'
 const TOKEN = 'src/clerk/session-token.ts'
-const PROCESS = 'src/daemon/process.ts'
+const PROCESS = 'src/daemon/process-hardening.ts'
 const REFRESH_TOKEN = 'src/broker/refresh-token.ts'
 const BROKER_CLERK = 'src/broker/clerk.ts'
 const BROKER = 'src/broker/broker.ts'
 const PYTHON = 'embed/python/cadzero_auth.py'
 
-const WEB = 'test/threats/web-page.test.ts'
-const OTHERS = 'test/threats/other-users.test.ts'
-const REDIRECT = 'test/threats/redirect.test.ts'
-const SECRETS = 'test/threats/secrets.test.ts'
-const STANDARDS = 'test/threats/standards.test.ts'
+const WEB = 'test/security/web-page.test.ts'
+const OTHERS = 'test/security/other-users.test.ts'
+const REDIRECT = 'test/security/redirect.test.ts'
+const SECRETS = 'test/security/secrets.test.ts'
+const STANDARDS = 'test/security/standards.test.ts'
 const JSON_RPC = 'test/rpc/json-rpc.test.ts'
 const HANDSHAKE = 'test/rpc/handshake.test.ts'
 const STORE = 'test/store/store.test.ts'
-const PROVIDER = 'test/provider.test.ts'
-const HANDOFF = 'test/handoff.test.ts'
-const BROKER_TEST = 'test/broker.test.ts'
+const PROVIDER = 'test/clerk/authorization-server.test.ts'
+const HANDOFF = 'test/clerk/handoff.test.ts'
+const BROKER_TEST = 'test/broker/broker.test.ts'
 
 export const defences: readonly Defence[] = [
   one(
@@ -152,7 +152,7 @@ export const defences: readonly Defence[] = [
     SERVER,
     'this.#guards.slice(0, 1)',
     'this.#guards',
-    'test/daemon/publication.test.ts',
+    'test/daemon/discovery-publisher.test.ts',
     'is followed by a new one',
   ),
   one(
@@ -309,7 +309,7 @@ export const defences: readonly Defence[] = [
     'src/store/store.ts',
     '      if (error instanceof StoreError) throw error\n      await this.setAside()\n',
     '      if (error instanceof StoreError) throw error\n',
-    'test/life.test.ts',
+    'test/daemon/process-lifecycle.test.ts',
     'is set aside when it is damaged',
   ),
   one(
@@ -365,7 +365,7 @@ export const defences: readonly Defence[] = [
   ),
   one(
     'the port closes with the sign-in',
-    'src/daemon/sign-in.ts',
+    'src/session/sign-in.ts',
     '    this.#cancelDeadline()\n    void this.#listener?.close()\n    tell()',
     '    this.#cancelDeadline()\n    tell()',
     STANDARDS,
@@ -373,10 +373,10 @@ export const defences: readonly Defence[] = [
   ),
   one(
     'pages may load nothing',
-    'src/clerk/page.ts',
+    'src/callback/page.ts',
     "'Content-Security-Policy': contentSecurityPolicy,",
     '',
-    'test/pages.test.ts',
+    'test/callback/pages.test.ts',
     'every header of the rule',
   ),
   one(
@@ -413,7 +413,7 @@ export const defences: readonly Defence[] = [
   ),
   one(
     'only invalid_grant ends a session',
-    'src/clerk/answer.ts',
+    'src/clerk/response-watch.ts',
     "if (last.error === 'invalid_grant') return new SessionEndedError('session_revoked')",
     "if (last.error !== undefined) return new SessionEndedError('session_revoked')",
     PROVIDER,
@@ -421,10 +421,10 @@ export const defences: readonly Defence[] = [
   ),
   one(
     'a grant that nobody holds is revoked',
-    'src/daemon/authenticator.ts',
+    'src/session/authenticator.ts',
     "if (before.state === 'signed_in') void provider.retire(before.session)",
     '',
-    'test/daemon/authenticator.test.ts',
+    'test/session/authenticator.test.ts',
     'replaces the session from before',
   ),
 
@@ -486,7 +486,7 @@ export const defences: readonly Defence[] = [
   ),
   one(
     'a clean environment in the background',
-    'src/cli/reach.ts',
+    'src/cli/daemon-connection.ts',
     '.filter(([name]) => !NOT_PASSED_ON.test(name))',
     '.filter(([name]) => !NOT_PASSED_ON.test(`x${name}`))',
     SECRETS,
@@ -656,7 +656,7 @@ export const defences: readonly Defence[] = [
     PYTHON,
     "genuine = hmac.compare_digest(proof.encode(), endpoint.mac('server', nonce).encode())",
     'genuine = True',
-    'test/python.test.ts',
+    'test/embed/python.test.ts',
     'strangers',
   ),
   one(
@@ -664,8 +664,15 @@ export const defences: readonly Defence[] = [
     PYTHON,
     'or found.st_mode & 0o077)',
     'or found.st_mode & 0o000)',
-    'test/python.test.ts',
+    'test/embed/python.test.ts',
     'strangers',
   ),
-  one('Python: no link is followed', PYTHON, "| getattr(os, 'O_NOFOLLOW', 0) ", '', 'test/python.test.ts', 'strangers'),
+  one(
+    'Python: no link is followed',
+    PYTHON,
+    "| getattr(os, 'O_NOFOLLOW', 0) ",
+    '',
+    'test/embed/python.test.ts',
+    'strangers',
+  ),
 ]

@@ -1,6 +1,6 @@
 // One day of a whole fleet: people call, real daemons answer from memory or ask Clerk, and everything is counted.
-import type { Authenticator } from '../../src/daemon/authenticator.ts'
-import { InteractionRequiredError } from '../../src/daemon/errors.ts'
+import type { Authenticator } from '../../src/session/authenticator.ts'
+import { InteractionRequiredError } from '../../src/session/errors.ts'
 import { Chance, randomOf } from './chance.ts'
 import { Clerk, newAccount, type Outage, type Way } from './clerk.ts'
 import { MachineClock, MIDNIGHT } from './machine-clock.ts'

@@ -1,10 +1,10 @@
 // One daemon of the fleet: the real authenticator, with its session in memory, a browser that never opens, and Clerk simulated.
 import type { IdentityProvider } from '../../src/clerk/identity-provider.ts'
-import { Authenticator } from '../../src/daemon/authenticator.ts'
-import type { KnownUserFile } from '../../src/daemon/known-user.ts'
-import type { Log } from '../../src/daemon/log.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import type { Random } from '../../src/host/random.ts'
+import type { Log } from '../../src/log/log.ts'
+import { Authenticator } from '../../src/session/authenticator.ts'
+import type { KnownUserFile } from '../../src/session/login-hint.ts'
 import type { Session } from '../../src/store/session.ts'
 import type { SessionStore } from '../../src/store/store.ts'
 import { type Account, type Clerk, refreshTokenOf } from './clerk.ts'

@@ -4,11 +4,11 @@ import type { Clock } from '../host/clock.ts'
 import type { Fetch } from '../host/network.ts'
 import { type Random, randomText } from '../host/random.ts'
 import type { Session, User } from '../store/session.ts'
-import { AnswerWatch } from './answer.ts'
 import { RejectedError, rejectedReason, SessionEndedError, SignInError, UnavailableError } from './errors.ts'
 import type { AuthorizationRequest, Grant, Renewal, Revocation } from './identity-provider.ts'
 import { payload } from './jwt.ts'
 import { Metadata } from './metadata.ts'
+import { AnswerWatch } from './response-watch.ts'
 
 export interface AuthorizationServerOptions {
   readonly issuer: string

@@ -3,10 +3,10 @@ import * as v from 'valibot'
 import type { Clock } from '../host/clock.ts'
 import type { Fetch } from '../host/network.ts'
 import type { Session } from '../store/session.ts'
-import { AnswerWatch } from './answer.ts'
 import { SessionEndedError, UnavailableError } from './errors.ts'
 import type { Renewal } from './identity-provider.ts'
 import { payload } from './jwt.ts'
+import { AnswerWatch } from './response-watch.ts'
 
 const answerSchema = v.object({
   token: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/), v.maxLength(16 * 1024)),

@@ -2,8 +2,8 @@
 import { allowInsecureRequests, customFetch, discovery, None, type ServerMetadata } from 'openid-client'
 import type { Clock } from '../host/clock.ts'
 import type { Fetch } from '../host/network.ts'
-import { AnswerWatch } from './answer.ts'
 import { RejectedError, UnavailableError } from './errors.ts'
+import { AnswerWatch } from './response-watch.ts'
 
 const GOOD_FOR = 24 * 3600 // s; endpoints move once in years, and a failing refresh does not hinge on them
 

@@ -1,5 +1,5 @@
 // `cadzero-auth config`: what the configuration comes to, and where it is from.
-import { loadConfig } from '../daemon/config.ts'
+import { loadConfig } from '../config/config.ts'
 import type { CommonOptions, Context } from './context.ts'
 import { UsageError } from './failure.ts'
 import { print, printJson } from './terminal.ts'

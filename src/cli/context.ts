@@ -1,8 +1,8 @@
 // What every command works with: the world outside, our folders, and the options that all commands share.
-import { type Folders, locateFolders } from '../daemon/folders.ts'
+import { type Folders, locateFolders } from '../config/paths.ts'
 import { type Host, systemHost } from '../host/host.ts'
 import type { RpcClient } from '../rpc/client.ts'
-import { reachDaemon } from './reach.ts'
+import { reachDaemon } from './daemon-connection.ts'
 
 export interface CommonOptions {
   readonly profile?: string

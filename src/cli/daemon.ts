@@ -1,13 +1,13 @@
 // `cadzero-auth daemon`: runs the daemon in the foreground, or ends the one that runs.
 import { isSea } from 'node:sea'
 import { startDaemon } from '../daemon/daemon.ts'
-import { waitForEnd } from '../daemon/instance.ts'
-import { hardenProcess, onEnd, unwantedVariable } from '../daemon/process.ts'
+import { hardenProcess, onEnd, unwantedVariable } from '../daemon/process-hardening.ts'
+import { waitForEnd } from '../daemon/single-instance.ts'
 import { connect } from '../rpc/client.ts'
-import { version } from '../version.ts'
 import type { Context } from './context.ts'
 import { UsageError } from './failure.ts'
 import { note, print, printError } from './terminal.ts'
+import { version } from './version.ts'
 
 export interface DaemonArguments {
   readonly replace: boolean

@@ -1,11 +1,12 @@
 // How a command ends when it fails: the exit code, the error and the hint for each kind of failure.
-import { ConfigurationError } from '../daemon/errors.ts'
-import { StuckDaemonError } from '../daemon/instance.ts'
+
+import { ServiceError } from '../autostart/errors.ts'
+import { ConfigurationError } from '../config/errors.ts'
+import { StuckDaemonError } from '../daemon/single-instance.ts'
 import { FileError } from '../host/files.ts'
 import { LockError } from '../host/lock.ts'
 import { ConnectionClosedError, NoDaemonError } from '../rpc/client.ts'
 import { errors, INVALID_PARAMS, METHOD_NOT_FOUND, RpcError } from '../rpc/contract.ts'
-import { ServiceError } from '../service/errors.ts'
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, noDaemon: 3, signInNeeded: 4 } as const
 

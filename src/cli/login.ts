@@ -2,7 +2,7 @@
 import type { RpcClient } from '../rpc/client.ts'
 import { errors, type Result, RpcError } from '../rpc/contract.ts'
 import { type CommonOptions, type Context, profileOf, withDaemon } from './context.ts'
-import { takePastedAddresses } from './paste.ts'
+import { takePastedAddresses } from './pasted-callback.ts'
 import { note, print, printJson } from './terminal.ts'
 
 export interface LoginArguments extends CommonOptions {

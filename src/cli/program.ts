@@ -1,9 +1,9 @@
 // The commands and their options: usage texts, and which file does the work. Each is loaded when it is called.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import { versionWithCommit } from '../version.ts'
 import type { CommonOptions } from './context.ts'
 import { EXIT } from './failure.ts'
 import type { Action } from './main.ts'
+import { versionWithCommit } from './version.ts'
 
 type Run = (action: Action) => Promise<void>
 
@@ -69,18 +69,18 @@ function createProgram(run: Run): Command {
     .argument('<method>', 'as in rpc.discover')
     .argument('[params]', 'a JSON object')
     .action((method, params, options) =>
-      run(async (context) => (await import('./inspect.ts')).rpc(context, method, params, options)),
+      run(async (context) => (await import('./rpc.ts')).rpc(context, method, params, options)),
     )
 
   common(program.command('authorization').description('print a fresh header with which a WebSocket client can connect'))
     .option('--url', 'print the address to connect to instead')
-    .action((options) => run(async (context) => (await import('./inspect.ts')).authorization(context, options)))
+    .action((options) => run(async (context) => (await import('./rpc.ts')).authorization(context, options)))
 
   common(program.command('doctor').description('look for what is wrong, and say what to do'), false)
     .option('--clerk', 'look at the Clerk instance instead, with CLERK_SECRET_KEY')
     .option('--set-template-lifetime <time>', 'with --clerk: how long the tokens of a JWT template live (90s, 15m, 1h)')
     .option('--template <name>', 'with --clerk: which template')
-    .action((options) => run(async (context) => (await import('./doctor.ts')).doctor(context, options)))
+    .action((options) => run(async (context) => (await import('./doctor/doctor.ts')).doctor(context, options)))
 
   common(
     program
@@ -116,21 +116,23 @@ function addService(program: Command, run: Run): void {
     service.command(name).description(description).option('--json', 'print JSON').configureHelp({ sortOptions: true })
 
   add('install', 'enter it, and start it now; again after an update').action((options) =>
-    run(async (context) => (await import('./service.ts')).installService(context, options)),
+    run(async (context) => (await import('./autostart/service.ts')).installService(context, options)),
   )
   add('uninstall', 'take it out again and end the daemon; the session is kept')
     .option('--purge', 'sign out, and remove the session, its key and the configuration as well')
-    .action((options) => run(async (context) => (await import('./service.ts')).uninstallService(context, options)))
+    .action((options) =>
+      run(async (context) => (await import('./autostart/service.ts')).uninstallService(context, options)),
+    )
   add('status', 'show whether it is installed, switched on and running, and what it starts').action((options) =>
-    run(async (context) => (await import('./service.ts')).serviceStatus(context, options)),
+    run(async (context) => (await import('./autostart/service.ts')).serviceStatus(context, options)),
   )
   add('restart', 'end the daemon and start it; nobody is signed out').action((options) =>
-    run(async (context) => (await import('./service.ts')).restartService(context, options)),
+    run(async (context) => (await import('./autostart/service.ts')).restartService(context, options)),
   )
   add('logs', 'show the last lines of the daemon’s log')
     .option('-n, --lines <number>', 'how many', count, 50)
     .option('-f, --follow', 'go on with each line that comes, until Ctrl-C')
-    .action((options) => run(async (context) => (await import('./service-logs.ts')).serviceLogs(context, options)))
+    .action((options) => run(async (context) => (await import('./autostart/logs.ts')).serviceLogs(context, options)))
 }
 
 function common(command: Command, needsDaemon = true): Command {

@@ -1,17 +1,18 @@
 // The composition root: brings store, provider, authenticators and RPC server together, and takes them down in order.
+
+import { type Config, loadConfig } from '../config/config.ts'
+import { ConfigurationError } from '../config/errors.ts'
+import type { Folders } from '../config/paths.ts'
 import { ensurePrivateFolder, FileError, sweepTemporaries } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import type { Lock } from '../host/lock.ts'
+import { type Log, openLog } from '../log/log.ts'
 import type { Status } from '../rpc/contract.ts'
 import { RpcServer, type RpcServerOptions } from '../rpc/server.ts'
-import { Authenticators } from './authenticators.ts'
-import { type Config, loadConfig } from './config.ts'
-import { ConfigurationError } from './errors.ts'
-import type { Folders } from './folders.ts'
+import { Authenticators } from '../session/profile-registry.ts'
+import { Publication } from './discovery-publisher.ts'
 import { createHandlers } from './handlers.ts'
-import { becomeInstance } from './instance.ts'
-import { type Log, openLog } from './log.ts'
-import { Publication } from './publication.ts'
+import { becomeInstance } from './single-instance.ts'
 
 export interface DaemonOptions {
   readonly host: Host

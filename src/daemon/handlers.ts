@@ -1,10 +1,11 @@
 // The RPC methods: each a call of an authenticator. Here alone errors get their numbers.
 import { RejectedError, SessionEndedError, SignInError, UnavailableError } from '../clerk/errors.ts'
+import { ConfigurationError } from '../config/errors.ts'
 import { errors, type MethodName, methods, type Params, type Result, RpcError } from '../rpc/contract.ts'
 import type { Method } from '../rpc/server.ts'
+import type { Authenticator } from '../session/authenticator.ts'
+import { InteractionRequiredError, ShuttingDownError } from '../session/errors.ts'
 import { StoreError } from '../store/errors.ts'
-import type { Authenticator } from './authenticator.ts'
-import { ConfigurationError, InteractionRequiredError, ShuttingDownError } from './errors.ts'
 
 export interface HandlerOptions {
   /** The authenticator of a profile, or of the default one. @throws ConfigurationError */

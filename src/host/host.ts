@@ -3,8 +3,8 @@ import { type OpenBrowser, systemBrowser } from './browser.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type FileSystem, systemFiles } from './files.ts'
 import { type Fetch, limitedFetch } from './network.ts'
-import { type IsForeign, peerCheck } from './peer.ts'
 import { type Random, systemRandom } from './random.ts'
+import { type IsForeign, peerCheck } from './socket-owner.ts'
 import type { Access } from './windows-acl.ts'
 
 export interface Host {

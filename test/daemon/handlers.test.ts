@@ -1,9 +1,10 @@
 // What the contract says of the methods beyond their own work: the defaults of params, the numbers and data of errors.
 import { expect, it } from 'vitest'
 import { RejectedError, SignInError, UnavailableError } from '../../src/clerk/errors.ts'
-import { ConfigurationError, InteractionRequiredError, ShuttingDownError } from '../../src/daemon/errors.ts'
+import { ConfigurationError } from '../../src/config/errors.ts'
 import { createHandlers, toRpcError } from '../../src/daemon/handlers.ts'
 import { type Result, RpcError } from '../../src/rpc/contract.ts'
+import { InteractionRequiredError, ShuttingDownError } from '../../src/session/errors.ts'
 import { StoreError } from '../../src/store/errors.ts'
 import { newAuthenticator } from '../support/authenticator.ts'
 

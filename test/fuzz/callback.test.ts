@@ -1,9 +1,9 @@
 // Fuzzes the callback that the browser comes back to: only constant pages, and nothing happens without the right state.
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { type Outcome, RedirectListener } from '../../src/callback/callback-listener.ts'
+import { pages } from '../../src/callback/pages.ts'
 import type { CallbackAddress } from '../../src/clerk/identity-provider.ts'
-import { pages } from '../../src/clerk/pages.ts'
-import { type Outcome, RedirectListener } from '../../src/clerk/redirect-listener.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { TestClock } from '../support/clock.ts'
 import {

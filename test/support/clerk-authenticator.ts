@@ -1,14 +1,14 @@
 // An authenticator as the daemon makes it, on the real sandbox and a real disk, with a clock that the test moves.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Authenticators } from '../../src/daemon/authenticators.ts'
-import { loadConfig } from '../../src/daemon/config.ts'
-import { locateFolders } from '../../src/daemon/folders.ts'
-import type { Log } from '../../src/daemon/log.ts'
+import { loadConfig } from '../../src/config/config.ts'
+import { locateFolders } from '../../src/config/paths.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import type { Host } from '../../src/host/host.ts'
 import { type Fetch, limitedFetch } from '../../src/host/network.ts'
 import { systemRandom } from '../../src/host/random.ts'
+import type { Log } from '../../src/log/log.ts'
+import { Authenticators } from '../../src/session/profile-registry.ts'
 import { TestClock } from './clock.ts'
 import { temporaryFolder } from './folder.ts'
 

@@ -1,9 +1,9 @@
 // A machine for the service managers: a folder of its own, and system programs that only remember what they were told.
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Machine } from '../../src/autostart/service-manager.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import type { Ran } from '../../src/host/run.ts'
-import type { Machine } from '../../src/service/service.ts'
 import { TestClock } from './clock.ts'
 import { temporaryFolder } from './folder.ts'
 

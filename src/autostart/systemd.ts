@@ -1,0 +1,189 @@
+// Linux: a systemd unit of the user's own manager, without administrator rights.
+import { join } from 'node:path'
+import type { Ran } from '../host/run.ts'
+import { DAEMON, problemOf, programOf, readEntry, restoreEntry, writeEntry } from './entry.ts'
+import { lastWords, ServiceError } from './errors.ts'
+import type { Launch, Machine, ServiceManager, ServiceStatus } from './service-manager.ts'
+
+/** Where systemctl is, on one distribution or the other. */
+export const SYSTEMCTL = ['/usr/bin/systemctl', '/bin/systemctl', '/run/current-system/sw/bin/systemctl']
+
+const UNIT = 'cadzero-auth.service'
+
+/**
+ * The text of the unit.
+ * @throws ServiceError where the program's path holds what systemd takes in no program's path, however it is written
+ */
+export function unitText({ command, env }: Launch): string {
+  const [program = '', ...rest] = command
+  if (/["'\\\p{Cc}]/u.test(program)) {
+    throw new ServiceError('systemd starts no program with a quote or a backslash in its path', 'move the program')
+  }
+  const environment = Object.entries({ ...env, CADZERO_AUTH_SERVICE: 'systemd' })
+  return `# Written by: cadzero-auth service install
+[Unit]
+Description=cadzero-auth, keeps you signed in to CADZERO
+StartLimitIntervalSec=60
+StartLimitBurst=5
+
+[Service]
+# --replace, since a command may have started a daemon in the background before: a plain start would find it, exit with 0
+# and leave a unit that watches over nothing. No loop: whoever is replaced ends with 0, and that is not restarted.
+ExecStart=${[quote(program), ...rest.map(quoteArgument)].join(' ')} ${DAEMON} --replace
+${environment.map(([name, value]) => `Environment=${quote(`${name}=${value}`)}`).join('\n')}
+# They would change what runs, or whom it trusts.
+UnsetEnvironment=NODE_OPTIONS NODE_EXTRA_CA_CERTS NODE_TLS_REJECT_UNAUTHORIZED
+Restart=on-failure
+RestartSec=1
+TimeoutStopSec=25
+NoNewPrivileges=yes
+PrivateTmp=${livesInTmp([...command, ...Object.values(env)]) ? 'no' : 'yes'}
+UMask=0177
+LimitCORE=0
+
+[Install]
+WantedBy=default.target
+`
+}
+
+/** With a /tmp of its own it would not see a program or folders that are in the one of everybody. */
+function livesInTmp(paths: readonly string[]): boolean {
+  return paths.some((path) => /^\/(var\/)?tmp(\/|$)/.test(path))
+}
+
+/** One word of a unit file: in quotes, with C's escapes, and with nothing that systemd reads as a specifier. */
+function quote(text: string): string {
+  const escaped = text
+    .replace(/[\\"]/g, '\\$&')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: a path may hold them, a line may not
+    .replace(/[\x00-\x1f\x7f]/g, (one) => `\\x${one.charCodeAt(0).toString(16).padStart(2, '0')}`)
+  return `"${escaped.replaceAll('%', '%%')}"`
+}
+
+/** In the arguments of a program, unlike in its path, a dollar stands for a variable as well. */
+function quoteArgument(text: string): string {
+  return quote(text).replaceAll('$', '$$$$')
+}
+
+/** The program of a unit that was written by us. */
+export function unitProgram(text: string): string[] {
+  const [, line = ''] = /^ExecStart=(.*)$/m.exec(text) ?? []
+  const words = [...line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, plain = '']) =>
+    quoted === undefined ? plain : unquote(quoted),
+  )
+  return programOf(words.map((word, index) => (index === 0 ? word : word.replaceAll('$$', '$'))))
+}
+
+function unquote(quoted: string): string {
+  return quoted
+    .replace(/\\(?:x([0-9a-f]{2})|(.))/g, (_all, hex: string | undefined, one: string) =>
+      hex === undefined ? one : String.fromCharCode(Number.parseInt(hex, 16)),
+    )
+    .replaceAll('%%', '%')
+}
+
+export class Systemd implements ServiceManager {
+  readonly name = 'systemd user unit'
+  readonly place: string
+  readonly #machine: Machine
+  readonly #systemctl: string | undefined
+
+  constructor(machine: Machine, systemctl: string | undefined) {
+    this.#machine = machine
+    this.#systemctl = systemctl
+    this.place = join(machine.env.XDG_CONFIG_HOME || join(machine.home, '.config'), 'systemd/user', UNIT)
+  }
+
+  async install(launch: Launch): Promise<boolean> {
+    const { files } = this.#machine
+    await this.#requireManager()
+    const before = await readEntry(files, this.place)
+    const text = unitText(launch)
+    try {
+      if (before !== text) await writeEntry(files, this.place, text)
+      await this.#must('daemon-reload')
+      await this.#must('enable', UNIT)
+      const running = (await this.#properties()).ActiveState === 'active'
+      if (before === text && running) return false
+      await this.restart()
+      return true
+    } catch (error) {
+      await this.#undo(before)
+      throw error
+    }
+  }
+
+  async #undo(before: string | undefined): Promise<void> {
+    if (before === undefined) await this.#ask('disable', '--now', UNIT)
+    await restoreEntry(this.#machine.files, this.place, before)
+    await this.#ask('daemon-reload')
+  }
+
+  async uninstall(): Promise<boolean> {
+    const { files } = this.#machine
+    const installed = (await readEntry(files, this.place)) !== undefined
+    // Without a manager nothing of ours can be running; the file alone is left, and goes.
+    if (this.#systemctl !== undefined && (await this.#hasManager())) {
+      await this.#ask('disable', '--now', UNIT)
+      await this.#ask('reset-failed', UNIT)
+    }
+    await restoreEntry(files, this.place, undefined)
+    if (installed && this.#systemctl !== undefined) await this.#ask('daemon-reload')
+    return installed
+  }
+
+  async status(launch: Launch): Promise<ServiceStatus> {
+    const { files } = this.#machine
+    const text = await readEntry(files, this.place)
+    if (text === undefined) {
+      return { installed: false, enabled: false, running: false, pid: null, command: [], problem: null }
+    }
+    const { UnitFileState, ActiveState, MainPID } = await this.#properties()
+    const command = unitProgram(text)
+    return {
+      installed: true,
+      enabled: UnitFileState === 'enabled',
+      running: ActiveState === 'active',
+      pid: Number(MainPID) || null,
+      command,
+      problem: await problemOf(files, command, launch.command, text === unitText(launch)),
+    }
+  }
+
+  async restart(): Promise<void> {
+    await this.#requireManager()
+    await this.#ask('reset-failed', UNIT) // after too many failures it would refuse to start by hand as well
+    await this.#must('restart', UNIT)
+  }
+
+  async #properties(): Promise<Readonly<Record<string, string>>> {
+    const { stdout } = await this.#ask('show', '--property=ActiveState,UnitFileState,MainPID', UNIT)
+    return Object.fromEntries(stdout.split('\n').map((line) => line.split('=', 2)))
+  }
+
+  async #hasManager(): Promise<boolean> {
+    return (await this.#ask('show', '--property=Version')).status === 0
+  }
+
+  async #requireManager(): Promise<void> {
+    if (await this.#hasManager()) return
+    throw new ServiceError(
+      'no systemd user manager answers here',
+      'in a container, under su or sudo, or in WSL without systemd there is none (WSL: systemd=true in /etc/wsl.conf); every command starts the daemon by itself, without a service',
+    )
+  }
+
+  async #ask(...args: string[]): Promise<Ran> {
+    if (this.#systemctl === undefined) return { status: undefined, stdout: '', stderr: '' }
+    return await this.#machine.run(this.#systemctl, ['--user', '--no-pager', ...args])
+  }
+
+  async #must(...args: string[]): Promise<void> {
+    const ran = await this.#ask(...args)
+    if (ran.status === 0) return
+    throw new ServiceError(
+      `systemctl --user ${args.join(' ')} failed: ${lastWords(ran)}`,
+      `see: journalctl --user --unit ${UNIT}`,
+    )
+  }
+}

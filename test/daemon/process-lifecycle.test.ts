@@ -1,0 +1,302 @@
+// The life of a session: the real daemon against the real sandbox, over real sockets, on a real disk.
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createRemoteJWKSet, jwtVerify } from 'jose'
+import { describe, expect, it } from 'vitest'
+import { temporaryFolder } from '../support/folder.ts'
+import { startDaemonProcess } from '../support/program.ts'
+import { changed, newSandbox, newWorld, settingsOf, signIn, until } from '../support/world.ts'
+
+const TOKEN = '/oauth/token'
+
+describe('the life of a session', () => {
+  it('goes from absent to signed in, expired, refreshed, rejected and absent again', async () => {
+    const { sandbox, client, signIn, home } = await newWorld({ accessTokenTtl: 3 })
+
+    expect(await client.call('status')).toMatchObject({ state: 'signed_out', user: null, tokenExpiresAt: null })
+    await expect(client.call('getAuthHeader', { interactive: false })).rejects.toMatchObject({
+      code: 1001,
+      data: { reason: 'signed_out' },
+    })
+
+    const status = await signIn()
+    expect(status).toMatchObject({
+      state: 'signed_in',
+      user: { id: sandbox.user.id, email: 'ada@example.com', name: 'Ada Lovelace' },
+      authorizationUrl: null,
+      store: { persisted: true, keyProtection: 'keyfile' },
+      daemon: { version: expect.any(String), pid: expect.any(Number), uptimeSeconds: expect.any(Number) },
+    })
+
+    const first = await client.call('getAuthHeader')
+    const token = first.headers.Authorization.replace(/^Bearer /, '')
+    const keys = createRemoteJWKSet(new URL(`${sandbox.issuer}/.well-known/jwks.json`))
+    const { payload } = await jwtVerify(token, keys, { issuer: sandbox.issuer })
+    expect(payload).toMatchObject({ sub: sandbox.user.id, client_id: sandbox.clientId })
+
+    await until(first.expiresAt)
+    const second = await client.call('getAuthHeader')
+    expect(second.headers.Authorization).not.toBe(first.headers.Authorization)
+    expect(sandbox.count(TOKEN, 'refresh_token')).toBe(1)
+
+    const current = second.headers.Authorization
+    const third = await client.call('refresh', { rejected: current })
+    expect(third.headers.Authorization).not.toBe(current)
+    expect(await client.call('refresh', { rejected: current })).toEqual(third)
+    expect(sandbox.count(TOKEN, 'refresh_token')).toBe(2)
+
+    const { revoked, accessTokenValidUntil } = await client.call('logout')
+    expect({ revoked, accessTokenValidUntil }).toEqual({ revoked: true, accessTokenValidUntil: third.expiresAt })
+    expect(sandbox.count('/oauth/token/revoke')).toBe(1)
+    expect(await client.call('status')).toMatchObject({ state: 'signed_out', user: null })
+    expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
+  })
+
+  it('is there again after a restart, and after a kill', async () => {
+    const world = await newWorld()
+    await world.signIn()
+    const before = await world.client.call('getAuthHeader')
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      const daemon = await startDaemonProcess({ home: world.home, env: world.env }, '--replace')
+      const client = await daemon.connect()
+      expect(await client.call('getAuthHeader', { interactive: false })).toEqual(before)
+      await daemon.stop(signal)
+    }
+    const last = await (await startDaemonProcess({ home: world.home, env: world.env })).connect()
+    expect((await last.call('refresh')).headers).not.toEqual(before.headers)
+    expect(world.sandbox.count('/oauth/authorize')).toBeLessThan(5)
+  })
+
+  it('sends a refresh token once: each refresh uses the one that the last one brought', async () => {
+    const { sandbox, client, signIn } = await newWorld({ refreshReuse: 'strict' })
+    await signIn()
+    for (let i = 0; i < 5; i++) await client.call('refresh')
+    const sent = sandbox.requests
+      .filter(({ grantType }) => grantType === 'refresh_token')
+      .map(({ form }) => form.refresh_token)
+    expect(new Set(sent).size).toBe(5)
+    expect(sandbox.requests.every(({ query }) => !('access_token' in query) && !('token' in query))).toBe(true)
+  })
+
+  it('asks the provider nothing while nobody asks it', async () => {
+    const { sandbox, client, signIn } = await newWorld({ accessTokenTtl: 2 })
+    await signIn()
+    const { expiresAt } = await client.call('getAuthHeader')
+    const requests = sandbox.requests.length
+    await until(expiresAt + 1)
+    expect(sandbox.requests).toHaveLength(requests)
+  })
+
+  it('is one token request for a thousand callers at an expiry', async () => {
+    const { sandbox, daemon, client, signIn } = await newWorld({ accessTokenTtl: 2 })
+    await signIn()
+    const { expiresAt } = await client.call('getAuthHeader')
+    const before = sandbox.count(TOKEN, 'refresh_token') // on a busy machine half of the first token's life may be over
+    const clients = await Promise.all(Array.from({ length: 50 }, () => daemon.connect()))
+    sandbox.setAccessTokenTtl(60) // what is counted is this expiry, not the next one on a busy machine
+    await until(expiresAt)
+    const answers = await Promise.all(
+      clients.flatMap((one) => Array.from({ length: 20 }, () => one.call('getAuthHeader', { interactive: false }))),
+    )
+    expect(answers).toHaveLength(1000)
+    expect(new Set(answers.map(({ headers }) => headers.Authorization)).size).toBe(1)
+    expect(sandbox.count(TOKEN, 'refresh_token') - before).toBe(1)
+  })
+
+  it('is one token request for all who wait for it in vain, and each is told so', async () => {
+    const { sandbox, daemon, client, signIn } = await newWorld({ accessTokenTtl: 2 })
+    await signIn()
+    const { expiresAt } = await client.call('getAuthHeader')
+    const clients = await Promise.all(Array.from({ length: 10 }, () => daemon.connect()))
+    sandbox.script(TOKEN, { kind: 'answer', status: 500, body: '' })
+    await until(expiresAt)
+    const outcomes = await Promise.allSettled(
+      clients.flatMap((one) => Array.from({ length: 10 }, () => one.call('getAuthHeader'))),
+    )
+    const reasons = outcomes.map((one) => (one.status === 'rejected' ? one.reason : one.value))
+    expect(reasons).toEqual(Array.from(reasons, () => expect.objectContaining({ code: 1003 })))
+    expect(sandbox.count(TOKEN, 'refresh_token')).toBe(1)
+  })
+
+  it('tells every connection when it changes, and never a token', async () => {
+    const { daemon, client, signIn, sandbox } = await newWorld()
+    const other = await daemon.connect()
+    const heard: string[] = []
+    other.onNotification((method, params) => heard.push(JSON.stringify({ method, params })))
+    const signedOut = changed(other, ({ state }) => state === 'signed_out')
+    await signIn()
+    const { headers } = await client.call('refresh')
+    await client.call('logout')
+    await signedOut
+    const states = heard.map((text) => JSON.parse(text).params.state)
+    expect(states).toEqual(expect.arrayContaining(['signing_in', 'signed_in', 'signed_out']))
+    expect(heard.every((text) => JSON.parse(text).method === 'sessionChanged')).toBe(true)
+    expect(heard.join()).not.toContain(headers.Authorization.slice(7, 60))
+    for (const { form } of sandbox.requests) {
+      for (const secret of [form.refresh_token, form.code, form.code_verifier])
+        if (secret) expect(heard.join()).not.toContain(secret)
+    }
+  })
+
+  it('ends here when the provider has ended it, and says so', async () => {
+    for (const invalidGrantStatus of [400, 401] as const) {
+      const { sandbox, client, signIn, home } = await newWorld({ invalidGrantStatus })
+      await signIn()
+      sandbox.revokeGrants()
+      const failure = { code: 1001, data: { reason: 'session_revoked' } }
+      await expect(client.call('refresh')).rejects.toMatchObject(failure)
+      await expect(client.call('getAuthHeader', { interactive: false })).rejects.toMatchObject(failure)
+      expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
+      expect(sandbox.count(TOKEN, 'refresh_token')).toBe(1)
+    }
+  })
+
+  it('with opaque tokens counts their life from receipt, and revokes them with the grant', async () => {
+    const { client, signIn } = await newWorld({ accessTokenFormat: 'opaque', accessTokenTtl: 100 })
+    await signIn()
+    const { expiresAt } = await client.call('getAuthHeader')
+    expect(Math.abs(expiresAt - (Date.now() / 1000 + 100))).toBeLessThan(10)
+    expect(await client.call('logout')).toEqual({ revoked: true, accessTokenValidUntil: null })
+  })
+
+  it('signs out here although the provider cannot be reached, and says that it is not confirmed', async () => {
+    const { sandbox, client, signIn, home } = await newWorld()
+    await signIn()
+    sandbox.script('/oauth/token/revoke', { kind: 'drop' })
+    expect(await client.call('logout')).toMatchObject({ revoked: false, accessTokenValidUntil: expect.any(Number) })
+    expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
+  })
+
+  it('that is logged out during a refresh leaves nothing on disk and nothing at the provider', async () => {
+    const { sandbox, client, signIn, home } = await newWorld()
+    await signIn()
+    let release: () => void = () => undefined
+    const until = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    sandbox.script(TOKEN, { kind: 'hold', until })
+    const arrived = sandbox.arrived(TOKEN)
+    const refreshing = client.call('refresh')
+    await arrived
+    const loggedOut = client.call('logout')
+    release()
+    await refreshing
+    expect(await loggedOut).toMatchObject({ revoked: true })
+    expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
+    const rotated = sandbox.requests.find(({ path }) => path === '/oauth/token/revoke')?.form.token
+    expect(rotated).not.toBe(
+      sandbox.requests.find(({ grantType }) => grantType === 'refresh_token')?.form.refresh_token,
+    )
+  })
+
+  it('leaves no secret in the log, at its finest level', async () => {
+    const { sandbox, client, signIn, home, daemon } = await newWorld({ env: { CADZERO_AUTH_LOG_LEVEL: 'debug' } })
+    await signIn()
+    const { headers } = await client.call('refresh')
+    sandbox.script(TOKEN, { kind: 'answer', status: 400, body: '{"error":"canary","error_description":"canary"}' })
+    await expect(client.call('refresh')).rejects.toMatchObject({ code: 1004, data: { reason: 'rejected' } })
+    await client.call('logout')
+    await daemon.stop()
+    const log = (await readFile(join(home, 'log', 'daemon.log'), 'utf8')) + daemon.said()
+    expect(log).toContain('refreshed')
+    const secrets = sandbox.requests.flatMap(({ form, query }) => [
+      form.refresh_token,
+      form.code,
+      form.code_verifier,
+      form.token,
+      query.state,
+      query.nonce,
+      query.code_challenge,
+    ])
+    for (const secret of [...secrets, headers.Authorization.slice(7), 'canary'])
+      if (secret) expect(log).not.toContain(secret)
+    expect((await stat(join(home, 'log', 'daemon.log'))).mode & 0o777).toBe(0o600)
+  })
+})
+
+describe('a session on disk that is not right', () => {
+  it('is set aside when it is damaged, and one sign-in mends it', async () => {
+    const { sandbox, client, home, signIn: again, env, daemon } = await newWorld()
+    await again()
+    await daemon.stop()
+    const path = join(home, 'config', 'sessions', 'production.jwe')
+    await writeFile(path, (await readFile(path, 'utf8')).slice(0, -10))
+    const next = await (await startDaemonProcess({ home, env })).connect()
+    await expect(next.call('getAuthHeader', { interactive: false })).rejects.toMatchObject({ code: 1001 })
+    expect(sandbox.count(TOKEN)).toBe(1)
+    await signIn(next, sandbox)
+    expect((await readdir(join(home, 'config', 'sessions'))).sort()).toEqual([
+      'production.jwe',
+      expect.stringContaining('.bad-'),
+    ])
+    client.close()
+  })
+
+  it('whose key is gone is no sign-out, and a person who signs in again loses nothing else', async () => {
+    const { home, env, daemon, signIn: first, sandbox } = await newWorld()
+    await first()
+    await daemon.stop()
+    await rm(join(home, 'data', 'store-key.jwk'))
+    const next = await (await startDaemonProcess({ home, env })).connect()
+    const missing = { code: 1005, data: { reason: 'key_missing' } }
+    await expect(next.call('getAuthHeader')).rejects.toMatchObject(missing)
+    await expect(next.call('status')).rejects.toMatchObject(missing)
+    expect(await readdir(join(home, 'config', 'sessions'))).toEqual(['production.jwe'])
+    expect(await signIn(next, sandbox)).toMatchObject({ state: 'signed_in' })
+    expect(await readdir(join(home, 'config', 'sessions'))).toHaveLength(2)
+  })
+
+  it('and is deleted by hand is a logout: the provider is told, and nothing is written again', async () => {
+    const { sandbox, client, home, signIn: first } = await newWorld()
+    await first()
+    const revoked = sandbox.arrived('/oauth/token/revoke')
+    await rm(join(home, 'config', 'sessions', 'production.jwe'))
+    await expect(client.call('refresh')).rejects.toMatchObject({ code: 1001, data: { reason: 'signed_out' } })
+    await revoked
+    expect(sandbox.count(TOKEN, 'refresh_token')).toBe(0)
+    expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
+  })
+
+  it('of another issuer does not open', async () => {
+    const { home, signIn: first, daemon } = await newWorld()
+    await first()
+    await daemon.stop()
+    const other = await newSandbox()
+    const next = await (await startDaemonProcess({ home, env: settingsOf(other) })).connect()
+    expect(await next.call('status')).toMatchObject({ state: 'signed_out' })
+    expect(other.count(TOKEN)).toBe(0)
+  })
+})
+
+describe('profiles', () => {
+  it('keep their sessions apart, and a slow provider of one does not hold up another', async () => {
+    const [one, two] = [await newSandbox(), await newSandbox()]
+    const home = await temporaryFolder()
+    const { mkdir } = await import('node:fs/promises')
+    await mkdir(join(home, 'config'))
+    const profiles = {
+      one: { issuer: one.issuer, clientId: one.clientId },
+      two: { issuer: two.issuer, clientId: two.clientId },
+    }
+    await writeFile(join(home, 'config', 'config.json'), JSON.stringify({ defaultProfile: 'one', profiles }))
+    const client = await (await startDaemonProcess({ home })).connect()
+    await signIn(client, one)
+    const { authorizationUrl } = await client.call('login', { profile: 'two', openBrowser: false, wait: false })
+    await two.signIn(String(authorizationUrl))
+    expect(await client.call('status', { profile: 'two' })).toMatchObject({ profile: 'two', user: { id: two.user.id } })
+
+    one.script(TOKEN, { kind: 'hang' })
+    const arrived = one.arrived(TOKEN)
+    const hanging = client.call('refresh').catch(() => undefined)
+    await arrived
+    expect(await client.call('refresh', { profile: 'two' })).toMatchObject({ headers: {} })
+    expect(await client.call('status')).toMatchObject({ state: 'signed_in' })
+    expect(await client.call('getAuthHeader')).toMatchObject({ headers: {} })
+    await one.close()
+    await hanging
+    await expect(client.call('status', { profile: 'three' })).rejects.toMatchObject({
+      code: 1007,
+      data: { setting: 'profile' },
+    })
+  })
+})

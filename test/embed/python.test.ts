@@ -1,0 +1,93 @@
+// The add-in's client and drop-in, in Python: by themselves against strangers, and beside the real daemon.
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { startBroker } from '../support/broker.ts'
+import { configure } from '../support/handoff.ts'
+import { environment, PROGRAM, runProgram, temporaryFolder } from '../support/program.ts'
+import { findPythons, type Python } from '../support/python.ts'
+import { newSandbox } from '../support/world.ts'
+
+const EMBED = fileURLToPath(new URL('../../embed/python', import.meta.url))
+
+const pythons = findPythons()
+/** The oldest, the newest, and the one that comes first on the path. */
+const chosen = [...new Set([pythons.at(0), pythons.at(-1)])].filter((python) => python !== undefined)
+const cases = chosen.map((python): [string, Python] => [python.version.join('.'), python])
+const where =
+  cases.length === 0 ? 'skipped: there is no Python 3.9 or newer' : `Python ${cases.map(([v]) => v).join(' and ')}`
+
+describe.skipIf(cases.length === 0)(`the add-in’s client (${where})`, { timeout: 120_000 }, () => {
+  it.each(cases)('says nothing to strangers and keeps no caller waiting, in Python %s', (_version, { program }) => {
+    const args = ['-B', '-W', 'error', '-m', 'unittest', 'discover', '-s', 'tests', '-p', 'test_*.py']
+    const { status, stderr } = spawnSync(program, args, { cwd: EMBED, encoding: 'utf8', timeout: 110_000 })
+    expect(stderr).toMatch(/Ran \d\d+ tests/)
+    expect(status, stderr).toBe(0)
+  })
+
+  it.each(cases)('compiles without a warning in Python %s', (_version, { program }) => {
+    for (const name of ['cadzero_auth.py', 'auth.py']) {
+      const source = `import sys; compile(sys.stdin.buffer.read(), '${name}', 'exec')`
+      execFileSync(program, ['-W', 'error', '-c', source], { input: readFileSync(join(EMBED, name)) })
+    }
+  })
+
+  it.each(cases)(
+    'and its drop-in serve an add-in from its older session to a sign-out, in Python %s',
+    async (_version, { program }) => {
+      const sandbox = await newSandbox()
+      const [home, folder] = [await temporaryFolder(), await temporaryFolder()]
+      sandbox.backend.setTokenLifetime(30)
+      const broker = await startBroker(sandbox, { requestsPerMinute: 1000 })
+      await configure(home, sandbox.issuer, { brokerUrl: broker.url })
+      const sessionId = sandbox.backend.createSession()
+      const { id: user_id, email: user_email, name: user_name } = sandbox.user
+      const legacyToken = await sandbox.backend.sessionToken(sessionId)
+      const legacy = { token: legacyToken, user_id, user_email, user_name, session_id: sessionId, token_expiry: 1.5 }
+      for (const name of ['auth.py', 'cadzero_auth.py']) await copyFile(join(EMBED, name), join(folder, name))
+      await writeFile(join(folder, '.auth_token.json'), JSON.stringify(legacy))
+
+      // The person: a browser that is signed in, and brings a session's token to whoever asks.
+      const signedIn = sandbox.backend.createSession()
+      const token = await sandbox.backend.sessionToken(signedIn, { lifetimeSeconds: 300 })
+      const brought = new URLSearchParams({ token, session_id: signedIn, user_id })
+      await mkdir(join(folder, 'person'))
+      await writeFile(join(folder, 'person', 'params'), brought.toString(), { mode: 0o600 })
+      const browser = join(folder, 'person', 'browser')
+      await writeFile(
+        browser,
+        `#!${process.execPath}
+const params = new URLSearchParams(require('node:fs').readFileSync(__dirname + '/params', 'utf8'))
+const callback = new URL(new URL(process.argv[2]).searchParams.get('redirect_url'))
+for (const [name, value] of params) callback.searchParams.set(name, value)
+fetch(callback).then((page) => page.text())
+`,
+      )
+      await chmod(browser, 0o700)
+
+      const env = {
+        ...environment({ home, env: { CADZERO_AUTH_BROWSER: browser } }),
+        CADZERO_AUTH_COMMAND: JSON.stringify([process.execPath, PROGRAM]),
+      }
+      onTestFinished(async () => void (await runProgram(['daemon', '--stop'], { home })))
+      const child = spawn(program, ['-B', '-W', 'error', join(EMBED, 'tests', 'scenario.py'), folder], { env })
+      let said = ''
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.on('data', (chunk) => {
+          said += chunk
+        })
+      }
+      const [code] = await once(child, 'close')
+      expect(code, said).toBe(0)
+      expect(said.match(/^ok /gm)).toHaveLength(9)
+      const log = await readFile(join(home, 'log', 'daemon.log'), 'utf8')
+      for (const secret of [legacyToken, token]) expect(said + log).not.toContain(secret)
+      expect(sandbox.backend.status(sessionId)).toBe('revoked')
+      expect(sandbox.backend.status(signedIn)).toBe('revoked')
+    },
+  )
+})
