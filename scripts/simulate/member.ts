@@ -12,7 +12,7 @@ import type { MachineClock } from './machine-clock.ts'
 
 const nothing = () => undefined
 const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing, close: () => Promise.resolve() }
-const callback = { host: '127.0.0.1', port: 0, path: '/callback', losesState: false } as const
+const callbackAddress = { host: '127.0.0.1', port: 0, path: '/callback', losesState: false } as const
 
 export interface MemberOptions {
   readonly account: Account
@@ -53,7 +53,6 @@ export function newMember({ account, clerk, clock, random, accessToken, onReques
     forget: async () => undefined,
   } satisfies Pick<KnownUserFile, keyof KnownUserFile>
   const provider: IdentityProvider = {
-    callback,
     authorize: () => Promise.reject(new Error('nobody signs in here')),
     canRefresh: (session) => session.refreshToken !== null,
     refresh: (session) => {
@@ -66,6 +65,7 @@ export function newMember({ account, clerk, clock, random, accessToken, onReques
   return new Authenticator({
     profile: 'production',
     provider,
+    callbackAddress,
     // Classes with private fields; these have all of their methods.
     store: store as unknown as SessionStore,
     knownUser: knownUser as unknown as KnownUserFile,

@@ -3,18 +3,25 @@ import { timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import type { RefusedReason } from '../clerk/errors.ts'
-import type { CallbackAddress } from '../clerk/identity-provider.ts'
 import type { Clock } from '../host/clock.ts'
 import { errorCode } from '../host/files.ts'
 import type { IsForeign } from '../host/socket-owner.ts'
+import type { Outcome } from './outcome.ts'
 import type { Page } from './page.ts'
 import { pages } from './pages.ts'
 
-/** How a callback ended; where it was refused, the sign-in goes on waiting for another. */
-export type Outcome = 'signedIn' | 'denied' | 'failed' | RefusedReason
+/** The address that the browser is sent back to. The listener is on loopback alone in every case. */
+export interface CallbackAddress {
+  /** `127.0.0.1`, or the name that a page has written down. */
+  readonly host: '127.0.0.1' | 'localhost'
+  /** 0 for an ephemeral port. */
+  readonly port: number
+  readonly path: string
+  /** Whether an error can arrive without its state, because Clerk has lost the request on the way. */
+  readonly losesState: boolean
+}
 
-export interface RedirectListenerOptions {
+export interface CallbackListenerOptions {
   readonly address: CallbackAddress
   readonly clock: Clock
   /** What tells other users' programs: the state may be seen in the arguments of the browser's launcher. */
@@ -43,8 +50,8 @@ const TRIES = 5 // to find an ephemeral port that is free on both loopback addre
 const ANSWER_SECONDS = 2
 const LAST_PAGE_SECONDS = 0.9 // for the browser to follow the redirect to the last page; then the port is closed
 
-export class RedirectListener {
-  readonly #options: RedirectListenerOptions
+export class CallbackListener {
+  readonly #options: CallbackListenerOptions
   readonly #servers: readonly Server[]
   readonly #port: number
   /** What the callback must bring back; null where nothing need be, undefined before a sign-in expects any. */
@@ -55,7 +62,7 @@ export class RedirectListener {
   readonly #foreign = new WeakMap<Socket, Promise<boolean>>()
 
   /** @throws a system error where the port is taken */
-  static async listen(options: RedirectListenerOptions): Promise<RedirectListener> {
+  static async listen(options: CallbackListenerOptions): Promise<CallbackListener> {
     const { host, port } = options.address
     const [first, ...others] = LOOPBACK[host]
     for (let tried = 1; ; tried++) {
@@ -65,7 +72,7 @@ export class RedirectListener {
         servers.push(main)
         const taken = portOf(main)
         for (const other of others) servers.push(...(await openIfThere(other, taken)))
-        return new RedirectListener(options, servers, taken)
+        return new CallbackListener(options, servers, taken)
       } catch (error) {
         for (const server of servers) server.close()
         // `localhost` may be either address: what another program has there would get what is for us.
@@ -74,7 +81,7 @@ export class RedirectListener {
     }
   }
 
-  private constructor(options: RedirectListenerOptions, servers: readonly Server[], port: number) {
+  private constructor(options: CallbackListenerOptions, servers: readonly Server[], port: number) {
     this.#options = options
     this.#servers = servers
     this.#port = port

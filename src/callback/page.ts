@@ -1,4 +1,4 @@
-// The frame of every page that the redirect listener shows: its style, its headers and its policy. No script, nothing from outside.
+// The frame of every page that the callback listener shows: its style, its headers and its policy. No script, nothing from outside.
 import { createHash } from 'node:crypto'
 
 export interface Page {

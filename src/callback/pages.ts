@@ -1,5 +1,5 @@
-// What the redirect listener says in the browser: constant bytes, made before any request is read.
-import type { RefusedReason } from '../clerk/errors.ts'
+// What the callback listener says in the browser: constant bytes, made before any request is read.
+import type { RefusedOutcome } from './outcome.ts'
 import { type Page, page } from './page.ts'
 
 // Every mark is a sketch of a zero: closed when all is well, open or dashed where something is missing.
@@ -58,7 +58,7 @@ const refusedPages = {
     'CADZERO could not reach Clerk to check the sign-in. See that this computer is online.',
     AGAIN,
   ),
-} as const satisfies Record<RefusedReason, Page>
+} as const satisfies Record<RefusedOutcome, Page>
 
 export const pages = {
   signedIn: page({

@@ -13,17 +13,6 @@ export interface Revocation {
   readonly accessTokenValidUntil: number | null
 }
 
-/** Where the browser comes back to. */
-export interface CallbackAddress {
-  /** `127.0.0.1`, or the name that a page has written down; the listener is on loopback alone in both cases. */
-  readonly host: '127.0.0.1' | 'localhost'
-  /** 0 for an ephemeral port. */
-  readonly port: number
-  readonly path: string
-  /** Whether an error can come back without its state, because Clerk has lost the request on the way. */
-  readonly losesState: boolean
-}
-
 /** One sign-in under way. It holds secrets of its own, which are worth nothing after it. */
 export interface AuthorizationRequest {
   /** Where the browser goes. */
@@ -45,7 +34,6 @@ export interface HandedOver {
 }
 
 export interface IdentityProvider {
-  readonly callback: CallbackAddress
   /**
    * Starts a sign-in that comes back to `redirectUri`.
    * @param loginHint the e-mail address of who is likely to sign in (OpenID Connect Core 1.0 section 3.1.2.1)

@@ -1,5 +1,6 @@
 // Chooses how people of a profile sign in: by OAuth, or by hand-off where it has no client ID.
-import type { CallbackAddress, IdentityProvider } from '../clerk/identity-provider.ts'
+import type { CallbackAddress } from '../callback/callback-listener.ts'
+import type { IdentityProvider } from '../clerk/identity-provider.ts'
 import type { Profile } from '../config/config.ts'
 import { ConfigurationError } from '../config/errors.ts'
 import type { Host } from '../host/host.ts'
@@ -8,17 +9,23 @@ import type { Session } from '../store/session.ts'
 const LOOPBACK_ADDRESS = { host: '127.0.0.1', path: '/callback', losesState: true } as const
 const PAGE_ADDRESS = { host: 'localhost', path: '/', losesState: false } as const // what CADZERO's page knows
 
-/** @throws ConfigurationError where the profile lacks what its way needs */
-export function createProvider(profile: Profile, host: Host): IdentityProvider {
+/** How the users of one profile sign in, and the address that their browser is sent back to. */
+export interface SignInMethod {
+  readonly provider: IdentityProvider
+  readonly callbackAddress: CallbackAddress
+}
+
+/** @throws ConfigurationError if the profile has no sign-in method configured */
+export function createProvider(profile: Profile, host: Host): SignInMethod {
   const { redirectPort: port } = profile
   return profile.clientId === null
-    ? handoff(profile, { ...PAGE_ADDRESS, port }, host)
-    : oauth(profile, profile.clientId, { ...LOOPBACK_ADDRESS, port }, host)
+    ? { provider: handoff(profile, host), callbackAddress: { ...PAGE_ADDRESS, port } }
+    : { provider: oauth(profile, profile.clientId, host), callbackAddress: { ...LOOPBACK_ADDRESS, port } }
 }
 
 // Each is loaded at its first use: a daemon that starts with a good token needs none of it.
 
-function oauth(profile: Profile, clientId: string, callback: CallbackAddress, host: Host): IdentityProvider {
+function oauth(profile: Profile, clientId: string, host: Host): IdentityProvider {
   const { issuer, scopes, signInUrl } = profile
   const { fetch, clock, random } = host
   const load = once(async () => {
@@ -26,7 +33,6 @@ function oauth(profile: Profile, clientId: string, callback: CallbackAddress, ho
     return new AuthorizationServer({ issuer, clientId, scopes, signInUrl, fetch, clock, random })
   })
   return {
-    callback,
     authorize: async (redirectUri, loginHint) => (await load()).authorize(redirectUri, loginHint),
     canRefresh: (session) => session.refreshToken !== null,
     refresh: async (session) => (await load()).refresh(session),
@@ -35,7 +41,7 @@ function oauth(profile: Profile, clientId: string, callback: CallbackAddress, ho
   }
 }
 
-function handoff(profile: Profile, callback: CallbackAddress, host: Host): IdentityProvider {
+function handoff(profile: Profile, host: Host): IdentityProvider {
   const { name, issuer, signInUrl, brokerUrl, authorizedParties, requireState } = profile
   const { fetch, clock, random } = host
   if (signInUrl === undefined) {
@@ -60,7 +66,6 @@ function handoff(profile: Profile, callback: CallbackAddress, host: Host): Ident
   const canRefresh = ({ refreshToken, sessionId }: Session) =>
     refreshes && (refreshToken !== null || sessionId !== null)
   return {
-    callback,
     authorize: async (redirectUri, loginHint) => (await load()).authorize(redirectUri, loginHint),
     canRefresh,
     refresh: async (session) => (await load()).refresh(session),

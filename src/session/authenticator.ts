@@ -1,4 +1,5 @@
 // The heart: owns the session of one profile. Hands out headers, refreshes, signs in and out, and keeps what it has on disk.
+import type { CallbackAddress } from '../callback/callback-listener.ts'
 import {
   CallbackRefusedError,
   RejectedError,
@@ -27,6 +28,7 @@ import { Validity } from './token-lifetime.ts'
 export interface AuthenticatorOptions {
   readonly profile: string
   readonly provider: IdentityProvider
+  readonly callbackAddress: CallbackAddress
   readonly store: SessionStore
   /** Who was signed in before there was a session of ours. */
   readonly knownUser: KnownUserFile
@@ -309,7 +311,7 @@ export class Authenticator {
 
   /** One refresh for all who ask while it runs. */
   #refresh(): Promise<AuthHeader> {
-    if (this.#refreshing) return this.#refreshing
+    if (this.#refreshing !== undefined) return this.#refreshing
     const refreshing = this.#turns.run(() => this.#refreshNow())
     this.#refreshing = refreshing
     const done = () => {
@@ -463,11 +465,12 @@ export class Authenticator {
   }
 
   #startSignIn(): SignIn {
-    const { provider, profile, host, log, knownUser } = this.#options
+    const { provider, callbackAddress, profile, host, log, knownUser } = this.#options
     if (this.#stopping) throw new ShuttingDownError()
     const signIn = new SignIn({
       profile,
       provider,
+      callbackAddress,
       loginHint: async () => (await knownUser.read())?.email ?? undefined,
       clock: host.clock,
       openBrowser: host.openBrowser,
@@ -541,7 +544,7 @@ export class Authenticator {
   /** A session that cannot be renewed ends with its token. Timers may sleep: it is seen at the latest when asked. */
   #endIfOver(): void {
     const current = this.#state
-    if (current.state !== 'signed_in' || current.validity.remaining > 0 || this.#refreshing) return
+    if (current.state !== 'signed_in' || current.validity.remaining > 0 || this.#refreshing !== undefined) return
     if (current.canRefresh && current.session.refreshToken !== null) return
     const { store, log, profile } = this.#options
     log.info('session_over', { profile })

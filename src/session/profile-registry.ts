@@ -72,11 +72,12 @@ export class Authenticators {
   #create(profile: Profile, config: Config): Authenticator {
     const { host, folders, log, onChange } = this.#options
     const { name, issuer, clientId } = profile
-    const provider = createProvider(profile, host)
+    const { provider, callbackAddress } = createProvider(profile, host)
     this.#keys ??= new StoreKeys(keyProviders(config.keyProtection, this.#options))
     const authenticator: Authenticator = new Authenticator({
       profile: name,
       provider,
+      callbackAddress,
       knownUser: new KnownUserFile(host.files, join(folders.data, `known-user-${name}.json`)),
       store: new SessionStore({
         files: host.files,

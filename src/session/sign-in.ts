@@ -1,6 +1,7 @@
 // One sign-in from the browser's start to the saved session: one listener, one request, one outcome.
 
-import type { Outcome, RedirectListener } from '../callback/callback-listener.ts'
+import type { CallbackAddress, CallbackListener } from '../callback/callback-listener.ts'
+import type { Outcome } from '../callback/outcome.ts'
 import { CallbackRefusedError, type RefusedReason, SignInError } from '../clerk/errors.ts'
 import type { AuthorizationRequest, Grant, IdentityProvider } from '../clerk/identity-provider.ts'
 import { ConfigurationError } from '../config/errors.ts'
@@ -12,6 +13,7 @@ import type { IsForeign } from '../host/socket-owner.ts'
 export interface SignInOptions {
   readonly profile: string
   readonly provider: IdentityProvider
+  readonly callbackAddress: CallbackAddress
   readonly clock: Clock
   readonly openBrowser: OpenBrowser
   readonly isForeign: IsForeign
@@ -36,7 +38,7 @@ export class SignIn {
   readonly #finish: PromiseWithResolvers<void> = withResolvers()
   readonly #start: PromiseWithResolvers<void> = withResolvers()
   #request: AuthorizationRequest | undefined
-  #listener: RedirectListener | undefined
+  #listener: CallbackListener | undefined
   #outcome: 'open' | 'claimed' | 'settled' = 'open'
   #openedAt: number | undefined
   #reopened = false
@@ -137,12 +139,12 @@ export class SignIn {
     }
   }
 
-  async #listen(): Promise<RedirectListener> {
-    const { RedirectListener } = await import('../callback/callback-listener.ts')
-    const { provider, clock, profile, isForeign } = this.#options
+  async #listen(): Promise<CallbackListener> {
+    const { CallbackListener } = await import('../callback/callback-listener.ts')
+    const { callbackAddress, clock, profile, isForeign } = this.#options
     const open = () =>
-      RedirectListener.listen({
-        address: provider.callback,
+      CallbackListener.listen({
+        address: callbackAddress,
         clock,
         isForeign,
         onCallback: (callback) => this.#complete(callback),

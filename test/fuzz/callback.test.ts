@@ -1,9 +1,9 @@
 // Fuzzes the callback that the browser comes back to: only constant pages, and nothing happens without the right state.
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Outcome, RedirectListener } from '../../src/callback/callback-listener.ts'
+import { type CallbackAddress, CallbackListener } from '../../src/callback/callback-listener.ts'
+import type { Outcome } from '../../src/callback/outcome.ts'
 import { pages } from '../../src/callback/pages.ts'
-import type { CallbackAddress } from '../../src/clerk/identity-provider.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { TestClock } from '../support/clock.ts'
 import {
@@ -43,7 +43,7 @@ async function listen(address: CallbackAddress, state: string | null) {
   const clock = new TestClock()
   const taken: URL[] = []
   let next: Outcome = 'forged'
-  const listener = await RedirectListener.listen({
+  const listener = await CallbackListener.listen({
     address,
     clock,
     onCallback: async (url) => {

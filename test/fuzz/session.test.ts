@@ -140,7 +140,6 @@ class Provider {
 
   of(clock: TestClock): IdentityProvider {
     return {
-      callback: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
       authorize: () => Promise.reject(new UnavailableError('network')),
       canRefresh: (session) => session.refreshToken !== null,
       refresh: (session) => this.#refresh(session, clock),
@@ -248,6 +247,7 @@ class Life {
     this.#authenticator = new Authenticator({
       profile: 'test',
       provider: this.provider.of(this.#clock),
+      callbackAddress: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
       store: this.#openStore(files),
       knownUser: new KnownUserFile(files, `${FOLDER}/known-user.json`),
       host: {

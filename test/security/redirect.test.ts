@@ -3,7 +3,7 @@ import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { Agent, request as makeRequest } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { RedirectListener } from '../../src/callback/callback-listener.ts'
+import { CallbackListener } from '../../src/callback/callback-listener.ts'
 import { pages } from '../../src/callback/pages.ts'
 import { systemClock } from '../../src/host/clock.ts'
 import { systemRandom } from '../../src/host/random.ts'
@@ -123,7 +123,7 @@ describe('a callback', () => {
 
   it('gets constant pages and constant addresses, whatever is put into it', { timeout: 300_000 }, async () => {
     let called = 0
-    const listener = await RedirectListener.listen({
+    const listener = await CallbackListener.listen({
       address: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
       clock: systemClock,
       isForeign: () => Promise.resolve(false),

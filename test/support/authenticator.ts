@@ -58,7 +58,6 @@ export async function newAuthenticator(
     exchanges: [],
     lifetime: 60,
     state: undefined,
-    callback: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
     canRefresh: (session) => session.refreshToken !== null,
     async retire(session) {
       await provider.revoke(session)
@@ -94,6 +93,7 @@ export async function newAuthenticator(
   const authenticator: Authenticator = new Authenticator({
     profile: 'test',
     provider,
+    callbackAddress: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
     knownUser: new KnownUserFile(files, join(home, 'known-user.json')),
     store: openStore(),
     host: {
