@@ -3,15 +3,15 @@ import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose'
 import type { StoreKey } from './key.ts'
 import { parseSession, type Session } from './session.ts'
 
-/** Whose session a file holds. It is in the protected header, so a file of another one does not open. */
+/** Whose session a file holds. It is part of the protected header, so the file of another profile, issuer or client does not open. */
 export interface Binding {
   readonly profile: string
   readonly issuer: string
-  /** Null where the profile signs in by hand-off. */
+  /** Null if the profile signs in by hand-off. */
   readonly clientId: string | null
 }
 
-/** What the protected header of an envelope says. It is readable without the key, and proven only once it opens. */
+/** The protected header of an envelope: readable without the key, and authenticated only when the envelope opens. */
 export interface EnvelopeHeader {
   readonly version: unknown
   readonly keyId: unknown
@@ -35,20 +35,20 @@ export async function seal(session: Session, key: StoreKey, binding: Binding): P
     .encrypt(key.secret)
 }
 
-/** @throws where the text is no JWE. */
+/** @throws if the text is not a JWE */
 export function readHeader(envelope: string): EnvelopeHeader {
   const header = decodeProtectedHeader(envelope)
   return { version: header.version, keyId: header.kid }
 }
 
-/** @throws where the envelope was changed, was sealed with another key or for another binding, or holds no session. */
+/** @throws if the envelope was changed, was sealed with another key or for another binding, or holds no session */
 export async function unseal(envelope: string, key: StoreKey, binding: Binding): Promise<Session> {
   const { plaintext, protectedHeader } = await compactDecrypt(envelope, key.secret, {
     keyManagementAlgorithms: ['dir'],
     contentEncryptionAlgorithms: ['A256GCM'],
   })
   const { typ, version, profile, iss, client_id } = protectedHeader
-  if (typ !== TYPE || version !== ENVELOPE_VERSION) throw new Error('not an envelope of this version')
+  if (typ !== TYPE || version !== ENVELOPE_VERSION) throw new Error('not a session envelope of this version')
   if (profile !== binding.profile || iss !== binding.issuer || client_id !== binding.clientId) {
     throw new Error('the envelope belongs to another profile, issuer or client')
   }

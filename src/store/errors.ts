@@ -1,4 +1,4 @@
-// What can be wrong with the store, told apart: never is any of it "signed out".
+// The ways in which the store can fail. None of them means that the user is signed out.
 
 export type StoreProblem =
   | 'key_locked'
@@ -11,17 +11,17 @@ export type StoreProblem =
   | 'read_only'
 
 const MESSAGES: Record<StoreProblem, string> = {
-  key_locked: 'the keyring that holds the store key is locked or cannot be reached; unlock it and try again',
-  key_missing: 'the key that the session was saved with is gone; sign in again (cadzero-auth login) to make a new one',
+  key_locked: 'the keyring that holds the store key is locked or does not respond; unlock it and try again',
+  key_missing: 'the key that encrypts the saved session is gone; sign in again (cadzero-auth login) to make a new one',
   keyring_unavailable: 'this system has no usable keyring; set keyProtection to auto, keyfile or passphrase',
   wrong_passphrase: 'the passphrase is missing or does not open the store key; set CADZERO_AUTH_PASSPHRASE',
-  unreadable: 'the session or its key cannot be read or written; cadzero-auth doctor says which file and why',
-  newer_version: 'the session was saved by a newer version of cadzero-auth; use that one',
-  disk_full: 'the disk is full; make room',
-  read_only: 'the folder of the session cannot be written; check its rights',
+  unreadable: 'the session or its key cannot be read or written; run cadzero-auth doctor to see which file and why',
+  newer_version: 'the session was saved by a newer version of cadzero-auth; use that version',
+  disk_full: 'the disk is full; free some space',
+  read_only: 'the session folder is not writable; check its permissions',
 }
 
-/** The store could not be used. Nothing on disk was changed. */
+/** The store could not be used. Nothing on disk was changed. The message says what to do as well: clients show it as a hint. */
 export class StoreError extends Error {
   constructor(readonly code: StoreProblem) {
     super(MESSAGES[code])
@@ -29,7 +29,7 @@ export class StoreError extends Error {
   }
 }
 
-/** Names a system error of reading or writing by what a person can do about it. */
+/** The StoreError for a system error: its code tells what the user can do about it. */
 export function storeErrorOf(error: unknown): StoreError {
   if (error instanceof StoreError) return error
   const code = error instanceof Error && 'code' in error ? error.code : undefined

@@ -1,4 +1,4 @@
-// The key that seals sessions: 32 random bytes as a JWK (RFC 7517), in the keyring, a private file, or under a passphrase.
+// The store key: 32 random bytes as a JWK (RFC 7517), kept in the keyring, in a private file, or under a passphrase.
 import { CompactEncrypt, compactDecrypt } from 'jose'
 import * as v from 'valibot'
 import { type FileSystem, readPrivateFile, writePrivateFile } from '../host/files.ts'
@@ -13,12 +13,12 @@ export interface StoreKey {
 
 export type KeyProtection = 'keyring' | 'keyfile' | 'passphrase'
 
-/** One place where the store key can be. Both calls throw StoreError and nothing else. */
+/** One place that can hold the store key. Both methods throw StoreError and nothing else. */
 export interface KeyProvider {
   readonly protection: KeyProtection
-  /** The key, or undefined where none was ever made. */
+  /** The key, or undefined if none was made yet. */
   read(): Promise<StoreKey | undefined>
-  /** Makes a new key and keeps it. */
+  /** Makes a new key and saves it. */
   create(): Promise<StoreKey>
 }
 
@@ -42,7 +42,7 @@ function parseKey(text: string): StoreKey {
   try {
     return keyOf(v.parse(jwkSchema, JSON.parse(text)))
   } catch {
-    throw new StoreError('unreadable') // without the cause: it would quote the key
+    throw new StoreError('unreadable') // without its cause, which would quote the key
   }
 }
 
@@ -83,7 +83,7 @@ const PBES2 = 'PBES2-HS512+A256KW'
 const PBKDF2_ROUNDS = 210_000 // OWASP's count for PBKDF2 with HMAC-SHA-512
 
 /**
- * The key wrapped under a passphrase (RFC 7518 section 4.8), so that deriving it costs once a start and not at each write.
+ * The key wrapped under a passphrase (RFC 7518 section 4.8): the slow derivation runs once a start, not at each write.
  * @param path of `store-key.jwe`
  */
 export function passphraseProvider(

@@ -1,28 +1,28 @@
-// The system's keyring: Windows Credential Manager, macOS Keychain, Secret Service on Linux.
+// The keyring of the system: Windows Credential Manager, macOS Keychain, or the Secret Service on Linux.
 import type { Clock } from '../host/clock.ts'
 import { StoreError } from './errors.ts'
 
-/** One entry of the keyring. All calls throw StoreError `keyring_unavailable` or `key_locked` and nothing else. */
+/** One entry of the keyring. Every method throws StoreError `keyring_unavailable` or `key_locked` and nothing else. */
 export interface Keyring {
   get(): Promise<string | undefined>
   set(text: string): Promise<void>
-  /** Harmless where there is none. */
+  /** Removes the entry, if there is one. */
   remove(): Promise<void>
 }
 
 const SERVICE = 'cadzero-auth'
 const STORE_KEY = 'store-key'
 
-// A person may be typing a password into the keyring's own dialog; a caller should not wait for that, so it is told
-// `key_locked` meanwhile and finds the answer at its next try.
+// The user may be typing a password into the keyring's own dialog. The caller does not wait for that: it gets
+// `key_locked`, and the value at its next try.
 const ANSWER_SECONDS = 15
 
-/** @param account which entry; another than the store key's is for asking whether the keyring answers at all */
+/** @param account names the entry; another name than the default is for a check whether the keyring responds at all */
 export function systemKeyring(clock: Clock, account = STORE_KEY): Keyring {
   let reading: Promise<string | undefined> | undefined
   return {
     get() {
-      reading ??= ask(account, (entry) => entry.getPassword()).finally(() => {
+      reading ??= withEntry(account, (entry) => entry.getPassword()).finally(() => {
         reading = undefined
       })
       return withDeadline(clock, reading)
@@ -30,18 +30,18 @@ export function systemKeyring(clock: Clock, account = STORE_KEY): Keyring {
     set: (text) =>
       withDeadline(
         clock,
-        ask(account, (entry) => entry.setPassword(text)),
+        withEntry(account, (entry) => entry.setPassword(text)),
       ),
     async remove() {
       await withDeadline(
         clock,
-        ask(account, (entry) => entry.deletePassword()),
+        withEntry(account, (entry) => entry.deletePassword()),
       )
     },
   }
 }
 
-/** Whether the addon that speaks to it loads at all: not where there is no build of it, or Windows has no VCRUNTIME140.dll. */
+/** Whether the native addon loads: it does not if it has no build for this system, or Windows lacks VCRUNTIME140.dll. */
 export async function keyringAddonLoads(): Promise<boolean> {
   try {
     await import('@napi-rs/keyring')
@@ -53,31 +53,31 @@ export async function keyringAddonLoads(): Promise<boolean> {
 
 type Entry = import('@napi-rs/keyring').AsyncEntry
 
-async function ask<T>(
+async function withEntry<T>(
   account: string,
-  question: (entry: Entry) => Promise<T | null | undefined>,
+  action: (entry: Entry) => Promise<T | null | undefined>,
 ): Promise<T | undefined> {
   const entry = await openEntry(account)
   try {
-    return (await question(entry)) ?? undefined
+    return (await action(entry)) ?? undefined
   } catch (error) {
-    throw new StoreError(isNoService(error) ? 'keyring_unavailable' : 'key_locked')
+    throw new StoreError(isMissingService(error) ? 'keyring_unavailable' : 'key_locked')
   }
 }
 
 async function openEntry(account: string): Promise<Entry> {
   try {
     const { AsyncEntry } = await import('@napi-rs/keyring')
-    // Unpinned it would take the kernel's keyring without a word, which a reboot empties.
+    // By default the addon falls back to the kernel's keyring without an error, and a reboot empties that.
     return new AsyncEntry(SERVICE, account, { linux: { store: 'secret-service' } })
   } catch {
-    // The addon does not load on this system, or nobody answers on D-Bus.
+    // The addon does not load on this system, or no Secret Service responds on D-Bus.
     throw new StoreError('keyring_unavailable')
   }
 }
 
-// The addon has one code for all its errors; only the text tells "no such service" from "locked".
-function isNoService(error: unknown): boolean {
+// The addon has one code for all its errors; only the message tells a missing service from a locked keyring.
+function isMissingService(error: unknown): boolean {
   return error instanceof Error && /DBus|D-Bus|zbus|org\.freedesktop\.DBus/i.test(error.message)
 }
 

@@ -1,4 +1,4 @@
-// Finds the key of a session file among the places where it can be, and the key that new files are sealed with.
+// Finds the key of a session file among the key providers, and chooses the key for new files.
 import { StoreError } from './errors.ts'
 import type { KeyProtection, KeyProvider, StoreKey } from './key.ts'
 
@@ -7,7 +7,7 @@ export interface CurrentKey {
   readonly protection: KeyProtection
 }
 
-/** The file was sealed with a key that is not ours, and ours are all known. */
+/** The file was sealed with a key that none of the providers has, and all of them could be read. */
 export class ForeignKeyError extends Error {
   constructor() {
     super('sealed with another key')
@@ -17,8 +17,8 @@ export class ForeignKeyError extends Error {
 
 export class StoreKeys {
   readonly #providers: readonly KeyProvider[]
-  // One read a start: every read of a macOS keychain may ask the person.
-  readonly #known = new Map<KeyProvider, StoreKey | undefined>()
+  // One read a start: each read of a macOS keychain may show a dialog.
+  readonly #cache = new Map<KeyProvider, StoreKey | undefined>()
   #choosing: Promise<CurrentKey> | undefined
 
   /** @param providers in order of preference */
@@ -28,8 +28,8 @@ export class StoreKeys {
 
   /**
    * The key with this id.
-   * @throws ForeignKeyError; StoreError `key_missing` where no key is left at all, `key_locked` where it may be behind a
-   * keyring that does not answer.
+   * @throws ForeignKeyError; StoreError `key_missing` if no provider has a key, `key_locked` if the key may be in a keyring
+   * that does not respond
    */
   async find(id: unknown): Promise<StoreKey> {
     let failed: StoreError | undefined
@@ -43,14 +43,14 @@ export class StoreKeys {
         failed ??= error as StoreError
       }
     }
-    // A keyring that is not there today had the key when the file was written.
+    // The keyring is not available now, but it may have been when the file was written.
     if (failed?.code === 'keyring_unavailable') throw new StoreError('key_locked')
     if (failed) throw failed
     throw others > 0 ? new ForeignKeyError() : new StoreError('key_missing')
   }
 
   /**
-   * The key for new files: the first there is, else a new one in the first place that can keep it.
+   * The key for new files: the first existing one, or a new one from the first provider that can save it.
    * @throws StoreError
    */
   current(): Promise<CurrentKey> {
@@ -72,16 +72,16 @@ export class StoreKeys {
         failed ??= error as StoreError
       }
     }
-    // Only where there is no keyring at all may a file stand in for it; a locked one is to be unlocked.
+    // A key file replaces the keyring only if the system has none. A locked keyring must be unlocked.
     const maker = failed && failed.code !== 'keyring_unavailable' ? undefined : usable[0]
     if (!maker) throw failed ?? new StoreError('unreadable')
     const key = await maker.create()
-    this.#known.set(maker, key)
+    this.#cache.set(maker, key)
     return { key, protection: maker.protection }
   }
 
   async #read(provider: KeyProvider): Promise<StoreKey | undefined> {
-    if (!this.#known.has(provider)) this.#known.set(provider, await provider.read())
-    return this.#known.get(provider)
+    if (!this.#cache.has(provider)) this.#cache.set(provider, await provider.read())
+    return this.#cache.get(provider)
   }
 }

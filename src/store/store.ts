@@ -1,61 +1,61 @@
-// Keeps the session of one profile on disk, encrypted and durable, and tells "absent" from "cannot be read".
-import { join } from 'node:path'
+// Keeps the session of one profile on disk, encrypted and durable. Tells "absent" from "cannot be read now".
+//
+// Invariants:
+// - A file that may still be of use is never overwritten: it is set aside first.
+// - A session or a key that cannot be read now (locked keyring, broken disk) is a StoreError, never "signed out".
 import type { Clock } from '../host/clock.ts'
-import {
-  errorCode,
-  FileError,
-  type FileSystem,
-  readPrivateFile,
-  removePrivateFile,
-  setAsideFile,
-  writePrivateFile,
-} from '../host/files.ts'
+import type { FileSystem } from '../host/files.ts'
 import { type Binding, ENVELOPE_VERSION, readHeader, seal, unseal } from './envelope.ts'
 import { StoreError, storeErrorOf } from './errors.ts'
 import type { KeyProtection } from './key.ts'
 import type { Session } from './session.ts'
+import { SessionFile } from './session-file.ts'
 import type { StoreKeys } from './store-keys.ts'
-
-const LARGEST_FILE = 1024 * 1024 // a session is some 4 KiB; a file of a gigabyte must not be read into memory
-const KEPT_ASIDE = 3
 
 export interface SessionStoreOptions {
   readonly files: FileSystem
   readonly clock: Clock
-  /** The folder of session files; it is there, and private. */
+  /** The folder of session files. It exists and is private. */
   readonly folder: string
   readonly keys: StoreKeys
   readonly binding: Binding
 }
 
-/** What a look at the file has found: as it was, gone, something that did not open (it is set aside), or another session. */
-export type Found = 'same' | 'gone' | 'foreign' | Session
+/**
+ * The session file compared with what this store last read or wrote: unchanged (`same`), deleted (`gone`), replaced by a
+ * file that does not open (`foreign`), or replaced by another session of this profile.
+ */
+export type FileCheck = 'same' | 'gone' | 'foreign' | Session
 
 export class SessionStore {
-  readonly #options: SessionStoreOptions
-  readonly #path: string
-  /** What was read or written last. It is compared as a whole: it is small, and times and sizes can lie. */
-  #known: string | undefined
+  readonly #keys: StoreKeys
+  readonly #binding: Binding
+  readonly #file: SessionFile
+  /** The text last read or written. It is compared whole: it is small, and timestamps and sizes can be wrong. */
+  #lastText: string | undefined
 
-  constructor(options: SessionStoreOptions) {
-    this.#options = options
-    this.#path = join(options.folder, `${options.binding.profile}.jwe`)
+  constructor({ files, clock, folder, keys, binding }: SessionStoreOptions) {
+    this.#keys = keys
+    this.#binding = binding
+    this.#file = new SessionFile({ files, clock, folder, profile: binding.profile })
   }
 
   /**
-   * The saved session, or undefined where there is none. A file that can never open (damaged, or of another profile,
+   * The saved session, or undefined if there is none. A file that can never open (damaged, or of another profile,
    * issuer, client or key) is set aside and counts as none.
-   * @throws StoreError where the file or its key cannot be read now; it is left untouched.
+   * @throws StoreError if the file or its key cannot be read now; the file is left untouched
    */
   async load(): Promise<Session | undefined> {
-    const envelope = await this.#read()
-    if (envelope === undefined) return undefined
+    const content = await this.#file.read()
+    if (content.kind === 'absent') return undefined
+    if (content.kind === 'refused') {
+      if (content.error.code !== 'too_large') throw storeErrorOf(content.error)
+      await this.setAside()
+      return undefined
+    }
     try {
-      const { keyId, version } = readHeader(envelope)
-      if (typeof version === 'number' && version > ENVELOPE_VERSION) throw new StoreError('newer_version')
-      const key = await this.#options.keys.find(keyId)
-      const session = await unseal(envelope, key, this.#options.binding)
-      this.#known = envelope
+      const session = await this.#open(content.text)
+      this.#lastText = content.text
       return session
     } catch (error) {
       if (error instanceof StoreError) throw error
@@ -65,110 +65,70 @@ export class SessionStore {
   }
 
   /**
-   * Looks whether the file is still what this store has read or written last: a backup may have been restored over it, or
-   * somebody has deleted it. What does not open is set aside, for nothing that somebody may want back is overwritten.
-   * @throws StoreError where that cannot be told now, or the whole folder is gone; nothing is changed then.
+   * Compares the file with what this store last read or wrote: a backup may have been restored over it, or the user may
+   * have deleted it. A file that does not open is set aside, since the user may want it back.
+   * @throws StoreError if the comparison is not possible now, or the whole folder is gone; nothing is changed then
    */
-  async look(): Promise<Found> {
-    const envelope = await this.#readAgain()
-    if (envelope === undefined) return 'foreign'
-    if (envelope === null) return 'gone'
-    if (envelope === this.#known) return 'same'
-    try {
-      const key = await this.#options.keys.find(readHeader(envelope).keyId)
-      return await unseal(envelope, key, this.#options.binding)
-    } catch {
-      await this.setAside()
-      return 'foreign'
+  async look(): Promise<FileCheck> {
+    const content = await this.#file.read()
+    switch (content.kind) {
+      case 'absent':
+        await this.#file.checkFolder()
+        return 'gone'
+      case 'refused':
+        // A file that others may read is the user's all the same: the next save replaces it by a private one.
+        if (content.error.code !== 'too_open') await this.setAside()
+        return 'foreign'
+      case 'text':
+        if (content.text === this.#lastText) return 'same'
+        try {
+          return await this.#open(content.text)
+        } catch {
+          await this.setAside()
+          return 'foreign'
+        }
     }
   }
 
   /**
-   * Writes the session so that it survives a crash from the moment this resolves.
-   * @throws StoreError; the file that was there is then still there, whole.
+   * Writes the session. It survives a crash from the moment this resolves.
+   * @throws StoreError; the previous file is then still there, whole
    */
   async save(session: Session): Promise<void> {
-    const { key } = await this.#options.keys.current()
-    const envelope = await seal(session, key, this.#options.binding)
-    await this.#attempt(() => writePrivateFile(this.#options.files, this.#path, envelope))
-    this.#known = envelope
+    const { key } = await this.#keys.current()
+    const envelope = await seal(session, key, this.#binding)
+    await this.#file.write(envelope)
+    this.#lastText = envelope
   }
 
-  /** Deletes the saved session; harmless where there is none. @throws StoreError */
+  /** Deletes the saved session, if there is one. @throws StoreError */
   async remove(): Promise<void> {
-    await this.#attempt(() => removePrivateFile(this.#options.files, this.#path))
+    await this.#file.remove()
   }
 
-  /** Deletes the saved session, and those that were set aside: they may still open. @throws StoreError */
+  /** Deletes the saved session and the files that were set aside, since those may still open. @throws StoreError */
   async purge(): Promise<void> {
-    await this.remove()
-    const { files, folder } = this.#options
-    await this.#attempt(async () => {
-      for (const name of await this.#setAside()) await removePrivateFile(files, join(folder, name))
-    })
+    await this.#file.remove()
+    await this.#file.removeSetAside()
   }
 
-  /** Moves the session file, if there is one, out of the way of a new one. The newest three such files are kept. */
+  /**
+   * Renames the session file, if there is one, so that a new one does not overwrite it. The newest three are kept.
+   * @throws StoreError
+   */
   async setAside(): Promise<void> {
-    const { files, clock, folder } = this.#options
-    await this.#attempt(async () => {
-      const aside = join(folder, `${this.#asidePrefix}${Math.floor(clock.now() * 1000)}`)
-      await setAsideFile(files, this.#path, aside).catch(ignoreAbsent)
-      const kept = await this.#setAside()
-      for (const name of kept.slice(0, -KEPT_ASIDE)) await files.unlink(join(folder, name))
-    })
+    await this.#file.setAside()
   }
 
-  get #asidePrefix(): string {
-    return `${this.#options.binding.profile}.jwe.bad-`
-  }
-
-  /** The names of the files that were set aside, the oldest first. */
-  async #setAside(): Promise<string[]> {
-    const { files, folder } = this.#options
-    return (await files.readdir(folder)).filter((name) => name.startsWith(this.#asidePrefix)).sort()
-  }
-
-  /** How the key is protected, once it can be used. Makes the key where there is none. @throws StoreError */
+  /** How the store key is protected. Makes the key if there is none. @throws StoreError if the key cannot be used */
   async protection(): Promise<KeyProtection> {
-    return (await this.#options.keys.current()).protection
+    return (await this.#keys.current()).protection
   }
 
-  async #read(): Promise<string | undefined> {
-    try {
-      return (await readPrivateFile(this.#options.files, this.#path, LARGEST_FILE))?.toString('utf8')
-    } catch (error) {
-      if (!(error instanceof FileError && error.code === 'too_large')) throw storeErrorOf(error)
-      await this.setAside()
-      return undefined
-    }
+  /** @throws StoreError if it may open another time; another error if it never will */
+  async #open(envelope: string): Promise<Session> {
+    const { keyId, version } = readHeader(envelope)
+    if (typeof version === 'number' && version > ENVELOPE_VERSION) throw new StoreError('newer_version')
+    return await unseal(envelope, await this.#keys.find(keyId), this.#binding)
   }
-
-  /** The text of the file; null where it is gone, undefined where it is none that could be ours. @throws StoreError */
-  async #readAgain(): Promise<string | null | undefined> {
-    const { files, folder } = this.#options
-    try {
-      const read = await readPrivateFile(files, this.#path, LARGEST_FILE)
-      if (read) return read.toString('utf8')
-      await files.lstat(folder) // without its folder it was not deleted: a disk is missing
-      return null
-    } catch (error) {
-      // One that others can read is ours all the same, and is replaced by one that they cannot.
-      if (!(error instanceof FileError)) throw storeErrorOf(error)
-      if (error.code !== 'too_open') await this.setAside()
-      return undefined
-    }
-  }
-
-  async #attempt(action: () => Promise<void>): Promise<void> {
-    try {
-      await action()
-    } catch (error) {
-      throw storeErrorOf(error)
-    }
-  }
-}
-
-function ignoreAbsent(error: unknown): void {
-  if (errorCode(error) !== 'ENOENT') throw error
 }
