@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net'
 import type { Clock } from '../host/clock.ts'
 import { errorCode } from '../host/files.ts'
+import { loopbackAddresses } from '../host/network.ts'
 import type { IsForeign } from '../host/socket-owner.ts'
 import type { Outcome } from './outcome.ts'
 import type { Page } from './page.ts'
@@ -45,7 +46,6 @@ const RESULT_PATHS: Readonly<Record<Outcome, string>> = {
   unchecked: '/refused/unchecked',
 }
 const FINAL: readonly Outcome[] = ['signedIn', 'denied', 'failed']
-const LOOPBACK = { '127.0.0.1': ['127.0.0.1'], localhost: ['127.0.0.1', '::1'] } as const
 const TRIES = 5 // to find an ephemeral port that is free on both loopback addresses
 const ANSWER_SECONDS = 2
 const LAST_PAGE_SECONDS = 0.9 // for the browser to follow the redirect to the last page; then the port is closed
@@ -64,7 +64,7 @@ export class CallbackListener {
   /** @throws a system error where the port is taken */
   static async listen(options: CallbackListenerOptions): Promise<CallbackListener> {
     const { host, port } = options.address
-    const [first, ...others] = LOOPBACK[host]
+    const [first, ...others] = loopbackAddresses(host)
     for (let tried = 1; ; tried++) {
       const servers: Server[] = []
       try {

@@ -1,9 +1,7 @@
 // For a browser that cannot come back to this machine: takes the address at which it ended, as a person has pasted it.
 import { createInterface } from 'node:readline'
-import type { Fetch } from '../host/network.ts'
+import { type Fetch, isLoopbackHost } from '../host/network.ts'
 import { note } from './terminal.ts'
-
-const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]']
 
 /**
  * Reads lines, and brings those that are the callback of the link to the daemon. Gives what ends that.
@@ -38,7 +36,7 @@ export function callbackFrom(pasted: string, link: string): URL | undefined {
   const callback = callbackOf(link)
   if (callback === undefined || !URL.canParse(pasted)) return undefined
   const { protocol, hostname, port, pathname, search } = new URL(pasted)
-  const isOurs = protocol === 'http:' && LOOPBACK.includes(hostname) && port === callback.port
+  const isOurs = protocol === 'http:' && isLoopbackHost(hostname) && port === callback.port
   if (!isOurs || pathname !== callback.pathname) return undefined
   // Nothing but the query is taken from what was pasted.
   callback.search = search

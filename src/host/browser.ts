@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { delimiter, isAbsolute, join } from 'node:path'
 import type { Clock } from './clock.ts'
+import { isSecureTransport } from './network.ts'
 import { findProgram } from './programs.ts'
 
 /**
@@ -39,8 +40,7 @@ export function childEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 export function isOpenable(text: string): boolean {
   if (text.length > 8192 || !URL.canParse(text)) return false
   const url = new URL(text)
-  const loopback = url.hostname === '127.0.0.1' || url.hostname === '[::1]' || url.hostname === 'localhost'
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) return false
+  if (!isSecureTransport(url)) return false
   // Nothing that a command line or a shell behind the launcher could read as more than one word.
   return url.href === text && url.username === '' && url.password === '' && !/[\s"'`<>\\^{|}$();]/.test(text)
 }

@@ -59,10 +59,27 @@ async function readAll(response: Response, maxBytes: number): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-/** Whether secrets may go there: `https`, or `http` on loopback; and nothing in it but a place. */
+const LOOPBACK_HOSTS = ['127.0.0.1', 'localhost', '[::1]']
+
+/** Whether a URL's host is this machine's loopback interface. IPv6 is in brackets, as in `URL.hostname`. */
+export function isLoopbackHost(hostname: string): boolean {
+  return LOOPBACK_HOSTS.includes(hostname)
+}
+
+/** The loopback addresses that a host stands for. A machine may lack the second. */
+export function loopbackAddresses(host: '127.0.0.1' | 'localhost'): readonly [string, ...string[]] {
+  return host === 'localhost' ? ['127.0.0.1', '::1'] : [host]
+}
+
+/** Whether the transport keeps secrets: `https`, or `http` on loopback. */
+export function isSecureTransport({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || (protocol === 'http:' && isLoopbackHost(hostname))
+}
+
+/** Whether secrets may be sent to this URL: over a secure transport, with no user, query or fragment. */
 export function isSafeUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
-  const { protocol, hostname, username, password, search, hash } = new URL(text)
-  if (username || password || search || hash) return false
-  return protocol === 'https:' || (protocol === 'http:' && ['127.0.0.1', 'localhost', '[::1]'].includes(hostname))
+  const url = new URL(text)
+  const { username, password, search, hash } = url
+  return isSecureTransport(url) && !username && !password && !search && !hash
 }
