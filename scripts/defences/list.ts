@@ -350,7 +350,7 @@ export const defences: readonly Defence[] = [
   one(
     'a gate for other users',
     LISTENER,
-    'if (await this.#isForeign(request.socket)) return void request.socket.destroy()',
+    'if (await this.#isOtherUser(request.socket)) return void request.socket.destroy()',
     '',
     OTHERS,
     'nothing at all from the callback',

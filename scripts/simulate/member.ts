@@ -74,7 +74,7 @@ export function newMember({ account, clerk, clock, random, accessToken, onReques
       random,
       files: systemFiles,
       fetch: () => Promise.reject(new Error('no network here')),
-      isForeign: () => Promise.resolve(false),
+      isOtherUser: () => Promise.resolve(false),
       restrictFolder: () => Promise.resolve('own'),
       openBrowser: () => Promise.reject(new Error('no browser here')),
     },

@@ -6,7 +6,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Clock } from '../host/clock.ts'
 import { errorCode } from '../host/files.ts'
 import { loopbackAddresses } from '../host/network.ts'
-import type { IsForeign } from '../host/socket-owner.ts'
+import type { SocketOwnerCheck } from '../host/socket-owner.ts'
 import type { Outcome } from './outcome.ts'
 import type { Page } from './page.ts'
 import { pages } from './pages.ts'
@@ -26,7 +26,7 @@ export interface CallbackListenerOptions {
   readonly address: CallbackAddress
   readonly clock: Clock
   /** What tells other users' programs: the state may be seen in the arguments of the browser's launcher. */
-  readonly isForeign: IsForeign
+  readonly isOtherUser: SocketOwnerCheck
   /** Gets the callback that brought the right state. Its outcome decides which page the browser sees. */
   readonly onCallback: (callback: URL) => Promise<Outcome>
   /** The browser came back with an error and without a state: Clerk has lost the request on its way. */
@@ -126,10 +126,10 @@ export class CallbackListener {
   }
 
   /** Once for each connection: the look costs some milliseconds. */
-  #isForeign(socket: Socket): Promise<boolean> {
+  #isOtherUser(socket: Socket): Promise<boolean> {
     let answer = this.#foreign.get(socket)
     if (answer === undefined) {
-      answer = this.#options.isForeign(socket)
+      answer = this.#options.isOtherUser(socket)
       this.#foreign.set(socket, answer)
     }
     return answer
@@ -137,7 +137,7 @@ export class CallbackListener {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => undefined)
-    if (await this.#isForeign(request.socket)) return void request.socket.destroy()
+    if (await this.#isOtherUser(request.socket)) return void request.socket.destroy()
     if (!this.#isOurs(request.headers.host)) return send(response, pages.wrongLink)
     if (request.method !== 'GET') return send(response, pages.notFound)
     if (isPrefetch(request)) return sendNothing(response)

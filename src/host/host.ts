@@ -4,7 +4,7 @@ import { type Clock, systemClock } from './clock.ts'
 import { type FileSystem, systemFiles } from './files.ts'
 import { type Fetch, limitedFetch } from './network.ts'
 import { type Random, systemRandom } from './random.ts'
-import { type IsForeign, peerCheck } from './socket-owner.ts'
+import { type SocketOwnerCheck, socketOwnerCheck } from './socket-owner.ts'
 import type { Access } from './windows-acl.ts'
 
 export interface Host {
@@ -13,7 +13,7 @@ export interface Host {
   readonly files: FileSystem
   readonly fetch: Fetch
   readonly openBrowser: OpenBrowser
-  readonly isForeign: IsForeign
+  readonly isOtherUser: SocketOwnerCheck
   /** Makes a folder the user's own where its mode does not say so (Windows), and tells whether it is. */
   readonly restrictFolder: (path: string) => Promise<Access>
 }
@@ -27,7 +27,7 @@ export function systemHost(browser?: string): Host {
     // The global is looked up at the first call: Node loads its fetch lazily, and a start should not pay for it.
     fetch: limitedFetch((url, init) => fetch(url, init as RequestInit), systemClock),
     openBrowser: systemBrowser(systemClock, browser),
-    isForeign: peerCheck(),
+    isOtherUser: socketOwnerCheck(),
     restrictFolder: async (path) =>
       process.platform === 'win32' ? (await import('./windows-acl.ts')).restrictFolder(path) : 'own',
   }

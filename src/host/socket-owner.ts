@@ -1,44 +1,45 @@
-// Whose program is at the other end of a loopback connection: Linux tells, by the table of its sockets.
+// Finds the user who owns the other end of a loopback connection, from the kernel's socket table (Linux only).
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 
 /**
- * Whether another user's program is at the other end, or nobody any more: who sends and leaves is not known. Administrators
- * are nobody's strangers. Where the system does not tell, nobody is: it is a second gate, and not all systems have it.
+ * Whether the other end of a connection belongs to another user of this machine, administrators excepted. A peer that has
+ * closed its end counts as another user, since its owner can no longer be found. Always false if the system does not
+ * publish socket owners: this check is a second line of defence, and not all systems have it.
  */
-export type IsForeign = (socket: Socket) => Promise<boolean>
+export type SocketOwnerCheck = (socket: Socket) => Promise<boolean>
 
 type Table = 'tcp' | 'tcp6'
 
-const LOOKS = 4
+const MAX_READS = 4
 
-/** @param read gives a table of the system's sockets */
-export function peerCheck(
+/** @param read reads one of the kernel's socket tables */
+export function socketOwnerCheck(
   ownUid: number | undefined = process.getuid?.(),
   read: (table: Table) => Promise<string> = (table) => readFile(`/proc/net/${table}`, 'latin1'),
-): IsForeign {
-  const look = inTurns(read)
+): SocketOwnerCheck {
+  const readTable = oneAtATime(read)
   return async ({ remoteAddress, remotePort, localPort, remoteFamily }) => {
     if (ownUid === undefined) return false
-    for (let looks = 1; ; looks++) {
-      const table = await look(remoteFamily === 'IPv6' ? 'tcp6' : 'tcp').catch(() => undefined)
+    for (let reads = 1; ; reads++) {
+      const table = await readTable(remoteFamily === 'IPv6' ? 'tcp6' : 'tcp').catch(() => undefined)
       if (table === undefined) return false
       if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return true
-      const owner = ownerOf(table, remotePort, localPort)
-      // The kernel may pass over a line while others come and go; who has gone is in none.
-      if (owner === undefined && looks < LOOKS) continue
+      const owner = findOwner(table, remotePort, localPort)
+      // The kernel may skip a line while other sockets open and close. The line of a closed socket never comes back.
+      if (owner === undefined && reads < MAX_READS) continue
       return owner !== ownUid && owner !== 0
     }
   }
 }
 
-/** A look takes the kernel milliseconds: one at a time, and all who came before it began share it. */
-function inTurns(read: (table: Table) => Promise<string>): (table: Table) => Promise<string> {
+/** A read costs the kernel milliseconds: reads run one at a time, and all callers that wait for the next one share it. */
+function oneAtATime(read: (table: Table) => Promise<string>): (table: Table) => Promise<string> {
   const waiting = new Map<Table, Promise<string>>()
   let last: Promise<unknown> = Promise.resolve()
   return (table) => {
-    const known = waiting.get(table)
-    if (known !== undefined) return known
+    const shared = waiting.get(table)
+    if (shared !== undefined) return shared
     const next = last.then(() => {
       waiting.delete(table)
       return read(table)
@@ -49,11 +50,11 @@ function inTurns(read: (table: Table) => Promise<string>): (table: Table) => Pro
   }
 }
 
-const ESTABLISHED = '01' // a socket that was closed belongs to uid 0 in the table
+const ESTABLISHED = '01' // the table gives a closed socket to uid 0, so other states prove nothing
 
-/** The peer's own end has our port as its remote one. The line: number, local, remote, state, queues, timer, retries, uid. */
-function ownerOf(table: string, port: number, remotePort: number): number | undefined {
-  const ends = `[0-9A-F]+:${hex(port)} [0-9A-F]+:${hex(remotePort)}`
+/** The peer's end has our port as its remote port. A line is: number, local, remote, state, queues, timer, retries, uid. */
+function findOwner(table: string, peerPort: number, ownPort: number): number | undefined {
+  const ends = `[0-9A-F]+:${hex(peerPort)} [0-9A-F]+:${hex(ownPort)}`
   const [, uid] = new RegExp(`^ *\\d+: ${ends} ${ESTABLISHED} \\S+ \\S+ \\S+ +(\\d+) `, 'm').exec(table) ?? []
   return uid === undefined ? undefined : Number(uid)
 }

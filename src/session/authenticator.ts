@@ -474,7 +474,7 @@ export class Authenticator {
       loginHint: async () => (await knownUser.read())?.email ?? undefined,
       clock: host.clock,
       openBrowser: host.openBrowser,
-      isForeign: host.isForeign,
+      isOtherUser: host.isOtherUser,
       prepare: () => this.#prepareStore(),
       commit: (grant, signIn) => this.#commitSignIn(grant, signIn),
       onRefused: (reason) => log.warn('callback_refused', { profile, reason }),

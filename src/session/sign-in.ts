@@ -8,7 +8,7 @@ import { ConfigurationError } from '../config/errors.ts'
 import type { OpenBrowser } from '../host/browser.ts'
 import type { CancelTimer, Clock } from '../host/clock.ts'
 import { errorCode } from '../host/files.ts'
-import type { IsForeign } from '../host/socket-owner.ts'
+import type { SocketOwnerCheck } from '../host/socket-owner.ts'
 
 export interface SignInOptions {
   readonly profile: string
@@ -16,7 +16,7 @@ export interface SignInOptions {
   readonly callbackAddress: CallbackAddress
   readonly clock: Clock
   readonly openBrowser: OpenBrowser
-  readonly isForeign: IsForeign
+  readonly isOtherUser: SocketOwnerCheck
   /** Makes sure that a session could be saved, before a person is bothered. @throws StoreError */
   readonly prepare: () => Promise<unknown>
   /** Saves and publishes what the person has signed in to. Throws where the sign-in was cancelled meanwhile. */
@@ -141,12 +141,12 @@ export class SignIn {
 
   async #listen(): Promise<CallbackListener> {
     const { CallbackListener } = await import('../callback/callback-listener.ts')
-    const { callbackAddress, clock, profile, isForeign } = this.#options
+    const { callbackAddress, clock, profile, isOtherUser } = this.#options
     const open = () =>
       CallbackListener.listen({
         address: callbackAddress,
         clock,
-        isForeign,
+        isOtherUser,
         onCallback: (callback) => this.#complete(callback),
         onInterrupted: () => this.#reopenOnce(),
       })

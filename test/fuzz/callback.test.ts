@@ -50,7 +50,7 @@ async function listen(address: CallbackAddress, state: string | null) {
       taken.push(url)
       return next
     },
-    isForeign: () => Promise.resolve(false),
+    isOtherUser: () => Promise.resolve(false),
     onInterrupted: () => undefined,
   })
   onTestFinished(async () => {

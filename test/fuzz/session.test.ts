@@ -255,7 +255,7 @@ class Life {
         random: systemRandom,
         files,
         fetch: () => Promise.reject(new Error('no network here')),
-        isForeign: () => Promise.resolve(false),
+        isOtherUser: () => Promise.resolve(false),
         restrictFolder: () => Promise.resolve('own'),
         openBrowser: () => Promise.resolve(),
       },

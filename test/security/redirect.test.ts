@@ -126,7 +126,7 @@ describe('a callback', () => {
     const listener = await CallbackListener.listen({
       address: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
       clock: systemClock,
-      isForeign: () => Promise.resolve(false),
+      isOtherUser: () => Promise.resolve(false),
       onCallback: async () => {
         called++
         return 'failed'

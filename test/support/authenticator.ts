@@ -101,7 +101,7 @@ export async function newAuthenticator(
       random: systemRandom,
       files,
       fetch: () => Promise.reject(new Error('no network here')),
-      isForeign: () => Promise.resolve(false),
+      isOtherUser: () => Promise.resolve(false),
       restrictFolder: () => Promise.resolve('own'),
       openBrowser: async (url) => {
         opened.push(url)

@@ -32,7 +32,7 @@ export async function newClerkAuthenticator(settings: Readonly<Record<string, st
     files: systemFiles,
     fetch: limitedFetch(fetchOnce, clock),
     openBrowser: () => Promise.resolve(),
-    isForeign: () => Promise.resolve(false),
+    isOtherUser: () => Promise.resolve(false),
     restrictFolder: () => Promise.resolve('own'),
   }
   const silent = () => undefined
