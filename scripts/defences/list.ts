@@ -20,7 +20,9 @@ const one = (
 ): Defence => ({ name, file, without: [[text, replacement]], test: [testFile, testName] })
 
 const GUARD = 'src/rpc/guard.ts'
-const SERVER = 'src/rpc/server.ts'
+const UPGRADE = 'src/rpc/upgrade.ts'
+const DISPATCHER = 'src/rpc/dispatcher.ts'
+const LIMITS = 'src/rpc/limits.ts'
 const CONNECTION = 'src/rpc/connection.ts'
 const CLIENT = 'src/rpc/client.ts'
 const FILES = 'src/host/files.ts'
@@ -132,16 +134,16 @@ export const defences: readonly Defence[] = [
   ),
   one(
     'listening on 127.0.0.1 alone',
-    SERVER,
-    "host: '127.0.0.1', port: options.port",
-    "host: '0.0.0.0', port: options.port",
+    UPGRADE,
+    "host: '127.0.0.1', port, backlog",
+    "host: '0.0.0.0', port, backlog",
     WEB,
     'it listens on 127.0.0.1 alone',
   ),
-  one('headers of 8 KiB', SERVER, 'maxHeaderSize: 8 * 1024', 'maxHeaderSize: 64 * 1024', WEB, 'syntax of HTTP'),
+  one('headers of 8 KiB', UPGRADE, 'HEADER_BYTES = 8 * 1024', 'HEADER_BYTES = 64 * 1024', WEB, 'syntax of HTTP'),
   one(
     'no header out of sight',
-    SERVER,
+    UPGRADE,
     'this.#http.maxHeadersCount = 0',
     'this.#http.maxHeadersCount = 2000',
     WEB,
@@ -149,7 +151,7 @@ export const defences: readonly Defence[] = [
   ),
   one(
     'a key that ends with its nonces',
-    SERVER,
+    UPGRADE,
     'this.#guards.slice(0, 1)',
     'this.#guards',
     'test/daemon/discovery-publisher.test.ts',
@@ -157,31 +159,24 @@ export const defences: readonly Defence[] = [
   ),
   one(
     'two seconds for strangers',
-    SERVER,
-    'const STRANGER_SECONDS = 2',
-    'const STRANGER_SECONDS = 60',
+    LIMITS,
+    'unauthenticatedSeconds: 2',
+    'unauthenticatedSeconds: 60',
     HANDSHAKE,
     'says nothing, or half a request, after two seconds',
   ),
   one(
     'so many strangers, the oldest goes first',
-    SERVER,
-    'const STRANGERS = 256',
-    'const STRANGERS = 100_000',
+    LIMITS,
+    'unauthenticatedSockets: 256',
+    'unauthenticatedSockets: 100_000',
     HANDSHAKE,
     'the oldest goes first',
   ),
-  one(
-    '256 connections',
-    SERVER,
-    'const CONNECTIONS = 256',
-    'const CONNECTIONS = 100_000',
-    JSON_RPC,
-    '257th connection',
-  ),
+  one('256 connections', LIMITS, ' connections: 256', ' connections: 100_000', JSON_RPC, '257th connection'),
   one(
     'one answer for every plain request',
-    SERVER,
+    UPGRADE,
     "this.#http.on(event, (request: IncomingMessage) => this.#refuse(request.socket, 'request_line'))",
     'this.#http.on(event, (_request: IncomingMessage, response: { end(text: string): void }) => response.end("hello"))',
     WEB,
@@ -189,34 +184,27 @@ export const defences: readonly Defence[] = [
   ),
   one(
     'errors are mapped, never quoted',
-    SERVER,
-    'server.mapErrorToJSONRPCErrorResponse = toErrorResponse',
+    DISPATCHER,
+    'this.#server.mapErrorToJSONRPCErrorResponse = toErrorResponse',
     '',
     JSON_RPC,
     'internal error and no more',
   ),
   one(
     'frames of 64 KiB',
-    CONNECTION,
+    LIMITS,
     'frameBytes: 64 * 1024',
     'frameBytes: 64 * 1024 * 1024',
     JSON_RPC,
     'closes with 1009 on a byte more',
   ),
-  one('64 fragments', CONNECTION, 'fragments: 64', 'fragments: 1_000_000', JSON_RPC, 'more than 64 fragments'),
-  one('batches of 32', CONNECTION, 'batchCalls: 32', 'batchCalls: 3200', JSON_RPC, 'a batch of 32 calls'),
-  one('JSON 64 deep', CONNECTION, 'jsonDepth: 64', 'jsonDepth: 100_000', JSON_RPC, 'nested 64 deep'),
-  one(
-    'text frames alone',
-    CONNECTION,
-    "if (isBinary) return this.close(CLOSE_UNSUPPORTED, 'text frames only')",
-    'void isBinary',
-    JSON_RPC,
-    'binary frame',
-  ),
+  one('64 fragments', LIMITS, 'fragments: 64', 'fragments: 1_000_000', JSON_RPC, 'more than 64 fragments'),
+  one('batches of 32', LIMITS, 'batchCalls: 32', 'batchCalls: 3200', JSON_RPC, 'a batch of 32 calls'),
+  one('JSON 64 deep', LIMITS, 'jsonDepth: 64', 'jsonDepth: 100_000', JSON_RPC, 'nested 64 deep'),
+  one('text frames alone', CONNECTION, 'if (isBinary) {', 'if (false) {', JSON_RPC, 'binary frame'),
   one(
     'a megabyte for who does not read',
-    CONNECTION,
+    LIMITS,
     'bufferedBytes: 1024 * 1024',
     'bufferedBytes: 1024 * 1024 * 1024',
     JSON_RPC,
@@ -225,8 +213,8 @@ export const defences: readonly Defence[] = [
   one(
     'who answers no ping is dropped',
     CONNECTION,
-    'if (this.#silentPings >= 2) this.#socket.terminate()',
-    'if (this.#silentPings >= 2_000_000) this.#socket.terminate()',
+    'const UNANSWERED_PINGS = 2',
+    'const UNANSWERED_PINGS = 2_000_000',
     JSON_RPC,
     'silent for two pings',
   ),

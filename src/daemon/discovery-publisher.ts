@@ -31,13 +31,13 @@ export class Publication {
     this.#version = version
     this.#startedAt = new Date(host.clock.now() * 1000).toISOString()
     this.#endpoint = this.#newEndpoint()
-    server.onWorn = () => void this.renew().catch(() => undefined) // the next look at the file tries again
+    server.onKeyRenewalDue = () => void this.renew().catch(() => undefined) // the next look at the file tries again
   }
 
   /** Publishes a new instance and key. Who has read the ones before still gets in, until the next time. @throws a system error */
   async renew(): Promise<void> {
     this.#endpoint = this.#newEndpoint()
-    this.#server.open(this.#endpoint)
+    this.#server.setEndpoint(this.#endpoint)
     await this.#turns.run(() => this.#write())
   }
 

@@ -2,7 +2,8 @@
 import { RejectedError, SessionEndedError, SignInError, UnavailableError } from '../clerk/errors.ts'
 import { ConfigurationError } from '../config/errors.ts'
 import { errors, type MethodName, methods, type Params, type Result, RpcError } from '../rpc/contract.ts'
-import type { Method } from '../rpc/server.ts'
+import type { Method } from '../rpc/dispatcher.ts'
+import { preEncoded } from '../rpc/pre-encoded.ts'
 import type { Authenticator } from '../session/authenticator.ts'
 import { InteractionRequiredError, ShuttingDownError } from '../session/errors.ts'
 import { StoreError } from '../store/errors.ts'
@@ -55,8 +56,11 @@ export function createHandlers(options: HandlerOptions): Record<string, Method> 
   const table: Record<string, Method> = Object.fromEntries(described)
   const getAuthHeader: Method = {
     ...(table.getAuthHeader as Method),
-    answerNow: ({ profile, minValiditySeconds }: Params<'getAuthHeader'>) =>
-      authenticator(profile).quickHeader(minValiditySeconds),
+    // The session gives the same header object until the next token: each is encoded once.
+    immediate: ({ profile, minValiditySeconds }: Params<'getAuthHeader'>) => {
+      const header = authenticator(profile).quickHeader(minValiditySeconds)
+      return header instanceof Promise ? header.then(preEncoded) : header && preEncoded(header)
+    },
   }
   return { ...table, getAuthHeader, 'rpc.discover': { params: methods.shutdown.params, handle: options.discover } }
 }

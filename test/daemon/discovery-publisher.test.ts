@@ -117,13 +117,13 @@ describe('a key that has served many handshakes', () => {
   it('is followed by a new one, and opens nothing after the next; no handshake counts twice', async () => {
     const folders = locateFolders({ CADZERO_AUTH_HOME: await temporaryFolder() })
     await mkdir(folders.data, { recursive: true, mode: 0o700 })
-    const { server } = await startServer({ handshakes: 3 })
+    const { server } = await startServer({ handshakesPerKey: 3 })
     const publication = new Publication(systemHost(), folders, server, '1.0.0')
     const opened: Endpoint[] = []
-    const open = server.open.bind(server)
-    server.open = (endpoint) => {
+    const setEndpoint = server.setEndpoint.bind(server)
+    server.setEndpoint = (endpoint) => {
       opened.push(endpoint)
-      open(endpoint)
+      setEndpoint(endpoint)
     }
     await publication.renew()
     const knock = (bytes: string) => sendRaw(server.port, bytes)

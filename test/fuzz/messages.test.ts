@@ -5,20 +5,22 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import WebSocket from 'ws'
 import { systemRandom } from '../../src/host/random.ts'
 import { methods as contract, errors, RpcError } from '../../src/rpc/contract.ts'
+import type { Method } from '../../src/rpc/dispatcher.ts'
 import { authorization, SUBPROTOCOL } from '../../src/rpc/handshake.ts'
-import type { Method } from '../../src/rpc/server.ts'
+import { PreEncoded } from '../../src/rpc/pre-encoded.ts'
 import { check, FUZZ_TIMEOUT, type Spoil, spoil, spoiled } from '../support/fuzz.ts'
 import { startServer } from '../support/rpc.ts'
 
 const CANARY = 'kanarienvogel' // in every text that a request brings; in no answer, but for its id
-const FROZEN = Object.freeze({ headers: { Authorization: 'Bearer x' }, expiresAt: 1 })
+const HEADER = { headers: { Authorization: 'Bearer x' }, expiresAt: 1 }
+const PRE_ENCODED = new PreEncoded(HEADER)
 
 /** What a method does, whatever it is called with. */
 const KINDS = [
   () => ({ done: true }),
   () => null,
-  () => FROZEN,
-  async () => FROZEN,
+  () => HEADER,
+  async () => HEADER,
   () => undefined,
   () => {
     throw new Error('the daemon keeps this to itself')
@@ -28,7 +30,7 @@ const KINDS = [
 const methods: Record<string, Method> = Object.fromEntries(
   Object.entries(contract).map(([name, { params }], i) => {
     const handle = KINDS[i % KINDS.length] ?? (() => null)
-    return [name, { params, handle, ...(name === 'getAuthHeader' ? { answerNow: () => FROZEN } : {}) }]
+    return [name, { params, handle, ...(name === 'getAuthHeader' ? { immediate: () => PRE_ENCODED } : {}) }]
   }),
 )
 
@@ -227,7 +229,7 @@ describe('any message', FUZZ_TIMEOUT, () => {
       }),
     )
     expect(await ask('{"jsonrpc":"2.0","method":"getAuthHeader","id":1}')).toEqual([
-      { jsonrpc: '2.0', id: 1, result: FROZEN },
+      { jsonrpc: '2.0', id: 1, result: HEADER },
     ])
   })
 })

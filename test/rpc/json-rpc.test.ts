@@ -6,6 +6,7 @@ import WebSocket from 'ws'
 import { systemRandom } from '../../src/host/random.ts'
 import { RpcError } from '../../src/rpc/contract.ts'
 import { authorization, SUBPROTOCOL } from '../../src/rpc/handshake.ts'
+import { PreEncoded } from '../../src/rpc/pre-encoded.ts'
 import { TestClock } from '../support/clock.ts'
 import { startServer } from '../support/rpc.ts'
 
@@ -20,12 +21,12 @@ const methods = {
   foobar: { params: anything, handle: () => undefined },
   notify_hello: { params: anything, handle: () => undefined },
   get_data: { params: anything, handle: () => ['hello', 5] },
-  frozen: { params: anything, handle: () => FROZEN },
-  shared: { params: anything, handle: () => 'on its own', answerNow: async () => FROZEN },
+  pre_encoded: { params: anything, handle: () => 'on its own', immediate: () => PRE_ENCODED },
+  shared: { params: anything, handle: () => 'on its own', immediate: async () => PRE_ENCODED },
   shared_in_vain: {
     params: anything,
     handle: () => 'on its own',
-    answerNow: async () => Promise.reject(new Error('secret-of-the-daemon')),
+    immediate: async () => Promise.reject(new Error('secret-of-the-daemon')),
   },
   named: { params: v.strictObject({ count: v.optional(v.number()) }), handle: () => 'ok' },
   fails: {
@@ -43,7 +44,8 @@ const methods = {
   },
 }
 
-const FROZEN = Object.freeze({ text: 'é"\\', list: [1] })
+const RESULT = { text: 'é"\\', list: [1] }
+const PRE_ENCODED = new PreEncoded(RESULT)
 
 async function openSocket(options: Parameters<typeof startServer>[0] = { methods }) {
   const { endpoint, server } = await startServer(options)
@@ -137,15 +139,15 @@ describe('JSON-RPC beside the examples', () => {
     ['"é\\u0000\\""', 'é\0"'],
   ])('gives the id %s back as it came', async (text, id) => {
     const { ask } = await openSocket()
-    for (const method of ['get_data', 'frozen']) {
+    for (const method of ['get_data', 'pre_encoded']) {
       const [answer] = await ask(`{"jsonrpc":"2.0","method":"${method}","id":${text}}`)
-      expect(answer).toMatchObject({ id, result: method === 'frozen' ? FROZEN : ['hello', 5] })
+      expect(answer).toMatchObject({ id, result: method === 'pre_encoded' ? RESULT : ['hello', 5] })
     }
   })
 
   it('gives what is fetched for others, and asks for this client alone where that fails', async () => {
     const { ask } = await openSocket()
-    expect(await ask({ jsonrpc: '2.0', method: 'shared', id: 1 })).toEqual([result(1, FROZEN)])
+    expect(await ask({ jsonrpc: '2.0', method: 'shared', id: 1 })).toEqual([result(1, RESULT)])
     expect(await ask({ jsonrpc: '2.0', method: 'shared_in_vain', id: 1 })).toEqual([result(1, 'on its own')])
   })
 

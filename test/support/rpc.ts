@@ -26,7 +26,7 @@ export async function startServer(options: Partial<RpcServerOptions> = {}): Prom
     startedAt: new Date().toISOString(),
     daemonVersion: '0.0.0',
   }
-  server.open(endpoint)
+  server.setEndpoint(endpoint)
   onTestFinished(() => server.close())
   return {
     server,
