@@ -438,15 +438,15 @@ export const defences: readonly Defence[] = [
     'if (!isOpenable(url)) throw new BrowserError()',
     '',
     'test/host/browser.test.ts',
-    'starts nothing for',
+    'starts no program for',
   ),
   one(
-    'the browser sees none of our settings',
+    'the browser sees none of the daemon’s settings',
     'src/host/browser.ts',
     'await launch(outer, url, clock, childEnvironment(env))',
     'await launch(outer, url, clock, { ...env, ...childEnvironment({}) })',
     'test/host/browser.test.ts',
-    'none of our settings',
+    'none of the daemon’s settings',
   ),
   one(
     'no debugger by a signal',

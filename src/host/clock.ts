@@ -1,20 +1,20 @@
-// The one door to time: wall clock, monotonic clock and timers.
+// The only access to time: wall clock, monotonic clock and timers.
 
-/** Stops a timer; harmless when it has fired. */
+/** Stops a timer, unless it has fired. */
 export type CancelTimer = () => void
 
 export interface Clock {
-  /** Wall clock, Unix time in seconds with a fraction. It may jump. */
+  /** The wall clock: Unix time in seconds, with a fraction. It may jump. */
   now(): number
-  /** Seconds since some start. It never goes back, but may stand still while the machine sleeps. */
+  /** Seconds since an arbitrary start. It never goes back, but may pause while the machine sleeps. */
   monotonic(): number
-  /** Runs `action` once after `seconds`. The timer alone does not keep the process alive. */
+  /** Runs `action` once after `seconds`. The timer does not keep the process alive. */
   after(seconds: number, action: () => void): CancelTimer
   /** Resolves after `seconds`, and keeps the process alive until then. */
   wait(seconds: number): Promise<void>
 }
 
-const LONGEST_TIMER = 2 ** 31 - 1 // ms; setTimeout fires at once for more
+const LONGEST_TIMER = 2 ** 31 - 1 // ms; setTimeout fires at once for a longer time
 
 export const systemClock: Clock = {
   now: () => Date.now() / 1000,

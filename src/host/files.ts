@@ -1,10 +1,10 @@
-// The one door to the file system, and what every private file of ours needs: whole, owner-only, never half written.
+// The only access to the file system, and private files: owned by the user, closed to others, never half written.
 import { constants } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { systemRandom } from './random.ts'
 
-/** The calls that private files are made of. Tests hand in one that fails on purpose. */
+/** The calls that this program makes. Tests pass an implementation that fails on purpose. */
 export type FileSystem = Pick<
   typeof fs,
   'open' | 'rename' | 'unlink' | 'mkdir' | 'rmdir' | 'lstat' | 'readdir' | 'chmod' | 'readFile' | 'realpath' | 'stat'
@@ -14,7 +14,7 @@ export const systemFiles: FileSystem = fs
 
 export type FileProblem = 'too_open' | 'not_regular' | 'foreign_owner' | 'too_large' | 'not_a_folder'
 
-/** A file or folder is there, but not one that we may trust. */
+/** A file or folder exists, but must not be trusted. */
 export class FileError extends Error {
   constructor(
     readonly code: FileProblem,
@@ -26,10 +26,10 @@ export class FileError extends Error {
 }
 
 const PROBLEMS: Record<FileProblem, string> = {
-  too_open: 'other users may read or write it; take their rights away (chmod go-rwx)',
-  not_regular: 'it is not a plain file with one name (a link, a pipe or a device); move it away',
+  too_open: 'other users may read or write it; remove their permissions (chmod go-rwx)',
+  not_regular: 'it is not a regular file with one name but a link, a pipe or a device; move it away',
   foreign_owner: 'it belongs to another user; move it away',
-  too_large: 'it is larger than such a file can be; move it away',
+  too_large: 'it is too large to be a file of this program; move it away',
   not_a_folder: 'it is not a folder; move it away',
 }
 
@@ -45,8 +45,8 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 /**
- * Makes a folder that only its owner can enter, or takes others' rights away from one that is there.
- * @throws FileError where the path is not a folder of ours; a system error where it cannot be made.
+ * Makes a folder that only its owner can enter, or removes the permissions of others from an existing one.
+ * @throws FileError if the path is not a folder of this user; a system error if it cannot be made
  */
 export async function ensurePrivateFolder(files: FileSystem, path: string): Promise<void> {
   await files.mkdir(path, { recursive: true, mode: 0o700 })
@@ -54,23 +54,23 @@ export async function ensurePrivateFolder(files: FileSystem, path: string): Prom
   if (!found.isDirectory()) throw new FileError('not_a_folder', path)
   if (isWindows) return
   if (found.uid !== ownUid) throw new FileError('foreign_owner', path)
-  // Not only too many rights: a umask of 0777 leaves the owner none.
+  // A umask of 0777 would leave even the owner without access.
   if ((found.mode & 0o777) !== 0o700) await files.chmod(path, 0o700)
 }
 
 /**
- * Reads a file that only its owner may touch; undefined where there is none.
- * The checks are made on the opened descriptor, so that nothing can be swapped in between.
- * @throws FileError where it is not such a file; a system error where it cannot be read.
+ * Reads a file that only its owner may access; undefined if there is none.
+ * The checks are made on the open descriptor, so that the file cannot be exchanged between check and read.
+ * @throws FileError if it is not such a file; a system error if it cannot be read
  */
 export async function readPrivateFile(files: FileSystem, path: string, maxBytes: number): Promise<Buffer | undefined> {
   return await readOwnFile(files, path, maxBytes, true)
 }
 
 /**
- * Reads a file that its owner wrote, whoever else may read it; undefined where there is none.
- * @param isPrivate whether nobody else may
- * @throws FileError where it is not such a file; a system error where it cannot be read.
+ * Reads a file that belongs to the user; undefined if there is none.
+ * @param isPrivate whether to refuse a file that others may access
+ * @throws FileError if it is not such a file; a system error if it cannot be read
  */
 export async function readOwnFile(
   files: FileSystem,
@@ -80,7 +80,7 @@ export async function readOwnFile(
 ): Promise<Buffer | undefined> {
   let handle: fs.FileHandle
   try {
-    // Without O_NONBLOCK opening a planted FIFO would wait for ever.
+    // Without O_NONBLOCK, opening a planted FIFO would block for ever.
     handle = await files.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
@@ -102,9 +102,9 @@ export async function readOwnFile(
 const TEMPORARY = /^\..+\.[0-9a-f]{16}\.tmp$/
 
 /**
- * Replaces a private file as one step that survives a crash: fresh file, fsync, rename, fsync of the folder.
- * @param durable false for a file that means nothing after a crash: it is whole for who reads it, but not forced to disk.
- * @throws a system error; the old file is then still there, whole.
+ * Replaces a private file in one step that survives a crash: new file, fsync, rename, fsync of the folder.
+ * @param durable false for a file that has no use after a crash: readers always see it whole, but there is no fsync
+ * @throws a system error; the old file is then still there, whole
  */
 export async function writePrivateFile(
   files: FileSystem,
@@ -117,7 +117,7 @@ export async function writePrivateFile(
   try {
     const handle = await files.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
     try {
-      await handle.chmod(0o600) // a umask may have taken the owner's own rights
+      await handle.chmod(0o600) // a umask may have removed the owner's own permissions
       await handle.writeFile(data)
       if (durable) await handle.sync()
     } finally {
@@ -125,20 +125,20 @@ export async function writePrivateFile(
     }
     await renameOver(files, temporary, path)
   } catch (error) {
-    await removeFile(files, temporary).catch(() => undefined) // the first error is the one that tells
+    await removeFile(files, temporary).catch(() => undefined) // the first error is the cause
     throw error
   }
   if (durable) await syncFolder(files, folder)
 }
 
-/** Removes a file for good, also after a crash. Harmless where there is none. */
+/** Removes a file, if there is one, so that it stays removed after a crash. */
 export async function removePrivateFile(files: FileSystem, path: string): Promise<void> {
   if (await removeFile(files, path)) await syncFolder(files, dirname(path))
 }
 
 /**
- * Overwrites a file and then deletes it, if it still holds what was read from it.
- * @returns false where it has changed meanwhile; it is then left alone.
+ * Overwrites a file and then deletes it, if its content is still what was read.
+ * @returns false if it has changed meanwhile; it is then left as it is
  * @throws FileError, or a system error
  */
 export async function wipeFile(files: FileSystem, path: string, content: Buffer): Promise<boolean> {
@@ -147,7 +147,7 @@ export async function wipeFile(files: FileSystem, path: string, content: Buffer)
     const found = await handle.stat()
     if (!found.isFile() || found.nlink > 1) throw new FileError('not_regular', path)
     if (found.size !== content.length || !(await handle.readFile()).equals(content)) return false
-    // What the disk itself keeps of it (copies on write, wear levelling) is out of reach; the plain text goes.
+    // The disk may keep old blocks (copy on write, wear levelling), which no program can reach.
     await handle.write(Buffer.alloc(content.length), 0, content.length, 0)
     await handle.sync()
   } finally {
@@ -157,15 +157,15 @@ export async function wipeFile(files: FileSystem, path: string, content: Buffer)
   return true
 }
 
-/** Moves a file to another name in its folder, for good. */
+/** Renames a file within its folder, so that the new name survives a crash. */
 export async function setAsideFile(files: FileSystem, path: string, aside: string): Promise<void> {
   await renameOver(files, path, aside)
   await syncFolder(files, dirname(path))
 }
 
 /**
- * Removes what writes that a crash cut short have left in a folder. To be called by the one process that writes there.
- * What cannot be removed now (a read-only disk) stays for the next time: it is in nobody's way.
+ * Removes the temporary files that interrupted writes have left in a folder. Only the one process that writes there may
+ * call this. A file that cannot be removed now (a read-only disk) stays until the next start, and does no harm.
  */
 export async function sweepTemporaries(files: FileSystem, folder: string): Promise<void> {
   for (const name of await files.readdir(folder)) {
@@ -198,7 +198,7 @@ async function renameOver(files: FileSystem, from: string, to: string): Promise<
 }
 
 async function syncFolder(files: FileSystem, folder: string): Promise<void> {
-  if (isWindows) return // a folder cannot be opened there; NTFS journals the rename
+  if (isWindows) return // Windows opens no folder; NTFS journals the rename
   const handle = await files.open(folder, O_RDONLY)
   try {
     await handle.sync()

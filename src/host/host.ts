@@ -1,11 +1,11 @@
-// Everything outside the process, in one object: what tests replace, and nothing else.
+// Everything outside the process in one object: the only thing that tests replace.
 import { type OpenBrowser, systemBrowser } from './browser.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type FileSystem, systemFiles } from './files.ts'
 import { type Fetch, limitedFetch } from './network.ts'
 import { type Random, systemRandom } from './random.ts'
 import { type SocketOwnerCheck, socketOwnerCheck } from './socket-owner.ts'
-import type { Access } from './windows-acl.ts'
+import type { FolderAccess } from './windows-acl.ts'
 
 export interface Host {
   readonly clock: Clock
@@ -14,17 +14,17 @@ export interface Host {
   readonly fetch: Fetch
   readonly openBrowser: OpenBrowser
   readonly isOtherUser: SocketOwnerCheck
-  /** Makes a folder the user's own where its mode does not say so (Windows), and tells whether it is. */
-  readonly restrictFolder: (path: string) => Promise<Access>
+  /** Restricts a folder to the user if file modes cannot do that (Windows). @returns who has access now */
+  readonly restrictFolder: (path: string) => Promise<FolderAccess>
 }
 
-/** @param browser a program to start with a URL in place of the system's browser. */
+/** @param browser a program to open URLs with, instead of the system's browser */
 export function systemHost(browser?: string): Host {
   return {
     clock: systemClock,
     random: systemRandom,
     files: systemFiles,
-    // The global is looked up at the first call: Node loads its fetch lazily, and a start should not pay for it.
+    // The global is read at the first call: Node loads its fetch lazily, which would make each start slower.
     fetch: limitedFetch((url, init) => fetch(url, init as RequestInit), systemClock),
     openBrowser: systemBrowser(systemClock, browser),
     isOtherUser: socketOwnerCheck(),

@@ -1,4 +1,4 @@
-// One process at a time: a lock on a file that the system itself frees when its holder ends, however it ends.
+// A lock file that one process at a time can hold. The system releases it when that process ends, in any way.
 import { spawn } from 'node:child_process'
 import { constants } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
@@ -8,21 +8,21 @@ export interface Lock {
   release(): Promise<void>
 }
 
-/** The system has no way to lock a file. */
+/** The system has no means to lock a file. */
 export class LockError extends Error {
   constructor() {
-    super('the command flock (package util-linux) was not found; it is needed to keep a second daemon out')
+    super('the command flock is missing, which keeps a second daemon from starting; install the package util-linux')
     this.name = 'LockError'
   }
 }
 
 const O_EXLOCK = 0x20 // open(2) of macOS and the BSDs: take the lock of flock(2) while opening
-const UV_FS_O_EXLOCK = 0x10000000 // libuv on Windows: share the file with nobody
+const UV_FS_O_EXLOCK = 0x10000000 // libuv on Windows: open the file without sharing it
 const TAKEN = ['EAGAIN', 'EWOULDBLOCK', 'EBUSY', 'EACCES']
 
 /**
- * Takes the lock, or gives undefined where another process holds it.
- * @throws LockError, or a system error where the file cannot be opened.
+ * Takes the lock; undefined if another process holds it.
+ * @throws LockError, or a system error if the file cannot be opened
  */
 export async function takeLock(files: FileSystem, path: string): Promise<Lock | undefined> {
   const handle = process.platform === 'linux' ? await lockOnLinux(files, path) : await lockByOpening(files, path)
@@ -42,8 +42,8 @@ async function lockByOpening(files: FileSystem, path: string): Promise<FileHandl
 }
 
 /**
- * Node has no call for flock(2), but the lock belongs to the open file description: flock(1) takes it on the
- * descriptor that it inherits from us, ends, and we hold the lock for as long as our own descriptor lives.
+ * Node has no call for flock(2). The lock belongs to the open file description, so flock(1) can take it on the descriptor
+ * that it inherits and exit: this process then holds the lock for as long as its own descriptor is open.
  */
 async function lockOnLinux(files: FileSystem, path: string): Promise<FileHandle | undefined> {
   const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants

@@ -1,20 +1,22 @@
-// The one door to the network: fetch with a deadline and a size limit that cover the whole answer.
+// The only access to the network: a fetch with a deadline and a size limit for the whole response; and checks of URLs.
 import type { Clock } from './clock.ts'
 
 type FetchInit = { [K in keyof RequestInit]: RequestInit[K] | undefined }
 
 export type Fetch = (url: string | URL, init?: FetchInit) => Promise<Response>
 
-/** No usable answer came: nobody there, too slow, or too much. The cause is left out: it may quote what was sent. */
+/** The server sent no usable response. The cause is left out, since it may quote the request. */
 export class NetworkError extends Error {
   constructor(readonly code: 'unreachable' | 'timeout' | 'too_large') {
-    super({ unreachable: 'no connection', timeout: 'no answer in time', too_large: 'the answer is too large' }[code])
+    super(
+      { unreachable: 'no connection', timeout: 'no response in time', too_large: 'the response is too large' }[code],
+    )
     this.name = 'NetworkError'
   }
 }
 
 export interface FetchLimits {
-  /** For headers and body together, in seconds. */
+  /** For the headers and the body together. */
   readonly deadlineSeconds: number
   readonly maxBytes: number
 }
@@ -22,16 +24,15 @@ export interface FetchLimits {
 export const FETCH_LIMITS: FetchLimits = { deadlineSeconds: 10, maxBytes: 1024 * 1024 }
 
 /**
- * Wraps a fetch so that it never hangs, never buffers without bound and never follows a redirect
- * (a redirected token request would hand its secrets to whoever the redirect names).
- * The wrapped fetch throws nothing but NetworkError.
+ * Wraps a fetch so that it never hangs, never buffers without bound and never follows a redirect: a redirected token
+ * request would send its secrets to the host that the redirect names. It throws NetworkError and nothing else.
  */
 export function limitedFetch(fetch: Fetch, clock: Clock, limits: FetchLimits = FETCH_LIMITS): Fetch {
   return async (url, init) => {
     const abort = new AbortController()
-    let late = false
+    let timedOut = false
     const cancel = clock.after(limits.deadlineSeconds, () => {
-      late = true
+      timedOut = true
       abort.abort()
     })
     try {
@@ -41,7 +42,7 @@ export function limitedFetch(fetch: Fetch, clock: Clock, limits: FetchLimits = F
     } catch (error) {
       abort.abort()
       if (error instanceof NetworkError) throw error
-      throw new NetworkError(late ? 'timeout' : 'unreachable')
+      throw new NetworkError(timedOut ? 'timeout' : 'unreachable')
     } finally {
       cancel()
     }

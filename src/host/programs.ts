@@ -1,7 +1,7 @@
-// Finds programs of the system, by absolute paths so that nothing in the current folder is taken for one.
+// Finds programs of the system by absolute paths, so that no program in the current folder is started instead.
 import { accessSync, constants } from 'node:fs'
 
-/** The first of these paths that can be run; undefined where none can. */
+/** The first of these paths that is executable; undefined if none is. */
 export function findProgram(paths: readonly string[]): string | undefined {
   return paths.find(isExecutable)
 }

@@ -1,7 +1,7 @@
-// The one door to randomness.
+// The only source of randomness.
 import { randomBytes } from 'node:crypto'
 
-/** Gives `size` bytes that nobody can guess. */
+/** Returns `size` unpredictable bytes. */
 export type Random = (size: number) => Buffer
 
 export const systemRandom: Random = (size) => randomBytes(size)

@@ -1,11 +1,11 @@
-// Runs a program of the system to its end, or starts one that lives on: by its path, without a shell, without our secrets.
+// Runs a program of the system to its end, or starts one in the background: by its path, with no shell and no secrets.
 import { spawn } from 'node:child_process'
 import { homedir } from 'node:os'
 import { childEnvironment } from './browser.ts'
 import type { Clock } from './clock.ts'
 
 export interface Ran {
-  /** Undefined where it could not be started, or was ended because it took too long. */
+  /** The exit status; undefined if the program could not be started or was killed after a timeout. */
   readonly status: number | undefined
   readonly stdout: string
   readonly stderr: string
@@ -14,40 +14,40 @@ export interface Ran {
 /** Runs a program, given by its absolute path, to its end. Never throws. */
 export type Run = (program: string, args: readonly string[]) => Promise<Ran>
 
-/** Starts a program that outlives us. @throws a system error where it cannot be started */
+/** Starts a program that outlives this process. @throws a system error if it cannot be started */
 export type Start = (command: readonly string[]) => Promise<void>
 
-const LONGEST_SECONDS = 60 // systemctl waits for a daemon that finishes its calls; nothing else takes a second
-const LARGEST = 256 * 1024
+const TIMEOUT_SECONDS = 60 // systemctl waits for a daemon that finishes its calls; nothing else takes a second
+const MAX_OUTPUT = 256 * 1024 // characters
 
-// What is read from their output is English then, and without colours.
-const PLAIN = { LC_ALL: 'C', SYSTEMD_COLORS: '0', SYSTEMD_PAGER: '' }
+// So that the output can be parsed: in English, without colours and without a pager.
+const PLAIN_OUTPUT = { LC_ALL: 'C', SYSTEMD_COLORS: '0', SYSTEMD_PAGER: '' }
 
 export function systemRun(clock: Clock, env: NodeJS.ProcessEnv): Run {
   return (program, args) =>
     new Promise((resolve) => {
       const child = spawn(program, args, {
         stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...childEnvironment(env), ...PLAIN },
+        env: { ...childEnvironment(env), ...PLAIN_OUTPUT },
         windowsHide: true,
       })
-      const said = { stdout: '', stderr: '' }
+      const output = { stdout: '', stderr: '' }
       for (const name of ['stdout', 'stderr'] as const) {
         child[name].setEncoding('utf8').on('data', (chunk: string) => {
-          if (said[name].length < LARGEST) said[name] += chunk
+          if (output[name].length < MAX_OUTPUT) output[name] += chunk
         })
       }
-      const cancel = clock.after(LONGEST_SECONDS, () => child.kill('SIGKILL'))
+      const cancel = clock.after(TIMEOUT_SECONDS, () => child.kill('SIGKILL'))
       const end = (status: number | undefined) => {
         cancel()
-        resolve({ status, ...said })
+        resolve({ status, ...output })
       }
       child.once('error', () => end(undefined))
       child.once('close', (status) => end(status ?? undefined))
     })
 }
 
-/** @param env of the program; `NODE_OPTIONS` and the like are the caller's to leave out */
+/** @param env the environment of the program; the caller leaves out `NODE_OPTIONS` and the like */
 export function systemStart(env: NodeJS.ProcessEnv): Start {
   return ([program = '', ...args]) =>
     new Promise((resolve, reject) => {

@@ -1,5 +1,6 @@
 // The keyring of the system: Windows Credential Manager, macOS Keychain, or the Secret Service on Linux.
 import type { Clock } from '../host/clock.ts'
+import { withTimeout } from '../host/timeout.ts'
 import { StoreError } from './errors.ts'
 
 /** One entry of the keyring. Every method throws StoreError `keyring_unavailable` or `key_locked` and nothing else. */
@@ -15,28 +16,22 @@ const STORE_KEY = 'store-key'
 
 // The user may be typing a password into the keyring's own dialog. The caller does not wait for that: it gets
 // `key_locked`, and the value at its next try.
-const ANSWER_SECONDS = 15
+const TIMEOUT_SECONDS = 15
 
 /** @param account names the entry; another name than the default is for a check whether the keyring responds at all */
 export function systemKeyring(clock: Clock, account = STORE_KEY): Keyring {
   let reading: Promise<string | undefined> | undefined
+  const limited = <T>(call: Promise<T>) => withTimeout(clock, TIMEOUT_SECONDS, call, () => new StoreError('key_locked'))
   return {
     get() {
       reading ??= withEntry(account, (entry) => entry.getPassword()).finally(() => {
         reading = undefined
       })
-      return withDeadline(clock, reading)
+      return limited(reading)
     },
-    set: (text) =>
-      withDeadline(
-        clock,
-        withEntry(account, (entry) => entry.setPassword(text)),
-      ),
+    set: (text) => limited(withEntry(account, (entry) => entry.setPassword(text))),
     async remove() {
-      await withDeadline(
-        clock,
-        withEntry(account, (entry) => entry.deletePassword()),
-      )
+      await limited(withEntry(account, (entry) => entry.deletePassword()))
     },
   }
 }
@@ -79,11 +74,4 @@ async function openEntry(account: string): Promise<Entry> {
 // The addon has one code for all its errors; only the message tells a missing service from a locked keyring.
 function isMissingService(error: unknown): boolean {
   return error instanceof Error && /DBus|D-Bus|zbus|org\.freedesktop\.DBus/i.test(error.message)
-}
-
-function withDeadline<T>(clock: Clock, answer: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const cancel = clock.after(ANSWER_SECONDS, () => reject(new StoreError('key_locked')))
-    answer.finally(cancel).then(resolve, reject)
-  })
 }

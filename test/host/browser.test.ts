@@ -1,4 +1,4 @@
-// Opening a browser: only with an address that is safe as an argument, without a shell, without our secrets.
+// Opening a browser: only with a URL that is safe as an argument, without a shell, without the daemon's secrets.
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -8,12 +8,12 @@ import { temporaryFolder } from '../support/folder.ts'
 
 const good = 'https://clerk.example.com/oauth/authorize?response_type=code&scope=openid+email&state=a_b-c%20d'
 
-describe('the browser', () => {
+describe('isOpenable', () => {
   it.each([
     good,
     'http://127.0.0.1:4000/a?b=c',
     'http://localhost:5173/sign-in?redirect_url=http%3A%2F%2Flocalhost%3A8765%2F',
-  ])('may be sent to %s', (url) => expect(isOpenable(url)).toBe(true))
+  ])('accepts %s', (url) => expect(isOpenable(url)).toBe(true))
 
   it.each([
     'file:///etc/passwd',
@@ -30,13 +30,18 @@ describe('the browser', () => {
     '',
     'HTTPS://clerk.example.com',
     `https://clerk.example.com/${'x'.repeat(10_000)}`,
-  ])('is never sent to %j', (url) => expect(isOpenable(url)).toBe(false))
+  ])('refuses %j', (url) => expect(isOpenable(url)).toBe(false))
+})
 
-  it.each(['--new-window', 'file:///etc/passwd', 'https://x.example/";calc'])('starts nothing for %j', async (url) => {
-    await expect(systemBrowser(systemClock, '/bin/true')(url)).rejects.toBeInstanceOf(BrowserError)
-  })
+describe('systemBrowser', () => {
+  it.each(['--new-window', 'file:///etc/passwd', 'https://x.example/";calc'])(
+    'starts no program for %j',
+    async (url) => {
+      await expect(systemBrowser(systemClock, '/bin/true')(url)).rejects.toBeInstanceOf(BrowserError)
+    },
+  )
 
-  it('is given the address as its one argument, and none of our settings', async () => {
+  it('passes the URL as the only argument, and none of the daemon’s settings', async () => {
     const folder = await temporaryFolder()
     const [program, seen] = [join(folder, 'browser'), join(folder, 'seen')]
     await writeFile(
@@ -52,11 +57,13 @@ describe('the browser', () => {
     expect(text).not.toMatch(/canary|NODE_OPTIONS/)
   })
 
-  it.each(['/nowhere/browser', '/bin/false'])('that is %s is an error', async (program) => {
+  it.each(['/nowhere/browser', '/bin/false'])('throws if the program is %s', async (program) => {
     await expect(systemBrowser(systemClock, program)(good)).rejects.toMatchObject({ name: 'BrowserError' })
   })
+})
 
-  it('is the system’s own opener, by an absolute path', () => {
+describe('findLauncher', () => {
+  it('returns the system’s own launcher by its absolute path', () => {
     expect(findLauncher('darwin', {})?.program).toBe('/usr/bin/open')
     expect(findLauncher('win32', { SystemRoot: 'D:\\Windows' })).toEqual({
       program: 'D:\\Windows\\System32\\rundll32.exe',
@@ -64,8 +71,10 @@ describe('the browser', () => {
     })
     expect(findLauncher('linux', { PATH: '.:relative::' })).toBeUndefined()
   })
+})
 
-  it('finds the desktop in its environment, and nothing of ours', () => {
+describe('childEnvironment', () => {
+  it('keeps what leads to the desktop, and nothing of the daemon', () => {
     const env = {
       PATH: '/bin',
       WAYLAND_DISPLAY: 'w',

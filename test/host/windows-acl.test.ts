@@ -1,34 +1,38 @@
-// Who may read a folder on Windows: what is judged from its SDDL, and what is done about it. Nobody has run it there.
+// The permissions of a folder on Windows: how its SDDL is read, and how it is restricted. Not yet run on a real Windows.
 import { describe, expect, it } from 'vitest'
-import { judge, restrictFolder, userSid, type WindowsTools } from '../../src/host/windows-acl.ts'
+import { accessOfSddl, restrictFolder, userSid, type WindowsTools } from '../../src/host/windows-acl.ts'
 
 const SID = 'S-1-5-21-1004336348-1177238915-682003330-1001'
 const OWN = `folder\r\nD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;${SID})\r\n`
 
-describe('the rights of a folder', () => {
+describe('accessOfSddl', () => {
   it.each([
-    ['the user and the system', OWN, 'own'],
-    ['administrators as well', `D:P(A;OICI;FA;;;BA)(A;OICI;FA;;;${SID})`, 'own'],
-    ['everyone', `D:P(A;OICI;FA;;;${SID})(A;;0x1200a9;;;WD)`, 'open'],
-    ['all users', `D:PAI(A;OICI;FA;;;${SID})(A;OICI;0x1200a9;;;BU)`, 'open'],
-    ['authenticated users, by their SID', `D:P(A;OICI;FA;;;${SID})(A;OICI;FR;;;S-1-5-11)`, 'open'],
-    ['everyone, denied', `D:P(D;OICI;FA;;;WD)(A;OICI;FA;;;${SID})`, 'own'],
-    ['what is inherited', `D:AI(A;OICIID;FA;;;SY)(A;OICIID;FA;;;${SID})`, 'unknown'],
-    ['somebody else', `D:P(A;OICI;FA;;;${SID})(A;OICI;FA;;;S-1-5-21-1-2-3-1002)`, 'unknown'],
-    ['no list at all', 'D:NO_ACCESS_CONTROL', 'open'],
-    ['an empty list', 'D:P', 'unknown'],
-    ['nothing that can be read', 'Successfully processed 0 files', 'unknown'],
-  ])('that let in %s', (_name, sddl, access) => {
-    expect(judge(sddl, SID)).toBe(access)
+    ['own', 'allows the user and the system', OWN],
+    ['own', 'allows administrators as well', `D:P(A;OICI;FA;;;BA)(A;OICI;FA;;;${SID})`],
+    ['open', 'allows everyone', `D:P(A;OICI;FA;;;${SID})(A;;0x1200a9;;;WD)`],
+    ['open', 'allows all users', `D:PAI(A;OICI;FA;;;${SID})(A;OICI;0x1200a9;;;BU)`],
+    ['open', 'allows authenticated users by their SID', `D:P(A;OICI;FA;;;${SID})(A;OICI;FR;;;S-1-5-11)`],
+    ['own', 'denies everyone and allows the user', `D:P(D;OICI;FA;;;WD)(A;OICI;FA;;;${SID})`],
+    ['unknown', 'is inherited', `D:AI(A;OICIID;FA;;;SY)(A;OICIID;FA;;;${SID})`],
+    ['unknown', 'allows one other user', `D:P(A;OICI;FA;;;${SID})(A;OICI;FA;;;S-1-5-21-1-2-3-1002)`],
+    ['open', 'does not exist', 'D:NO_ACCESS_CONTROL'],
+    ['unknown', 'is empty', 'D:P'],
+    ['unknown', 'is not SDDL', 'Successfully processed 0 files'],
+  ])('returns %s for a list that %s', (access, _name, sddl) => {
+    expect(accessOfSddl(sddl, SID)).toBe(access)
   })
+})
 
-  it('are the user’s by the SID of whoami, in any language', () => {
+describe('userSid', () => {
+  it('reads the SID from the output of whoami, in any language', () => {
     expect(userSid(`"büro\\ada","${SID}"\r\n`)).toBe(SID)
     for (const text of [undefined, '', 'ada', '"ada","x"', `"ada","${SID} & calc"`])
       expect(userSid(text)).toBeUndefined()
   })
+})
 
-  it('are given before inheritance is taken away, by argument arrays, and read back', async () => {
+describe('restrictFolder', () => {
+  it('grants access before it removes inheritance, uses argument arrays, and reads the result back', async () => {
     const { tools, ran } = machine([`D:AI(A;OICIID;FA;;;BU)(A;OICIID;FA;;;${SID})`, OWN])
     expect(await restrictFolder('C:\\a b & c', tools)).toBe('own')
     expect(ran.map(([name, ...args]) => [name, ...args.slice(1, 2)].join(' '))).toEqual([
@@ -41,7 +45,7 @@ describe('the rights of a folder', () => {
     expect(ran[2]).toEqual(['icacls.exe', 'C:\\a b & c', '/grant:r', `*${SID}:(OI)(CI)F`, '*S-1-5-18:(OI)(CI)F'])
   })
 
-  it('are left alone where they are right, and not claimed where they cannot be told', async () => {
+  it('changes nothing if the folder is private already, and does not claim success if a tool fails', async () => {
     const right = machine([OWN])
     expect(await restrictFolder('C:\\a', right.tools)).toBe('own')
     expect(right.ran.some((words) => words.includes('/grant:r'))).toBe(false)
@@ -51,7 +55,7 @@ describe('the rights of a folder', () => {
   })
 })
 
-/** Tools that save these lists, one after another. */
+/** Tools of which icacls saves these lists, one after another. */
 function machine(saved: string[]) {
   const ran: string[][] = []
   const tools: WindowsTools = {
@@ -59,7 +63,7 @@ function machine(saved: string[]) {
       ran.push([name, ...args])
       return name === 'whoami.exe' ? `"pc\\ada","${SID}"\r\n` : ''
     },
-    take: async () => {
+    readAndRemove: async () => {
       const text = saved.shift()
       return text === undefined ? undefined : Buffer.from(text, 'utf16le')
     },

@@ -61,7 +61,7 @@ const rows: Readonly<Record<string, Row>> = {
       'are nobody else’s at any instant',
       'cannot be read by another user',
       'lie in folders that are made private',
-      'are given before inheritance is taken away',
+      'grants access before it removes inheritance',
     ],
   },
   B7: {
@@ -115,7 +115,7 @@ const rows: Readonly<Record<string, Row>> = {
 
   D1: { attack: 'logs', by: ['after a whole life with OAuth', 'after a whole life with the hand-off and the broker'] },
   D2: { attack: 'arguments', by: ['after a whole life with OAuth'] },
-  D3: { attack: 'environments', by: ['after a whole life with OAuth', 'none of our settings'] },
+  D3: { attack: 'environments', by: ['after a whole life with OAuth', 'none of the daemon’s settings'] },
   D4: { attack: 'core dumps', by: ['leaves no secret in its core dump'] },
   D5: { attack: 'temporary files', by: ['is swept at the next start where it was a write cut short'] },
   D6: { attack: 'heap snapshots and reports', by: ['cannot attach a debugger', 'leaves no secret in a report'] },

@@ -308,7 +308,7 @@ const rows: readonly Row[] = [
   {
     id: '8252-2',
     means: 'no embedded user-agent',
-    by: ['is given the address as its one argument, and none of our settings'],
+    by: ['passes the URL as the only argument, and none of the daemon’s settings'],
     run: async () => {
       const { dependencies } = JSON.parse(readFileSync(join(SRC, '..', 'package.json'), 'utf8')) as {
         dependencies: object
