@@ -1,22 +1,9 @@
-// CADZERO's own profiles: which Clerk instance, sign-in page and backend belong together.
-
-/** What a profile may say in the configuration file. */
-export interface ProfileSettings {
-  readonly issuer?: string | undefined
-  readonly publishableKey?: string | undefined
-  readonly clientId?: string | undefined
-  readonly scopes?: readonly string[] | undefined
-  readonly redirectPort?: number | undefined
-  readonly signInUrl?: string | undefined
-  readonly brokerUrl?: string | undefined
-  readonly authorizedParties?: readonly string[] | undefined
-  readonly requireState?: boolean | undefined
-  readonly refresh?: boolean | undefined
-}
+// CADZERO's own profiles: the Clerk instance, sign-in page and backend of each environment.
+import type { ProfileSettings } from './schema.ts'
 
 const DEVELOPMENT_INSTANCE = 'https://distinct-piranha-83.clerk.accounts.dev'
 
-// CADZERO's pages as they are carry no state back. A profile that names another page has to be handed one.
+// CADZERO's current pages do not return a state; a profile with another page requires one.
 export const BUILT_IN_PROFILES: Readonly<Record<string, ProfileSettings>> = {
   local: {
     issuer: DEVELOPMENT_INSTANCE,

@@ -1,11 +1,11 @@
-// The one error of the configuration: which setting is wrong, and what it should be.
+// The error of a wrong setting: its name, and what it should be.
 
-/** A setting is wrong. */
+/** A setting is missing or wrong. */
 export class ConfigurationError extends Error {
   /**
    * @param setting its name, as in `profiles.production.issuer` or `CADZERO_AUTH_PORT`
    * @param expected what it should be, or what to do
-   * @param file where it was read from, if from a file
+   * @param file the file it was read from, if any
    */
   constructor(
     readonly setting: string,

@@ -1,4 +1,4 @@
-// Where our files are: the platform's folders, or all of them below CADZERO_AUTH_HOME.
+// The paths of the daemon's files: in the platform's folders, or all below CADZERO_AUTH_HOME.
 import { isAbsolute, join } from 'node:path'
 import envPaths from 'env-paths'
 import { ConfigurationError } from './errors.ts'
@@ -12,18 +12,18 @@ export interface Folders {
   readonly configFile: string
   readonly logFile: string
   readonly lockFile: string
-  /** The store key as a JWK, where there is no keyring. */
+  /** The store key as a JWK, for a machine without a keyring. */
   readonly keyFile: string
-  /** The store key under a passphrase. */
+  /** The store key, encrypted with a passphrase. */
   readonly wrappedKeyFile: string
 }
 
-/** @throws ConfigurationError where CADZERO_AUTH_HOME is not an absolute path */
+/** @throws ConfigurationError if CADZERO_AUTH_HOME is not an absolute path */
 export function locateFolders(env: NodeJS.ProcessEnv): Folders {
   const home = env.CADZERO_AUTH_HOME
   if (home && !isAbsolute(home)) throw new ConfigurationError('CADZERO_AUTH_HOME', 'an absolute path')
   const own = home ? { config: join(home, 'config'), data: join(home, 'data'), log: join(home, 'log') } : undefined
-  // No suffix: the Python client must come to the same path.
+  // No suffix, so that the Python client finds the same path.
   const { config, data, log } = own ?? envPaths('cadzero-auth', { suffix: '' })
   return {
     config,

@@ -1,13 +1,11 @@
-// Chooses how people of a profile sign in: by OAuth, or by hand-off where it has no client ID.
+// Composes the identity provider of a profile: OAuth, or hand-off.
 import type { CallbackAddress } from '../callback/callback-listener.ts'
 import type { IdentityProvider } from '../clerk/identity-provider.ts'
-import type { Profile } from '../config/config.ts'
-import { ConfigurationError } from '../config/errors.ts'
+import type { HandoffProfile, OAuthProfile, Profile } from '../config/profile.ts'
 import type { Host } from '../host/host.ts'
-import type { Session } from '../store/session.ts'
 
 const LOOPBACK_ADDRESS = { host: '127.0.0.1', path: '/callback', losesState: true } as const
-const PAGE_ADDRESS = { host: 'localhost', path: '/', losesState: false } as const // what CADZERO's page knows
+const PAGE_ADDRESS = { host: 'localhost', path: '/', losesState: false } as const // CADZERO's page redirects to it
 
 /** How the users of one profile sign in, and the address that their browser is sent back to. */
 export interface SignInMethod {
@@ -15,18 +13,19 @@ export interface SignInMethod {
   readonly callbackAddress: CallbackAddress
 }
 
-/** @throws ConfigurationError if the profile has no sign-in method configured */
 export function createProvider(profile: Profile, host: Host): SignInMethod {
   const { redirectPort: port } = profile
-  return profile.clientId === null
-    ? { provider: handoff(profile, host), callbackAddress: { ...PAGE_ADDRESS, port } }
-    : { provider: oauth(profile, profile.clientId, host), callbackAddress: { ...LOOPBACK_ADDRESS, port } }
+  switch (profile.kind) {
+    case 'oauth':
+      return { provider: oauthProvider(profile, host), callbackAddress: { ...LOOPBACK_ADDRESS, port } }
+    case 'handoff':
+      return { provider: handoffProvider(profile, host), callbackAddress: { ...PAGE_ADDRESS, port } }
+  }
 }
 
-// Each is loaded at its first use: a daemon that starts with a good token needs none of it.
+// Each module is loaded at its first use: a daemon that starts with a valid token needs neither.
 
-function oauth(profile: Profile, clientId: string, host: Host): IdentityProvider {
-  const { issuer, scopes, signInUrl } = profile
+function oauthProvider({ issuer, clientId, scopes, signInUrl }: OAuthProfile, host: Host): IdentityProvider {
   const { fetch, clock, random } = host
   const load = once(async () => {
     const { AuthorizationServer } = await import('../clerk/authorization-server.ts')
@@ -41,36 +40,21 @@ function oauth(profile: Profile, clientId: string, host: Host): IdentityProvider
   }
 }
 
-function handoff(profile: Profile, host: Host): IdentityProvider {
-  const { name, issuer, signInUrl, brokerUrl, authorizedParties, requireState } = profile
+function handoffProvider(profile: HandoffProfile, host: Host): IdentityProvider {
+  const { issuer, signInUrl, authorizedParties, requireState } = profile
   const { fetch, clock, random } = host
-  if (signInUrl === undefined) {
-    const expected = 'the page that hands the session over; or set clientId to sign in by OAuth'
-    throw new ConfigurationError(`profiles.${name}.signInUrl`, expected)
-  }
-  const refreshes = profile.refresh && brokerUrl !== undefined
+  const brokerUrl = profile.refresh ? profile.brokerUrl : undefined
   const load = once(async () => {
     const { Handoff } = await import('../clerk/handoff.ts')
-    const broker = refreshes ? brokerUrl : undefined
-    return new Handoff({
-      issuer,
-      signInUrl,
-      brokerUrl: broker,
-      authorizedParties,
-      requireState,
-      fetch,
-      clock,
-      random,
-    })
+    return new Handoff({ issuer, signInUrl, brokerUrl, authorizedParties, requireState, fetch, clock, random })
   })
-  const canRefresh = ({ refreshToken, sessionId }: Session) =>
-    refreshes && (refreshToken !== null || sessionId !== null)
   return {
     authorize: async (redirectUri, loginHint) => (await load()).authorize(redirectUri, loginHint),
-    canRefresh,
+    canRefresh: ({ refreshToken, sessionId }) =>
+      brokerUrl !== undefined && (refreshToken !== null || sessionId !== null),
     refresh: async (session) => (await load()).refresh(session),
     revoke: async (session) => (await load()).revoke(session),
-    // The session is the browser's own, and only lent to us: it ends at a logout, not because we got another.
+    // The session belongs to the browser: it ends at a logout, not because the daemon got another one.
     retire: async () => undefined,
     adopt: async (handed) => (await load()).adopt(handed),
   }

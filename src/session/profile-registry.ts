@@ -1,8 +1,9 @@
 // One authenticator a profile, made when it is first asked for.
 import { join } from 'node:path'
-import type { Config, Profile } from '../config/config.ts'
+import { type Config, findProfile } from '../config/config.ts'
 import { ConfigurationError } from '../config/errors.ts'
 import type { Folders } from '../config/paths.ts'
+import type { Profile } from '../config/profile.ts'
 import { createProvider } from '../daemon/identity-providers.ts'
 import type { Host } from '../host/host.ts'
 import type { Log } from '../log/log.ts'
@@ -40,9 +41,7 @@ export class Authenticators {
     const wanted = name ?? config.defaultProfile
     const known = this.#known.get(wanted)
     if (known) return known
-    const profile = config.profiles.get(wanted)
-    if (!profile) throw new ConfigurationError('profile', `one of ${[...config.profiles.keys()].join(', ')}`)
-    const authenticator = this.#create(profile, config)
+    const authenticator = this.#create(findProfile(config, wanted), config)
     this.#known.set(wanted, authenticator)
     return authenticator
   }
@@ -71,7 +70,8 @@ export class Authenticators {
 
   #create(profile: Profile, config: Config): Authenticator {
     const { host, folders, log, onChange } = this.#options
-    const { name, issuer, clientId } = profile
+    const { name, issuer } = profile
+    const clientId = profile.kind === 'oauth' ? profile.clientId : null
     const { provider, callbackAddress } = createProvider(profile, host)
     this.#keys ??= new StoreKeys(keyProviders(config.keyProtection, this.#options))
     const authenticator: Authenticator = new Authenticator({

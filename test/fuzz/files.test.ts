@@ -174,11 +174,18 @@ describe('any config.json', FUZZ_TIMEOUT, () => {
     expect(profiles.has(defaultProfile)).toBe(true)
     expect(Number.isInteger(port)).toBe(true)
     for (const [name, profile] of profiles) {
-      expect(profile.name).toBe(name)
       expect(name).toMatch(/^[a-z0-9][a-z0-9_-]{0,31}$/)
-      for (const url of [profile.issuer, profile.signInUrl, profile.brokerUrl]) expect(isSafe(url)).toBe(true)
-      expect(profile.scopes).toContain('openid')
-      expect([typeof profile.requireState, typeof profile.refresh]).toEqual(['boolean', 'boolean'])
+      if (profile instanceof ConfigurationError) {
+        expect(profile.setting).toBe(`profiles.${name}.signInUrl`)
+        continue
+      }
+      expect(profile.name).toBe(name)
+      for (const url of [profile.issuer, profile.signInUrl]) expect(isSafe(url)).toBe(true)
+      if (profile.kind === 'oauth') expect(profile.scopes).toContain('openid')
+      else {
+        expect(isSafe(profile.brokerUrl)).toBe(true)
+        expect([typeof profile.requireState, typeof profile.refresh]).toEqual(['boolean', 'boolean'])
+      }
       expect(profile.redirectPort === 0 || profile.redirectPort >= 1024).toBe(true)
     }
   }

@@ -1,6 +1,6 @@
 // `cadzero-auth doctor`: looks at everything that can be wrong, and says what to do about each.
 import { isAbsolute } from 'node:path'
-import type { Profile } from '../../config/config.ts'
+import type { Profile } from '../../config/profile.ts'
 import { findLauncher } from '../../host/browser.ts'
 import { findProgram } from '../../host/programs.ts'
 import { connect, NoDaemonError } from '../../rpc/client.ts'
@@ -58,8 +58,7 @@ async function checkAll(context: Context, options: CommonOptions): Promise<Findi
 }
 
 async function checkSignIn(context: Context, profile: Profile): Promise<Finding[]> {
-  if (profile.clientId !== null) return await checkProvider(context, profile)
-  return profile.signInUrl === undefined ? [] : await checkHandoff(context, profile)
+  return profile.kind === 'oauth' ? await checkProvider(context, profile) : await checkHandoff(context, profile)
 }
 
 function checkBrowser(): Finding {

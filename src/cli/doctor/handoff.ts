@@ -1,15 +1,15 @@
 // The doctor's look at a sign-in by hand-off: the instance's public keys, the page, and the broker that refreshes.
-import type { Profile } from '../../config/config.ts'
+import type { HandoffProfile } from '../../config/profile.ts'
 import { NetworkError } from '../../host/network.ts'
 import type { Context } from '../context.ts'
 import type { Finding } from './doctor.ts'
 import { checkSkew, skewOf } from './provider.ts'
 
-export async function checkHandoff(context: Context, profile: Profile): Promise<Finding[]> {
+export async function checkHandoff(context: Context, profile: HandoffProfile): Promise<Finding[]> {
   return [...(await checkKeys(context, profile)), checkPage(profile), await checkBroker(context, profile)]
 }
 
-async function checkKeys({ host }: Context, { issuer }: Profile): Promise<Finding[]> {
+async function checkKeys({ host }: Context, { issuer }: HandoffProfile): Promise<Finding[]> {
   const check = `provider ${issuer}`
   const hint = 'check the network, a proxy, and that issuer is right'
   try {
@@ -25,7 +25,7 @@ async function checkKeys({ host }: Context, { issuer }: Profile): Promise<Findin
 }
 
 /** Not visited: it is for a signed-in browser, and says nothing to a program. */
-function checkPage({ name, signInUrl, requireState }: Profile): Finding {
+function checkPage({ name, signInUrl, requireState }: HandoffProfile): Finding {
   const check = 'sign-in page'
   if (requireState) return { check, verdict: 'ok', found: `${signInUrl}, with a state` }
   const found = `${signInUrl} carries no state: while a sign-in runs, another site could sign you in as somebody else`
@@ -33,7 +33,7 @@ function checkPage({ name, signInUrl, requireState }: Profile): Finding {
   return { check, verdict: 'warning', found, hint }
 }
 
-async function checkBroker({ host }: Context, { name, brokerUrl, refresh }: Profile): Promise<Finding> {
+async function checkBroker({ host }: Context, { name, brokerUrl, refresh }: HandoffProfile): Promise<Finding> {
   if (!refresh || brokerUrl === undefined) {
     const found = 'none: you sign in again whenever a token has ended'
     const hint = `run the broker and set profiles.${name}.brokerUrl, or set profiles.${name}.clientId to sign in by OAuth`

@@ -1,8 +1,10 @@
 // The doctor's look at this machine: folders and their rights, the configuration, the keyring, the redirect port.
 import { createServer } from 'node:net'
-import { type Config, loadConfig, type Profile } from '../../config/config.ts'
+import { type Config, loadConfig } from '../../config/config.ts'
 import { ConfigurationError } from '../../config/errors.ts'
+import type { Profile } from '../../config/profile.ts'
 import { ensurePrivateFolder, errorCode, readPrivateFile } from '../../host/files.ts'
+import { loopbackAddresses } from '../../host/network.ts'
 import { StoreError } from '../../store/errors.ts'
 import { keyringAddonLoads, systemKeyring } from '../../store/keyring.ts'
 import type { Context } from '../context.ts'
@@ -65,10 +67,10 @@ export async function loadProfile({ host, folders }: Context, name: string | und
       const hint = `one of ${[...config.profiles.keys()].join(', ')}`
       return { config, finding: { check, verdict: 'failed', found: 'no such profile', hint } }
     }
-    if (profile.clientId === null && profile.signInUrl === undefined) {
+    if (profile instanceof ConfigurationError) {
       const hint = `set profiles.${wanted}.clientId (OAuth) or .signInUrl (hand-off) in ${folders.configFile}`
-      const found = `profile ${wanted} says no way to sign in`
-      return { config, profile, finding: { check, verdict: 'failed', found, hint } }
+      const found = `profile ${wanted} has no sign-in method configured`
+      return { config, finding: { check, verdict: 'failed', found, hint } }
     }
     return { config, profile, finding: { check, verdict: 'ok', found: `profile ${wanted}, issuer ${profile.issuer}` } }
   } catch (error) {
@@ -99,12 +101,12 @@ export async function checkKeyring({ host }: Context, wanted: Config['keyProtect
   }
 }
 
-export async function checkPort({ name, redirectPort, clientId }: Profile): Promise<Finding> {
+export async function checkPort({ name, redirectPort, kind }: Profile): Promise<Finding> {
   const check = 'redirect port'
   if (redirectPort === 0) return { check, verdict: 'ok', found: 'any that is free' }
   try {
-    // The page of the hand-off says localhost, which may be either.
-    for (const host of clientId === null ? ['127.0.0.1', '::1'] : ['127.0.0.1']) await tryPort(redirectPort, host)
+    const host = kind === 'handoff' ? 'localhost' : '127.0.0.1'
+    for (const address of loopbackAddresses(host)) await tryPort(redirectPort, address)
     return { check, verdict: 'ok', found: `${redirectPort} is free` }
   } catch (error) {
     const hint = `a sign-in may be running; else end the other program, or change profiles.${name}.redirectPort`

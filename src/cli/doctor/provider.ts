@@ -1,6 +1,6 @@
 // The doctor's look at an OAuth provider: whether it answers, what its metadata says, and whether our clock agrees with its.
 import { RejectedError, UnavailableError } from '../../clerk/errors.ts'
-import type { Profile } from '../../config/config.ts'
+import type { OAuthProfile } from '../../config/profile.ts'
 import type { Clock } from '../../host/clock.ts'
 import type { Fetch } from '../../host/network.ts'
 import type { Context } from '../context.ts'
@@ -8,7 +8,7 @@ import type { Finding } from './doctor.ts'
 
 const SKEW_SECONDS = 30 // less matters to nobody: expiry is counted from receipt
 
-export async function checkProvider({ host }: Context, profile: Profile): Promise<Finding[]> {
+export async function checkProvider({ host }: Context, profile: OAuthProfile): Promise<Finding[]> {
   const { Metadata } = await import('../../clerk/metadata.ts')
   let skew: number | undefined
   const fetch: Fetch = async (url, init) => {
@@ -18,7 +18,7 @@ export async function checkProvider({ host }: Context, profile: Profile): Promis
   }
   const check = `provider ${profile.issuer}`
   try {
-    const metadata = await new Metadata(profile.issuer, profile.clientId ?? 'doctor', fetch, host.clock).get()
+    const metadata = await new Metadata(profile.issuer, profile.clientId, fetch, host.clock).get()
     const findings: Finding[] = [{ check, verdict: 'ok', found: 'it answers, and its metadata is sound' }]
     const missing = profile.scopes.filter((scope) => metadata.scopes_supported?.includes(scope) === false)
     if (missing.length > 0) {
