@@ -130,10 +130,7 @@ const rows: Readonly<Record<string, Row>> = {
   E2: { attack: 'another program reads the keychain’s entry', said: 'Out of scope' },
   E3: {
     attack: 'a keychain that is locked, or an entry that is gone',
-    by: [
-      'keeps the key in a real keyring, and reports a locked one as key_locked',
-      'that is gone from the keyring means missing',
-    ],
+    by: ['a real keyring holds the key, and locked it is no sign-out', 'that is gone from the keyring means missing'],
   },
   E4: {
     attack: 'a key that opens nothing any more',
