@@ -192,8 +192,8 @@ class Fleet {
       let surely = 0
       for (let call = burstSize(chance); call > 0; call--) {
         this.#calls++
-        const header = member.currentHeader()
-        if (header === undefined) this.#wait(person, member)
+        const header = member.serveFromMemory()
+        if (header === undefined || header instanceof Promise) this.#wait(person, member)
         else if (!everyCall) surely = header.expiresAt - MIDNIGHT - lifetime * (1 - SURE)
       }
       goOn(timeline.now + chance.exponential(GAP), surely)

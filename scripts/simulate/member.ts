@@ -4,7 +4,7 @@ import { systemFiles } from '../../src/host/files.ts'
 import type { Random } from '../../src/host/random.ts'
 import type { Log } from '../../src/log/log.ts'
 import { Authenticator } from '../../src/session/authenticator.ts'
-import type { KnownUserFile } from '../../src/session/login-hint.ts'
+import type { LoginHint } from '../../src/session/login-hint.ts'
 import type { Session } from '../../src/store/session.ts'
 import type { SessionStore } from '../../src/store/store.ts'
 import { type Account, type Clerk, refreshTokenOf } from './clerk.ts'
@@ -47,13 +47,13 @@ export function newMember({ account, clerk, clock, random, accessToken, onReques
     setAside: async () => undefined,
     protection: async () => 'keyfile' as const,
   } satisfies Pick<SessionStore, keyof SessionStore>
-  const knownUser = {
-    read: async () => undefined,
-    write: async () => undefined,
+  const loginHint = {
+    email: async () => undefined,
+    remember: async () => undefined,
     forget: async () => undefined,
-  } satisfies Pick<KnownUserFile, keyof KnownUserFile>
+  } satisfies Pick<LoginHint, keyof LoginHint>
   const provider: IdentityProvider = {
-    authorize: () => Promise.reject(new Error('nobody signs in here')),
+    authorize: () => Promise.reject(new Error('no sign-in here')),
     canRefresh: (session) => session.refreshToken !== null,
     refresh: (session) => {
       onRequest()
@@ -68,7 +68,7 @@ export function newMember({ account, clerk, clock, random, accessToken, onReques
     callbackAddress,
     // Classes with private fields; these have all of their methods.
     store: store as unknown as SessionStore,
-    knownUser: knownUser as unknown as KnownUserFile,
+    loginHint: loginHint as unknown as LoginHint,
     host: {
       clock,
       random,

@@ -9,7 +9,9 @@ import type { Lock } from '../host/lock.ts'
 import { type Log, openLog } from '../log/log.ts'
 import type { Status } from '../rpc/contract.ts'
 import { RpcServer, type RpcServerOptions } from '../rpc/server.ts'
-import { Authenticators } from '../session/profile-registry.ts'
+import { ProfileRegistry } from '../session/profile-registry.ts'
+import type { ProfileStatus } from '../session/status.ts'
+import { type AuthenticatorParts, authenticatorFactory } from './create-authenticator.ts'
 import { Publication } from './discovery-publisher.ts'
 import { createHandlers } from './handlers.ts'
 import { becomeInstance } from './single-instance.ts'
@@ -84,7 +86,7 @@ async function open({ host, folders, version }: DaemonOptions, parts: Parts, lis
   listening.catch(() => undefined) // it is looked at below
   // Only the one daemon may sweep: what looks left over may be another's write that is under way.
   await Promise.all([folders.data, folders.sessions].map((path) => sweepTemporaries(host.files, path)))
-  parts.authenticators.loadDefault() // while the rest of the start waits for the disk
+  void parts.profiles.loadDefault() // while the rest of the start waits for the disk
   const server = await listening
   const publication = new Publication(host, folders, server, version)
   await publication.renew()
@@ -93,7 +95,7 @@ async function open({ host, folders, version }: DaemonOptions, parts: Parts, lis
 
 interface Parts {
   readonly log: Log
-  readonly authenticators: Authenticators
+  readonly profiles: ProfileRegistry
   readonly serverOptions: Omit<RpcServerOptions, 'port'>
   /** What the parts call when the daemon runs. */
   readonly hooks: { notify: RpcServer['notify']; stop: (why: string) => void }
@@ -111,14 +113,14 @@ function compose({ host, folders, version, passphrase }: DaemonOptions, config: 
   const log = openLog(folders.log, config instanceof ConfigurationError ? 'info' : config.logLevel, mayOpen)
   const startedAt = host.clock.monotonic()
   const uptime = () => Math.floor(host.clock.monotonic() - startedAt)
-  const withDaemon = (status: Omit<Status, 'daemon'>): Status => ({
+  const withDaemon = (status: ProfileStatus): Status => ({
     ...status,
     daemon: { version, pid: process.pid, uptimeSeconds: uptime() },
   })
-  const onChange = (status: Omit<Status, 'daemon'>) => hooks.notify('sessionChanged', withDaemon(status))
-  const authenticators = new Authenticators({ host, folders, log, config, passphrase, onChange })
+  const onChange = (status: ProfileStatus) => hooks.notify('sessionChanged', withDaemon(status))
+  const profiles = createRegistry(config, { host, folders, log, passphrase, onChange })
   const methods = createHandlers({
-    authenticator: (profile) => authenticators.get(profile),
+    authenticator: (profile) => profiles.get(profile),
     describe: (authenticator) => withDaemon(authenticator.status()),
     discover: async () => (await import('../rpc/openrpc.ts')).openRpcDocument(version),
     shutdown: () => {
@@ -133,17 +135,33 @@ function compose({ host, folders, version, passphrase }: DaemonOptions, config: 
     onInternalError: (error) =>
       log.error('internal_error', { reason: error instanceof Error ? error.name : 'unknown' }),
   }
-  return { log, authenticators, serverOptions, hooks, openLogFile }
+  return { log, profiles, serverOptions, hooks, openLogFile }
+}
+
+/** @param config if it is an error, every profile answers with that error */
+function createRegistry(config: Config | ConfigurationError, parts: AuthenticatorParts): ProfileRegistry {
+  const { log } = parts
+  if (!(config instanceof ConfigurationError)) {
+    return new ProfileRegistry({
+      create: authenticatorFactory(config, parts),
+      defaultProfile: () => config.defaultProfile,
+      log,
+    })
+  }
+  const fail = () => {
+    throw config
+  }
+  return new ProfileRegistry({ create: fail, defaultProfile: fail, log })
 }
 
 function run({ host }: DaemonOptions, parts: Parts, server: RpcServer, publication: Publication, lock: Lock): Daemon {
-  const { log, authenticators, hooks, openLogFile } = parts
+  const { log, profiles, hooks, openLogFile } = parts
   host.clock.after(LOG_SECONDS, openLogFile)
   const takeDown = async (why: string) => {
     log.info('stopping', { reason: why })
-    authenticators.stopWaiting()
+    profiles.stop()
     await server.close()
-    await authenticators.settled()
+    await profiles.settled()
     await publication.close().catch(() => undefined)
     log.info('stopped')
     openLogFile()

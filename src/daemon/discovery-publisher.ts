@@ -7,7 +7,7 @@ import { randomText } from '../host/random.ts'
 import { connectTo } from '../rpc/client.ts'
 import { type Endpoint, readEndpoint, removeEndpoint, writeEndpoint } from '../rpc/discovery.ts'
 import type { RpcServer } from '../rpc/server.ts'
-import { Turns } from '../session/mutex.ts'
+import { Mutex } from '../session/mutex.ts'
 
 const PATH = '/rpc'
 const LOOK_SECONDS = 30
@@ -20,7 +20,7 @@ export class Publication {
   readonly #startedAt: string
   #endpoint: Endpoint
   #cancelLook: () => void = () => undefined
-  readonly #turns = new Turns() // the file is written and removed one after the other
+  readonly #mutex = new Mutex() // the file is written and removed one after the other
   #closed = false
 
   /** @param server nobody is let in before `renew` */
@@ -38,7 +38,7 @@ export class Publication {
   async renew(): Promise<void> {
     this.#endpoint = this.#newEndpoint()
     this.#server.setEndpoint(this.#endpoint)
-    await this.#turns.run(() => this.#write())
+    await this.#mutex.run(() => this.#write())
   }
 
   /**
@@ -47,7 +47,7 @@ export class Publication {
    */
   watch(onSuperseded: () => void): void {
     this.#cancelLook = this.#host.clock.after(LOOK_SECONDS, () => {
-      void this.#turns
+      void this.#mutex
         .run(() => this.#look(onSuperseded))
         .finally(() => {
           if (!this.#closed) this.watch(onSuperseded)
@@ -60,7 +60,7 @@ export class Publication {
     this.#closed = true
     this.#cancelLook()
     const { files } = this.#host
-    await this.#turns.run(() => removeEndpoint(files, this.#folders.discoveryFile, this.#endpoint.instance))
+    await this.#mutex.run(() => removeEndpoint(files, this.#folders.discoveryFile, this.#endpoint.instance))
   }
 
   async #look(onSuperseded: () => void): Promise<void> {

@@ -1,26 +1,26 @@
-// The RPC methods: each a call of an authenticator. Here alone errors get their numbers.
+// The RPC methods: each calls one authenticator. Errors get their numbers here and nowhere else.
 import { RejectedError, SessionEndedError, SignInError, UnavailableError } from '../clerk/errors.ts'
 import { ConfigurationError } from '../config/errors.ts'
 import { errors, type MethodName, methods, type Params, type Result, RpcError } from '../rpc/contract.ts'
 import type { Method } from '../rpc/dispatcher.ts'
 import { preEncoded } from '../rpc/pre-encoded.ts'
 import type { Authenticator } from '../session/authenticator.ts'
-import { InteractionRequiredError, ShuttingDownError } from '../session/errors.ts'
+import { CallbackPortError, InteractionRequiredError, ShuttingDownError } from '../session/errors.ts'
 import { StoreError } from '../store/errors.ts'
 
 export interface HandlerOptions {
-  /** The authenticator of a profile, or of the default one. @throws ConfigurationError */
+  /** The authenticator of a profile, or of the default profile. @throws ConfigurationError */
   readonly authenticator: (profile: string | undefined) => Authenticator
   readonly describe: (authenticator: Authenticator) => Result<'status'>
   readonly shutdown: () => Result<'shutdown'>
-  /** Makes the OpenRPC document. */
+  /** Returns the OpenRPC document. */
   readonly discover: () => Promise<object>
 }
 
 type Handlers = { readonly [M in MethodName]: (params: Params<M>) => Result<M> | Promise<Result<M>> }
 
 const SIGN_IN_SECONDS = 300
-const RETRY_SECONDS = 1 // where neither the provider nor our own backoff says when; a blip is over by then
+const RETRY_SECONDS = 1 // if neither the provider nor the backoff says when; a blip is over by then
 
 export function createHandlers(options: HandlerOptions): Record<string, Method> {
   const { authenticator, describe } = options
@@ -45,6 +45,7 @@ export function createHandlers(options: HandlerOptions): Record<string, Method> 
     status: async ({ profile }) => {
       const one = authenticator(profile)
       await one.load()
+      one.endIfOver() // timers sleep with the machine: a session may be over although its end timer has not fired
       return describe(one)
     },
     shutdown: () => options.shutdown(),
@@ -58,7 +59,7 @@ export function createHandlers(options: HandlerOptions): Record<string, Method> 
     ...(table.getAuthHeader as Method),
     // The session gives the same header object until the next token: each is encoded once.
     immediate: ({ profile, minValiditySeconds }: Params<'getAuthHeader'>) => {
-      const header = authenticator(profile).quickHeader(minValiditySeconds)
+      const header = authenticator(profile).serveFromMemory(minValiditySeconds)
       return header instanceof Promise ? header.then(preEncoded) : header && preEncoded(header)
     },
   }
@@ -79,7 +80,7 @@ function numbered(handler: (params: never) => unknown): (params: never) => unkno
   }
 }
 
-/** The number and the constant text of an error; what is not in the contract stays what it is, an internal error. */
+/** The error with its number and constant text; an error that the contract does not name is returned as it is. */
 export function toRpcError(error: unknown): unknown {
   if (error instanceof InteractionRequiredError || error instanceof SessionEndedError) {
     return rpcError('interactionRequired', { reason: error.reason })
@@ -92,6 +93,10 @@ export function toRpcError(error: unknown): unknown {
   if (error instanceof RejectedError) return rpcError('providerRejected', { reason: error.reason })
   if (error instanceof StoreError) return rpcError('storeUnavailable', { reason: error.code, hint: error.message })
   if (error instanceof ShuttingDownError) return rpcError('shuttingDown')
+  if (error instanceof CallbackPortError) {
+    const expected = 'a port that no other program uses, or 0'
+    return rpcError('configuration', { setting: `profiles.${error.profile}.redirectPort`, expected })
+  }
   if (error instanceof ConfigurationError) {
     const { setting, expected, file } = error
     return rpcError('configuration', file === undefined ? { setting, expected } : { setting, expected, file })

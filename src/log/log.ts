@@ -29,6 +29,17 @@ export interface Log {
   close(): Promise<void>
 }
 
+/** A log whose lines all name the profile. */
+export function profileLog(log: Log, profile: string): Log {
+  return {
+    debug: (event, fields) => log.debug(event, { profile, ...fields }),
+    info: (event, fields) => log.info(event, { profile, ...fields }),
+    warn: (event, fields) => log.warn(event, { profile, ...fields }),
+    error: (event, fields) => log.error(event, { profile, ...fields }),
+    close: () => log.close(),
+  }
+}
+
 /**
  * Opens the log. What is said before its file is open waits, in order.
  * @param folder is there, and private

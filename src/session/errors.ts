@@ -1,4 +1,4 @@
-// The failures that are the daemon's own; those of the rooms below keep their own names.
+// The failures of this room; store and clerk have their own.
 
 export type SignedOutReason = 'signed_out' | 'session_expired' | 'session_revoked'
 
@@ -15,5 +15,13 @@ export class ShuttingDownError extends Error {
   constructor() {
     super('the daemon is shutting down')
     this.name = 'ShuttingDownError'
+  }
+}
+
+/** The port that the profile's redirect URI names is taken by another program, or forbidden. */
+export class CallbackPortError extends Error {
+  constructor(readonly profile: string) {
+    super('the callback port cannot be used')
+    this.name = 'CallbackPortError'
   }
 }

@@ -1,16 +1,16 @@
-// Runs actions one at a time, in the order they came: refresh, logout and the commit of a sign-in never overlap.
+// Runs one action at a time, in the order of arrival: refresh, logout and the commit of a sign-in never overlap.
 
-export class Turns {
+export class Mutex {
   #last: Promise<unknown> = Promise.resolve()
 
-  /** Runs the action when all before it are done, whether they succeeded or not. */
+  /** Runs `action` once all earlier ones have ended, whether they succeeded or failed. */
   run<T>(action: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(action)
     this.#last = turn.catch(() => undefined)
     return turn
   }
 
-  /** Resolves when everything that was queued until now is done. */
+  /** Resolves when every action queued until now has ended. */
   async idle(): Promise<void> {
     await this.#last
   }

@@ -1,112 +1,49 @@
-// One authenticator a profile, made when it is first asked for.
-import { join } from 'node:path'
-import { type Config, findProfile } from '../config/config.ts'
-import { ConfigurationError } from '../config/errors.ts'
-import type { Folders } from '../config/paths.ts'
-import type { Profile } from '../config/profile.ts'
-import { createProvider } from '../daemon/identity-providers.ts'
-import type { Host } from '../host/host.ts'
+// One authenticator per profile, created when it is first asked for.
 import type { Log } from '../log/log.ts'
-import type { Status } from '../rpc/contract.ts'
-import { type KeyProvider, keyfileProvider, keyringProvider, passphraseProvider } from '../store/key.ts'
-import { systemKeyring } from '../store/keyring.ts'
-import { SessionStore } from '../store/store.ts'
-import { StoreKeys } from '../store/store-keys.ts'
-import { Authenticator } from './authenticator.ts'
-import { KnownUserFile } from './login-hint.ts'
+import type { Authenticator } from './authenticator.ts'
 
-export interface AuthenticatorsOptions {
-  readonly host: Host
-  readonly folders: Folders
+export interface ProfileRegistryOptions {
+  /** Creates the authenticator of a profile. @throws ConfigurationError */
+  readonly create: (profile: string) => Authenticator
+  /** The name of the default profile. @throws ConfigurationError if the configuration cannot be read */
+  readonly defaultProfile: () => string
   readonly log: Log
-  /** The configuration, or what is wrong with it: then every profile answers that. */
-  readonly config: Config | ConfigurationError
-  readonly passphrase: string | undefined
-  readonly onChange: (status: Omit<Status, 'daemon'>) => void
 }
 
-export class Authenticators {
-  readonly #options: AuthenticatorsOptions
+export class ProfileRegistry {
+  readonly #options: ProfileRegistryOptions
   readonly #known = new Map<string, Authenticator>()
-  #keys: StoreKeys | undefined
 
-  constructor(options: AuthenticatorsOptions) {
+  constructor(options: ProfileRegistryOptions) {
     this.#options = options
   }
 
-  /** @throws ConfigurationError where there is no such profile, or it cannot be used as it is */
-  get(name: string | undefined): Authenticator {
-    const { config } = this.#options
-    if (config instanceof ConfigurationError) throw config
-    const wanted = name ?? config.defaultProfile
-    const known = this.#known.get(wanted)
+  /** @param profile the default profile if undefined @throws ConfigurationError if there is no such profile, or it is not usable */
+  get(profile: string | undefined): Authenticator {
+    const name = profile ?? this.#options.defaultProfile()
+    const known = this.#known.get(name)
     if (known) return known
-    const authenticator = this.#create(findProfile(config, wanted), config)
-    this.#known.set(wanted, authenticator)
+    const authenticator = this.#options.create(name)
+    this.#known.set(name, authenticator)
     return authenticator
   }
 
-  /** Reads the default profile's session, so that the first caller finds it in memory. */
-  loadDefault(): void {
-    const { config, log } = this.#options
-    if (config instanceof ConfigurationError) return
-    const failed = () => log.warn('session_not_loaded', { profile: config.defaultProfile })
+  /** Reads the default profile's session, so that the first caller finds it in memory. Never throws. */
+  async loadDefault(): Promise<void> {
     try {
-      this.get(undefined).load().catch(failed)
+      await this.get(undefined).load()
     } catch {
-      failed() // the profile cannot be used as it is; whoever asks is told why
+      this.#options.log.warn('session_not_loaded') // each caller is told the reason
     }
   }
 
-  /** Ends the sign-ins that run. */
-  stopWaiting(): void {
+  /** Ends the sign-ins under way, and starts no refresh from now on. */
+  stop(): void {
     for (const authenticator of this.#known.values()) authenticator.stop()
   }
 
-  /** Resolves when what was under way has reached the disk. */
+  /** Resolves when everything under way has reached the disk. */
   async settled(): Promise<void> {
     await Promise.all([...this.#known.values()].map((authenticator) => authenticator.settled()))
-  }
-
-  #create(profile: Profile, config: Config): Authenticator {
-    const { host, folders, log, onChange } = this.#options
-    const { name, issuer } = profile
-    const clientId = profile.kind === 'oauth' ? profile.clientId : null
-    const { provider, callbackAddress } = createProvider(profile, host)
-    this.#keys ??= new StoreKeys(keyProviders(config.keyProtection, this.#options))
-    const authenticator: Authenticator = new Authenticator({
-      profile: name,
-      provider,
-      callbackAddress,
-      knownUser: new KnownUserFile(host.files, join(folders.data, `known-user-${name}.json`)),
-      store: new SessionStore({
-        files: host.files,
-        clock: host.clock,
-        folder: folders.sessions,
-        keys: this.#keys,
-        binding: { profile: name, issuer, clientId },
-      }),
-      host,
-      log,
-      onChange: () => onChange(authenticator.status()),
-    })
-    return authenticator
-  }
-}
-
-function keyProviders(wanted: Config['keyProtection'], options: AuthenticatorsOptions): readonly KeyProvider[] {
-  const { host, folders, passphrase } = options
-  const { files, random, clock } = host
-  const keyring = () => keyringProvider(systemKeyring(clock), random)
-  const keyfile = () => keyfileProvider(files, folders.keyFile, random)
-  switch (wanted) {
-    case 'auto':
-      return [keyring(), keyfile()]
-    case 'keyring':
-      return [keyring()]
-    case 'keyfile':
-      return [keyfile()]
-    case 'passphrase':
-      return [passphraseProvider(files, folders.wrappedKeyFile, random, passphrase)]
   }
 }

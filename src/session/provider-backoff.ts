@@ -1,13 +1,16 @@
-// Keeps a failing provider from being asked too often: exponential, with jitter, and never before its own Retry-After.
+// Pauses requests to a failing provider: exponential, with jitter, never shorter than its own Retry-After.
+import { RejectedError, UnavailableError } from '../clerk/errors.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Random } from '../host/random.ts'
 
-const FIRST = 0.5 // s; a blip is over by then, and no caller waits long
-const LONGEST = 60 // s; a provider that comes back is found within a minute
+const FIRST_SECONDS = 0.5 // a blip is over by then, and no caller waits long
+const LONGEST_SECONDS = 60 // a provider that recovers is noticed within a minute
+const MOST_DOUBLINGS = 16 // beyond that the product only overflows
 
-export class Backoff {
+export class ProviderBackoff {
   readonly #clock: Clock
   readonly #random: Random
+  #failure: UnavailableError | RejectedError | undefined
   #failures = 0
   #until = 0
   #wallUntil = 0
@@ -17,25 +20,43 @@ export class Backoff {
     this.#random = random
   }
 
-  /** Seconds until the provider may be asked again; 0 where it may be now. */
-  get remaining(): number {
+  /** Seconds until the provider may be asked again; 0 if it may be asked now. */
+  get remainingSeconds(): number {
     const remaining = this.#until - this.#clock.monotonic()
-    // A machine that has slept has waited, though its monotonic clock stood still.
+    // A machine that has slept has waited, although its monotonic clock stood still.
     return remaining <= 0 ? 0 : Math.max(0, Math.min(remaining, this.#wallUntil - this.#clock.now()))
   }
 
-  failed(retryAfterSeconds = 0): void {
-    const full = Math.min(LONGEST, FIRST * 2 ** Math.min(this.#failures++, 16))
-    const least = Math.max(full / 2, retryAfterSeconds)
-    // Jitter, so that ten thousand daemons do not come back in the same second, not even where all were told the same one.
-    const spread = Math.min(least, LONGEST / 2)
-    const wait = least + spread * (this.#random(2).readUInt16BE() / 2 ** 16)
-    this.#until = this.#clock.monotonic() + wait
-    this.#wallUntil = this.#clock.now() + wait
+  /** The last failure while the pause lasts, with the seconds that are left; undefined if the provider may be asked. */
+  get failure(): UnavailableError | RejectedError | undefined {
+    const seconds = this.remainingSeconds
+    const failure = seconds === 0 ? undefined : this.#failure
+    return failure instanceof UnavailableError ? new UnavailableError(failure.reason, Math.ceil(seconds)) : failure
   }
 
-  succeeded(): void {
+  /**
+   * Starts or prolongs the pause if the error is about the provider.
+   * @returns whether it is
+   */
+  failed(error: unknown): boolean {
+    if (!(error instanceof UnavailableError || error instanceof RejectedError)) return false
+    this.#failure = error
+    this.#pause(error instanceof UnavailableError ? error.retryAfterSeconds : 0)
+    return true
+  }
+
+  reset(): void {
     this.#failures = 0
     this.#until = 0
+  }
+
+  #pause(retryAfterSeconds = 0): void {
+    const full = Math.min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** Math.min(this.#failures++, MOST_DOUBLINGS))
+    const least = Math.max(full / 2, retryAfterSeconds)
+    // Jitter also above a Retry-After, so that ten thousand daemons that were told the same second do not share it.
+    const spread = Math.min(least, LONGEST_SECONDS / 2)
+    const seconds = least + spread * (this.#random(2).readUInt16BE() / 2 ** 16)
+    this.#until = this.#clock.monotonic() + seconds
+    this.#wallUntil = this.#clock.now() + seconds
   }
 }

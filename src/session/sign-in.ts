@@ -1,14 +1,20 @@
-// One sign-in from the browser's start to the saved session: one listener, one request, one outcome.
-
+// One sign-in, from the browser's start to the saved session: one callback listener, one authorization request, one outcome.
+// Invariants:
+// - A refused callback changes nothing: the sign-in keeps waiting for the right one.
+// - Whether a grant is still wanted is decided inside the mutex, together with saving it: a logout or a cancel cannot come between.
+// - From `committing` on, a cancel or a timeout comes too late.
+// - A grant that is not kept is retired at the provider.
 import type { CallbackAddress, CallbackListener } from '../callback/callback-listener.ts'
 import type { Outcome } from '../callback/outcome.ts'
 import { CallbackRefusedError, type RefusedReason, SignInError } from '../clerk/errors.ts'
 import type { AuthorizationRequest, Grant, IdentityProvider } from '../clerk/identity-provider.ts'
-import { ConfigurationError } from '../config/errors.ts'
 import type { OpenBrowser } from '../host/browser.ts'
 import type { CancelTimer, Clock } from '../host/clock.ts'
 import { errorCode } from '../host/files.ts'
 import type { SocketOwnerCheck } from '../host/socket-owner.ts'
+import { CallbackPortError } from './errors.ts'
+import type { Mutex } from './mutex.ts'
+import type { SignedIn } from './state.ts'
 
 export interface SignInOptions {
   readonly profile: string
@@ -17,131 +23,137 @@ export interface SignInOptions {
   readonly clock: Clock
   readonly openBrowser: OpenBrowser
   readonly isOtherUser: SocketOwnerCheck
-  /** Makes sure that a session could be saved, before a person is bothered. @throws StoreError */
+  /** Held while the grant is saved. */
+  readonly mutex: Mutex
+  /** Makes sure that a session can be saved, before the person is asked. @throws StoreError */
   readonly prepare: () => Promise<unknown>
-  /** Saves and publishes what the person has signed in to. Throws where the sign-in was cancelled meanwhile. */
-  readonly commit: (grant: Grant, signIn: SignIn) => Promise<void>
-  /** The e-mail address of who is likely to sign in. */
+  /** The e-mail address of the person who is likely to sign in. */
   readonly loginHint: () => Promise<string | undefined>
-  /** Called when something came back that was not taken. */
+  /** Saves the grant as a session. Called inside the mutex. @throws StoreError */
+  readonly save: (grant: Grant) => Promise<SignedIn>
+  /** Called inside the mutex when the session is saved and the sign-in is done. */
+  readonly onSignedIn: (signedIn: SignedIn) => void
   readonly onRefused: (reason: RefusedReason) => void
   /** Called when the authorization URL is known. */
-  readonly onStarted: () => void
+  readonly onWaiting: () => void
 }
 
-const REOPEN_SECONDS = 5 // asked again sooner than this, it is the same click; later, the person has closed the tab
+type Phase =
+  | { readonly kind: 'starting'; readonly listener?: CallbackListener }
+  | { readonly kind: 'waiting'; readonly request: AuthorizationRequest; readonly listener: CallbackListener }
+  | { readonly kind: 'committing'; readonly request: AuthorizationRequest; readonly listener: CallbackListener }
+  | { readonly kind: 'done' }
 
+/** What the person has seen of it so far. */
+interface Shown {
+  /** Monotonic seconds of the last time the browser was opened. */
+  readonly openedAt: number | undefined
+  /** Whether the browser has been opened again after Clerk lost the request. */
+  readonly reopened: boolean
+  /** Whether a caller wants the browser; a caller that shows the link itself does not. */
+  readonly wanted: boolean
+  readonly linkIsUsed: boolean
+}
+
+const REOPEN_SECONDS = 5 // a second wish within this is the same click; later, the person has closed the tab
 const PORT_FREE_SECONDS = 1 // by then the sign-in before this one has shown its last page and left a fixed port
 
 export class SignIn {
   readonly #options: SignInOptions
-  readonly #finish: PromiseWithResolvers<void> = withResolvers()
-  readonly #start: PromiseWithResolvers<void> = withResolvers()
-  #request: AuthorizationRequest | undefined
-  #listener: CallbackListener | undefined
-  #outcome: 'open' | 'claimed' | 'settled' = 'open'
-  #openedAt: number | undefined
-  #reopened = false
-  #committing = false
-  #linkIsUsed = false
-  #wantsBrowser = false
+  readonly #finished = withResolvers<void>()
+  readonly #started = withResolvers<void>()
+  #phase: Phase = { kind: 'starting' }
+  #shown: Shown = { openedAt: undefined, reopened: false, wanted: false, linkIsUsed: false }
   #deadline = 0
   #cancelDeadline: CancelTimer = () => undefined
 
   constructor(options: SignInOptions) {
     this.#options = options
-    this.finished.catch(() => undefined) // whoever waits is told; nobody need wait
+    this.finished.catch(() => undefined) // callers that wait are told; there may be none
     this.started.catch(() => undefined)
-    void this.#run()
+    void this.#start()
   }
 
-  /** Resolves when the person is signed in; rejects with why not. */
+  /** Resolves when the person is signed in; rejects with the reason if not. */
   get finished(): Promise<void> {
-    return this.#finish.promise
+    return this.#finished.promise
   }
 
   /** Resolves when the authorization URL is known; rejects as `finished` does. */
   get started(): Promise<void> {
-    return this.#start.promise
+    return this.#started.promise
+  }
+
+  get isDone(): boolean {
+    return this.#phase.kind === 'done'
   }
 
   get authorizationUrl(): string | null {
-    return this.#request?.url ?? null
+    return 'request' in this.#phase ? this.#phase.request.url : null
   }
 
-  /** Whether the browser has been sent somewhere, so that a failure now is the person's to know of. */
+  /** Whether a browser has been opened, so that the person has seen a failure. */
   get hasShown(): boolean {
-    return this.#openedAt !== undefined
+    return this.#shown.openedAt !== undefined
   }
 
-  /** Gives the person at least so long from now. */
+  /** Gives the person at least this many seconds from now. */
   extend(seconds: number): void {
     const end = this.#options.clock.monotonic() + seconds
-    if (end <= this.#deadline || this.#outcome === 'settled') return
+    if (end <= this.#deadline || this.isDone) return
     this.#deadline = end
     this.#cancelDeadline()
     this.#cancelDeadline = this.#options.clock.after(seconds, () => this.fail(new SignInError('timeout')))
   }
 
   /**
-   * Opens the browser as soon as there is something to show; not twice for what is one wish.
-   * @throws SignInError where it does not open; the sign-in goes on for those who do not hang on that
+   * Opens the browser as soon as the authorization URL is known, once for one wish.
+   * @throws SignInError if it does not open; the sign-in goes on for callers that use the link
    */
-  async show(): Promise<void> {
-    this.#wantsBrowser = true
+  async openBrowser(): Promise<void> {
+    this.#shown = { ...this.#shown, wanted: true }
     await this.started
-    const { clock } = this.#options
-    if (this.#openedAt !== undefined && clock.monotonic() - this.#openedAt < REOPEN_SECONDS) return
+    const { openedAt } = this.#shown
+    if (openedAt !== undefined && this.#options.clock.monotonic() - openedAt < REOPEN_SECONDS) return
     await this.#open()
   }
 
-  /** Somebody shows the link in their own way, and needs no browser of ours. */
+  /** Waits for the authorization URL of a caller that shows it itself. */
   async waitForLink(): Promise<void> {
-    this.#linkIsUsed = true
+    this.#shown = { ...this.#shown, linkIsUsed: true }
     await this.started
   }
 
-  /** Takes it for committing: from then on it can fail no more by a cancel or a timeout. False where it has ended. */
-  claim(): boolean {
-    if (this.#outcome !== 'open') return false
-    this.#outcome = 'claimed'
-    return true
-  }
-
-  /** Ends it without success. Harmless where it has ended, or is being committed. */
-  fail(error: Error): void {
-    if (this.#outcome !== 'open') return
-    this.#settle(() => {
-      this.#start.reject(error)
-      this.#finish.reject(error)
+  /** Ends the sign-in without success. Does nothing once it is committing or done. */
+  fail(error: unknown): void {
+    if (this.#phase.kind === 'committing') return
+    this.#end(() => {
+      this.#started.reject(error)
+      this.#finished.reject(error)
     })
   }
 
-  get #hasEnded(): boolean {
-    return this.#outcome === 'settled'
-  }
-
-  async #run(): Promise<void> {
+  async #start(): Promise<void> {
+    const { provider, prepare, loginHint, onWaiting } = this.#options
     try {
-      await this.#options.prepare()
-      this.#listener = await this.#listen()
-      if (this.#hasEnded) return void this.#listener.close()
-      const { provider, loginHint } = this.#options
-      const request = await provider.authorize(this.#listener.redirectUri, await loginHint())
-      if (this.#hasEnded) return void this.#listener.close()
-      this.#listener.expect(request.state)
-      this.#request = request
-      this.#options.onStarted()
-      this.#start.resolve()
+      await prepare()
+      const listener = await this.#listen()
+      if (this.isDone) return void listener.close() // cancelled in the meantime
+      this.#phase = { kind: 'starting', listener }
+      const request = await provider.authorize(listener.redirectUri, await loginHint())
+      if (this.isDone) return
+      listener.expect(request.state)
+      this.#phase = { kind: 'waiting', request, listener }
+      onWaiting()
+      this.#started.resolve()
     } catch (error) {
-      void this.#listener?.close() // also where it was cancelled meanwhile
-      this.fail(error as Error)
+      this.fail(error)
     }
   }
 
   async #listen(): Promise<CallbackListener> {
     const { CallbackListener } = await import('../callback/callback-listener.ts')
-    const { callbackAddress, clock, profile, isOtherUser } = this.#options
+    const { profile, callbackAddress, clock, isOtherUser } = this.#options
     const open = () =>
       CallbackListener.listen({
         address: callbackAddress,
@@ -158,42 +170,56 @@ export class SignIn {
         return await open()
       })
     } catch (error) {
-      if (!isTaken(error) && errorCode(error) !== 'EACCES') throw error
-      throw new ConfigurationError(`profiles.${profile}.redirectPort`, 'a port that no other program uses, or 0')
+      throw isTaken(error) || errorCode(error) === 'EACCES' ? new CallbackPortError(profile) : error
     }
   }
 
   async #complete(callback: URL): Promise<Outcome> {
-    if (!this.#request || this.#outcome === 'settled') return 'failed'
+    if (!('request' in this.#phase)) return 'failed'
     try {
-      const grant = await this.#request.exchange(callback)
-      if (this.#committing) return await this.#sharedOutcome() // two that are both good came side by side
-      this.#committing = true
-      await this.#options.commit(grant, this)
-      this.#settle(() => this.#finish.resolve())
-      return 'signedIn'
+      const grant = await this.#phase.request.exchange(callback)
+      return await this.#options.mutex.run(() => this.#commit(grant))
     } catch (error) {
       if (error instanceof CallbackRefusedError) {
         this.#options.onRefused(error.reason)
         return error.reason
       }
-      this.#settle(() => this.#finish.reject(error))
+      this.fail(error)
       return error instanceof SignInError && error.reason === 'access_denied' ? 'denied' : 'failed'
     }
   }
 
-  #sharedOutcome(): Promise<Outcome> {
-    return this.finished.then(
-      () => 'signedIn',
-      () => 'failed',
-    )
+  /** Runs inside the mutex. A second grant, or one that comes after a cancel, is retired. */
+  async #commit(grant: Grant): Promise<Outcome> {
+    const { provider, save, onSignedIn } = this.#options
+    if (this.#phase.kind !== 'waiting') {
+      void provider.retire({ ...grant, generation: 1 })
+      return await this.finished.then(
+        () => 'signedIn',
+        () => 'failed',
+      )
+    }
+    this.#phase = { ...this.#phase, kind: 'committing' }
+    try {
+      const signedIn = await save(grant)
+      this.#end(() => {
+        onSignedIn(signedIn)
+        this.#finished.resolve()
+      })
+      return 'signedIn'
+    } catch (error) {
+      void provider.retire({ ...grant, generation: 1 })
+      this.#end(() => this.#finished.reject(error))
+      return 'failed'
+    }
   }
 
   async #open(): Promise<void> {
     const url = this.authorizationUrl
-    if (url === null || this.#outcome === 'settled') return
-    const isOnlyWay = this.#openedAt === undefined && !this.#linkIsUsed
-    this.#openedAt = this.#options.clock.monotonic()
+    if (url === null) return
+    const { openedAt, linkIsUsed } = this.#shown
+    const isOnlyWay = openedAt === undefined && !linkIsUsed
+    this.#shown = { ...this.#shown, openedAt: this.#options.clock.monotonic() }
     try {
       await this.#options.openBrowser(url)
     } catch {
@@ -203,34 +229,37 @@ export class SignIn {
     }
   }
 
-  // A browser that was signed out may have lost the request at Clerk's sign-in page; now it is signed in.
+  // A browser that was signed out may have lost the request at Clerk's sign-in page; by now it is signed in.
   #reopenOnce(): void {
-    if (this.#reopened || !this.#wantsBrowser) return
-    this.#reopened = true
-    this.#open().catch(() => undefined) // the link is there still
+    const { reopened, wanted } = this.#shown
+    if (reopened || !wanted) return
+    this.#shown = { ...this.#shown, reopened: true }
+    this.#open().catch(() => undefined) // the link still works
   }
 
-  #settle(tell: () => void): void {
-    if (this.#outcome === 'settled') return
-    this.#outcome = 'settled'
+  #end(tell: () => void): void {
+    const phase = this.#phase
+    if (phase.kind === 'done') return
+    this.#phase = { kind: 'done' }
     this.#cancelDeadline()
-    void this.#listener?.close()
+    if ('listener' in phase) void phase.listener?.close()
     tell()
   }
 }
 
-interface PromiseWithResolvers<T> {
+interface Resolvers<T> {
   readonly promise: Promise<T>
   readonly resolve: (value: T) => void
   readonly reject: (error: unknown) => void
 }
 
-function withResolvers<T>(): PromiseWithResolvers<T> {
+/** `Promise.withResolvers`, which Node 20 lacks. */
+function withResolvers<T>(): Resolvers<T> {
   let resolve: (value: T) => void = () => undefined
   let reject: (error: unknown) => void = () => undefined
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes
-    reject = no
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve
+    reject = onReject
   })
   return { promise, resolve, reject }
 }

@@ -1,39 +1,55 @@
-// How long an access token is still good, on the wall clock and on the monotonic clock: whichever says less.
+// How long an access token is good, by the wall clock and by the monotonic clock: the earlier end rules.
 import type { Clock } from '../host/clock.ts'
 import type { Session } from '../store/session.ts'
 
-const REFRESH_AHEAD = 0.8 // a 60 s token still has 12 s: longer than any refresh that we wait for
-const LONGEST_LIFETIME = 10 * 365 * 86_400 // s; what Clerk allows at most. A provider's 1e12 must not end in a wild date
-const SET_BACK = 5 // s; a token from the future by more than this means that the clock was set back while we were off
+const REFRESH_AHEAD = 0.8 // a 60 s token still has 12 s: longer than any refresh we wait for
+const LONGEST_LIFETIME = 10 * 365 * 86_400 // s; Clerk's own maximum. A provider's 1e12 must not become an invalid date
+const SET_BACK = 5 // s; a token received later than "now" by more than this: the clock was set back while we were off
 
-export class Validity {
-  readonly #clock: Clock
-  readonly #lifetime: number
+/** One moment on both clocks, in seconds. */
+export interface Instant {
+  /** Unix time. It may jump. */
+  readonly wall: number
+  /** It never goes back, but may stand still while the machine sleeps. */
+  readonly monotonic: number
+}
+
+/** When one access token ends. */
+export interface TokenLifetime {
+  /** Seconds that the token lives in all. */
+  readonly seconds: number
   /** Unix seconds, rounded down. */
   readonly expiresAt: number
-  readonly #monotonicEnd: number
+  readonly monotonicEnd: number
+}
 
-  constructor(token: Session['accessToken'], clock: Clock) {
-    this.#clock = clock
-    this.#lifetime = Math.min(token.lifetime, LONGEST_LIFETIME)
-    this.expiresAt = Math.floor(token.receivedAt + this.#lifetime)
-    const age = clock.now() - token.receivedAt
-    const left = age < -SET_BACK ? 0 : this.#lifetime - Math.max(0, age)
-    this.#monotonicEnd = clock.monotonic() + left
-  }
+export function currentInstant(clock: Clock): Instant {
+  return { wall: clock.now(), monotonic: clock.monotonic() }
+}
 
-  /** Seconds; 0 or less where the token has expired. */
-  get remaining(): number {
-    return Math.min(this.expiresAt - this.#clock.now(), this.#monotonicEnd - this.#clock.monotonic())
+/** The lifetime of a token as it is known at `now`. */
+export function tokenLifetime(token: Session['accessToken'], now: Instant): TokenLifetime {
+  const seconds = Math.min(token.lifetime, LONGEST_LIFETIME)
+  const age = now.wall - token.receivedAt
+  const left = age < -SET_BACK ? 0 : seconds - Math.max(0, age)
+  return {
+    seconds,
+    expiresAt: Math.floor(token.receivedAt + seconds),
+    monotonicEnd: now.monotonic + left,
   }
+}
 
-  /** Whether it is good for so many seconds more. More than half of its whole life counts as that half. */
-  lasts(seconds: number, remaining = this.remaining): boolean {
-    return remaining > 0 && remaining >= Math.min(seconds, this.#lifetime / 2)
-  }
+/** Seconds until the token expires; 0 or less if it has expired. */
+export function remainingSeconds(lifetime: TokenLifetime, now: Instant): number {
+  return Math.min(lifetime.expiresAt - now.wall, lifetime.monotonicEnd - now.monotonic)
+}
 
-  /** Whether so much of its life is over that a new one should be fetched behind the answers. */
-  isAgeing(remaining = this.remaining): boolean {
-    return remaining < this.#lifetime * (1 - REFRESH_AHEAD)
-  }
+/** Whether `remaining` is at least `seconds`. More than half of the whole life counts as that half. */
+export function lastsFor({ seconds: whole }: TokenLifetime, seconds: number, remaining: number): boolean {
+  return remaining > 0 && remaining >= Math.min(seconds, whole / 2)
+}
+
+/** Whether so much of the life is over that a refresh should run in the background. */
+export function isAgeing({ seconds: whole }: TokenLifetime, remaining: number): boolean {
+  return remaining < whole * (1 - REFRESH_AHEAD)
 }

@@ -108,7 +108,8 @@ describe('the life of a session', () => {
     await signIn()
     const { expiresAt } = await client.call('getAuthHeader')
     const clients = await Promise.all(Array.from({ length: 10 }, () => daemon.connect()))
-    sandbox.script(TOKEN, { kind: 'answer', status: 500, body: '' })
+    // The pause outlasts the slowest of the callers, however busy the machine is.
+    sandbox.script(TOKEN, { kind: 'answer', status: 500, headers: { 'retry-after': '60' }, body: '' })
     await until(expiresAt)
     const outcomes = await Promise.allSettled(
       clients.flatMap((one) => Array.from({ length: 10 }, () => one.call('getAuthHeader'))),

@@ -1,10 +1,12 @@
 // The faults of a broker, to sessions of the hand-off: none but invalid_grant ever ends one, and nobody becomes another.
+
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { toRpcError } from '../../src/daemon/handlers.ts'
 import type { Fault } from '../sandbox/faults.ts'
+import { headerInMemory } from '../support/authenticator.ts'
 import { newClerkAuthenticator } from '../support/clerk-authenticator.ts'
 import { PAGE } from '../support/handoff.ts'
 import { newSandbox } from '../support/world.ts'
@@ -163,10 +165,10 @@ async function play(
   slow?: 'request' | 'headers',
 ): Promise<void> {
   clock.advance(PAST_ANY_BACKOFF)
-  if (state === 'live' && !authenticator.currentHeader()) await authenticator.refresh()
-  if (state === 'dead' && authenticator.currentHeader()) clock.advance(LIFETIME + 1)
-  if (state === 'dead' && authenticator.currentHeader()) clock.advance(1e12)
-  const before = authenticator.currentHeader()
+  if (state === 'live' && !headerInMemory(authenticator)) await authenticator.refresh()
+  if (state === 'dead' && headerInMemory(authenticator)) clock.advance(LIFETIME + 1)
+  if (state === 'dead' && headerInMemory(authenticator)) clock.advance(1e12)
+  const before = headerInMemory(authenticator)
   const asked = broker.heard.length
   broker.next.push(fault)
   const arrived = broker.nextRequest()
@@ -181,7 +183,7 @@ async function play(
   expect(authenticator.status().state, name).toBe(means === 'revoked' ? 'signed_out' : 'signed_in')
   expect(broker.heard.length - asked, name).toBe(1)
   if (state === 'live' && means !== 'good' && means !== 'revoked') {
-    expect(authenticator.currentHeader(), name).toBe(before)
+    expect(headerInMemory(authenticator), name).toBe(before)
   }
 }
 

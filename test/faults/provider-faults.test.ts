@@ -1,10 +1,12 @@
 // A hundred faults of a provider, each in each state of a session: none but invalid_grant ever ends one.
+
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { toRpcError } from '../../src/daemon/handlers.ts'
+import { headerInMemory } from '../support/authenticator.ts'
 import { newClerkAuthenticator } from '../support/clerk-authenticator.ts'
 import { faultOf, providerFaults, type Row, reachesProvider } from '../support/provider-faults.ts'
 import { newSandbox, settingsOf } from '../support/world.ts'
@@ -83,8 +85,8 @@ async function refreshAt(world: World, row: Row, state: 'live' | 'dead'): Promis
   clock.advance(PAST_ANY_BACKOFF)
   // What the provider forgives it forgives once: after an answer that was lost comes one that is not.
   if (reachesProvider(row) || row.waits) await authenticator.refresh()
-  if (state === 'dead' && authenticator.currentHeader()) clock.advance(LIFETIME + 1)
-  const before = authenticator.currentHeader()
+  if (state === 'dead' && headerInMemory(authenticator)) clock.advance(LIFETIME + 1)
+  const before = headerInMemory(authenticator)
   expect(before === undefined, row.name).toBe(state === 'dead')
   const asked = sandbox.count(TOKEN)
   const ask = () => (state === 'live' ? authenticator.refresh() : authenticator.authHeader(10, false))

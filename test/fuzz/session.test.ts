@@ -9,7 +9,7 @@ import type { Log } from '../../src/log/log.ts'
 import type { AuthHeader } from '../../src/rpc/contract.ts'
 import { Authenticator } from '../../src/session/authenticator.ts'
 import { InteractionRequiredError } from '../../src/session/errors.ts'
-import { KnownUserFile } from '../../src/session/login-hint.ts'
+import { LoginHint } from '../../src/session/login-hint.ts'
 import type { KeyProvider } from '../../src/store/key.ts'
 import type { Session } from '../../src/store/session.ts'
 import { SessionStore } from '../../src/store/store.ts'
@@ -249,7 +249,7 @@ class Life {
       provider: this.provider.of(this.#clock),
       callbackAddress: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
       store: this.#openStore(files),
-      knownUser: new KnownUserFile(files, `${FOLDER}/known-user.json`),
+      loginHint: new LoginHint(files, `${FOLDER}/known-user.json`),
       host: {
         clock: this.#clock,
         random: systemRandom,
@@ -353,7 +353,7 @@ class Life {
     try {
       switch (call) {
         case 'header':
-          return this.#given((await one.quickHeader()) ?? (await one.authHeader(undefined, false)))
+          return this.#given((await one.serveFromMemory()) ?? (await one.authHeader(undefined, false)))
         case 'long header':
           return this.#given(await one.authHeader(3600, false))
         case 'refresh':

@@ -85,10 +85,10 @@ describe('a header', () => {
   it('that is being fetched is promised to whoever comes meanwhile', async () => {
     const { authenticator, clock } = await signedIn()
     clock.advance(61)
-    expect(authenticator.quickHeader()).toBeUndefined()
+    expect(authenticator.serveFromMemory()).toBeUndefined()
     const first = authenticator.refresh()
-    while (authenticator.quickHeader() === undefined) await Promise.resolve()
-    expect(await authenticator.quickHeader()).toBe(await first)
+    while (authenticator.serveFromMemory() === undefined) await Promise.resolve()
+    expect(await authenticator.serveFromMemory()).toBe(await first)
   })
 
   it('is refreshed after the machine has slept, though its monotonic clock stood still', async () => {

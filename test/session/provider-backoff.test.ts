@@ -1,20 +1,23 @@
 // The back-off: how long a daemon stays away, and that ten thousand of them do not come back as one.
 import { describe, expect, it } from 'vitest'
+import { UnavailableError } from '../../src/clerk/errors.ts'
 import type { Random } from '../../src/host/random.ts'
-import { Backoff } from '../../src/session/provider-backoff.ts'
+import { ProviderBackoff } from '../../src/session/provider-backoff.ts'
 import { TestClock } from '../support/clock.ts'
 
 const DAEMONS = 10_000
+const outage = (retryAfterSeconds?: number) => new UnavailableError('network', retryAfterSeconds)
 let drawn = 0
 const random: Random = () => Buffer.of(drawn++ % 256, 0) // every byte as often as the others
 
 /** Seconds that each of many daemons stays away after so many failures. */
 function waits(failures: number, retryAfter: number): number[] {
   const clock = new TestClock()
+  const failure = outage(retryAfter)
   return Array.from({ length: DAEMONS }, () => {
-    const backoff = new Backoff(clock, random)
-    for (let i = 0; i < failures; i++) backoff.failed(retryAfter)
-    return backoff.remaining
+    const backoff = new ProviderBackoff(clock, random)
+    for (let i = 0; i < failures; i++) backoff.failed(failure)
+    return backoff.remainingSeconds
   })
 }
 
@@ -54,46 +57,46 @@ describe('the back-off', () => {
   })
 
   it('is over with the first success', () => {
-    const backoff = new Backoff(new TestClock(), random)
-    backoff.failed(30)
-    backoff.succeeded()
-    expect(backoff.remaining).toBe(0)
+    const backoff = new ProviderBackoff(new TestClock(), random)
+    backoff.failed(outage(30))
+    backoff.reset()
+    expect(backoff.remainingSeconds).toBe(0)
   })
 })
 
 describe('the interval', () => {
   const newBackoff = () => {
     const clock = new TestClock()
-    return { clock, backoff: new Backoff(clock, (size) => Buffer.alloc(size, 255)) }
+    return { clock, backoff: new ProviderBackoff(clock, (size) => Buffer.alloc(size, 255)) }
   }
 
   it('doubles, ends at a minute, and starts anew after a success', () => {
     const { backoff } = newBackoff()
     const seen = Array.from({ length: 2000 }, () => {
-      backoff.failed()
-      return Math.round(backoff.remaining * 10) / 10
+      backoff.failed(outage())
+      return Math.round(backoff.remainingSeconds * 10) / 10
     })
     expect(seen.slice(0, 9)).toEqual([0.5, 1, 2, 4, 8, 16, 32, 60, 60])
     expect(seen.at(-1)).toBe(60)
-    backoff.succeeded()
-    expect(backoff.remaining).toBe(0)
-    backoff.failed()
-    expect(backoff.remaining).toBeLessThanOrEqual(0.5)
+    backoff.reset()
+    expect(backoff.remainingSeconds).toBe(0)
+    backoff.failed(outage())
+    expect(backoff.remainingSeconds).toBeLessThanOrEqual(0.5)
   })
 
   it('goes on while the machine sleeps, though the monotonic clock stands still', () => {
     const { clock, backoff } = newBackoff()
-    for (let n = 0; n < 20; n++) backoff.failed()
+    for (let n = 0; n < 20; n++) backoff.failed(outage())
     clock.sleep(3600)
-    expect(backoff.remaining).toBe(0)
+    expect(backoff.remainingSeconds).toBe(0)
   })
 
   it('ends in time though the wall clock is set back a day meanwhile', () => {
     const { clock, backoff } = newBackoff()
-    backoff.failed(30)
+    backoff.failed(outage(30))
     clock.setBack(86_400)
-    expect(backoff.remaining).toBeLessThanOrEqual(60)
+    expect(backoff.remainingSeconds).toBeLessThanOrEqual(60)
     clock.advance(60)
-    expect(backoff.remaining).toBe(0)
+    expect(backoff.remainingSeconds).toBe(0)
   })
 })

@@ -5,8 +5,9 @@ import type { Grant, IdentityProvider, Renewal, Revocation } from '../../src/cle
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import type { Log } from '../../src/log/log.ts'
+import type { AuthHeader } from '../../src/rpc/contract.ts'
 import { Authenticator } from '../../src/session/authenticator.ts'
-import { KnownUserFile } from '../../src/session/login-hint.ts'
+import { LoginHint } from '../../src/session/login-hint.ts'
 import { keyfileProvider } from '../../src/store/key.ts'
 import type { Session } from '../../src/store/session.ts'
 import { SessionStore } from '../../src/store/store.ts'
@@ -24,6 +25,12 @@ export interface TestProvider extends IdentityProvider {
   state: string | undefined
   /** What the next exchanges do; then a grant. */
   exchanges: (() => Promise<Grant>)[]
+}
+
+/** The header that a caller gets at once; undefined if it would have to wait. */
+export function headerInMemory(authenticator: Authenticator): AuthHeader | undefined {
+  const reading = authenticator.readHeader()
+  return 'header' in reading ? reading.header : undefined
 }
 
 export async function newAuthenticator(
@@ -94,7 +101,7 @@ export async function newAuthenticator(
     profile: 'test',
     provider,
     callbackAddress: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
-    knownUser: new KnownUserFile(files, join(home, 'known-user.json')),
+    loginHint: new LoginHint(files, join(home, 'known-user.json')),
     store: openStore(),
     host: {
       clock,
@@ -109,9 +116,9 @@ export async function newAuthenticator(
       },
     },
     log,
-    onChange: () => {
-      told.push(authenticator.status())
-      changes.push(authenticator.status().state)
+    onChange: (status) => {
+      told.push(status)
+      changes.push(status.state)
     },
   })
   /** Comes back from the browser as the person who has signed in there. */

@@ -3,12 +3,12 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadConfig } from '../../src/config/config.ts'
 import { locateFolders } from '../../src/config/paths.ts'
+import { authenticatorFactory } from '../../src/daemon/create-authenticator.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import type { Host } from '../../src/host/host.ts'
 import { type Fetch, limitedFetch } from '../../src/host/network.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import type { Log } from '../../src/log/log.ts'
-import { Authenticators } from '../../src/session/profile-registry.ts'
 import { TestClock } from './clock.ts'
 import { temporaryFolder } from './folder.ts'
 
@@ -38,16 +38,10 @@ export async function newClerkAuthenticator(settings: Readonly<Record<string, st
   const silent = () => undefined
   const log: Log = { debug: silent, info: silent, warn: silent, error: silent, close: () => Promise.resolve() }
   const env = { ...settings, CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
-  const authenticators = new Authenticators({
-    host,
-    folders,
-    log,
-    config: await loadConfig(systemFiles, folders.configFile, env),
-    passphrase: undefined,
-    onChange: silent,
-  })
+  const loaded = await loadConfig(systemFiles, folders.configFile, env)
+  const parts = { host, folders, log, passphrase: undefined, onChange: silent }
   return {
-    authenticator: authenticators.get(undefined),
+    authenticator: authenticatorFactory(loaded, parts)(loaded.defaultProfile),
     clock,
     host,
     sessionFile: join(folders.sessions, 'production.jwe'),

@@ -1,0 +1,63 @@
+// Composes the authenticator of a profile from the configuration: its provider, its store, and the keys of the store.
+import { join } from 'node:path'
+import { type Config, findProfile } from '../config/config.ts'
+import type { Folders } from '../config/paths.ts'
+import type { Host } from '../host/host.ts'
+import type { Log } from '../log/log.ts'
+import { Authenticator } from '../session/authenticator.ts'
+import { LoginHint } from '../session/login-hint.ts'
+import type { ProfileStatus } from '../session/status.ts'
+import { type KeyProvider, keyfileProvider, keyringProvider, passphraseProvider } from '../store/key.ts'
+import { systemKeyring } from '../store/keyring.ts'
+import { SessionStore } from '../store/store.ts'
+import { StoreKeys } from '../store/store-keys.ts'
+import { createProvider } from './identity-providers.ts'
+
+export interface AuthenticatorParts {
+  readonly host: Host
+  readonly folders: Folders
+  readonly log: Log
+  readonly passphrase: string | undefined
+  readonly onChange: (status: ProfileStatus) => void
+}
+
+/**
+ * Creates authenticators that share the store's keys.
+ * @returns a function that throws ConfigurationError if there is no such profile, or it is not usable
+ */
+export function authenticatorFactory(config: Config, parts: AuthenticatorParts): (profile: string) => Authenticator {
+  const { host, folders, log, onChange } = parts
+  let keys: StoreKeys | undefined
+  return (name) => {
+    const profile = findProfile(config, name)
+    const clientId = profile.kind === 'oauth' ? profile.clientId : null
+    const { provider, callbackAddress } = createProvider(profile, host)
+    keys ??= new StoreKeys(keyProviders(config.keyProtection, parts))
+    const store = new SessionStore({
+      files: host.files,
+      clock: host.clock,
+      folder: folders.sessions,
+      keys,
+      binding: { profile: name, issuer: profile.issuer, clientId },
+    })
+    const loginHint = new LoginHint(host.files, join(folders.data, `known-user-${name}.json`))
+    return new Authenticator({ profile: name, provider, callbackAddress, store, loginHint, host, log, onChange })
+  }
+}
+
+function keyProviders(wanted: Config['keyProtection'], parts: AuthenticatorParts): readonly KeyProvider[] {
+  const { host, folders, passphrase } = parts
+  const { files, random, clock } = host
+  const keyring = () => keyringProvider(systemKeyring(clock), random)
+  const keyfile = () => keyfileProvider(files, folders.keyFile, random)
+  switch (wanted) {
+    case 'auto':
+      return [keyring(), keyfile()]
+    case 'keyring':
+      return [keyring()]
+    case 'keyfile':
+      return [keyfile()]
+    case 'passphrase':
+      return [passphraseProvider(files, folders.wrappedKeyFile, random, passphrase)]
+  }
+}

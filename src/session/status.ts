@@ -1,0 +1,35 @@
+// What a profile's status says, derived from its state. Pure, and without a secret.
+import type { Status } from '../rpc/contract.ts'
+import type { KeyProtection } from '../store/key.ts'
+import type { State } from './state.ts'
+
+export type ProfileStatus = Omit<Status, 'daemon'>
+
+export interface StatusParts {
+  readonly profile: string
+  readonly state: State
+  /** Whether the token has expired and nothing can refresh it: the profile is signed out, though that is not yet applied. */
+  readonly isOver: boolean
+  /** The sign-in under way. */
+  readonly signIn: { readonly authorizationUrl: string | null } | undefined
+  readonly refresh: Status['refresh']
+  readonly keyProtection: KeyProtection | null
+}
+
+export function describeStatus(parts: StatusParts): ProfileStatus {
+  const { profile, state, isOver, signIn, refresh, keyProtection } = parts
+  const signedIn = state.kind === 'signed_in' && !isOver ? state : undefined
+  const problem = signedIn?.storage.kind === 'unsaved' ? signedIn.storage.problem : null
+  const resting = signedIn ? 'signed_in' : 'signed_out'
+  return {
+    profile,
+    state: signIn ? 'signing_in' : resting,
+    user: signedIn?.session.user ?? null,
+    sessionId: signedIn?.session.sessionId ?? null,
+    tokenExpiresAt: signedIn?.header.expiresAt ?? null,
+    sessionExpiresAt: signedIn?.session.sessionExpiresAt ?? null,
+    authorizationUrl: signIn?.authorizationUrl ?? null,
+    refresh: { lastAt: refresh.lastAt, lastError: refresh.lastError ?? problem },
+    store: { persisted: problem === null && state.kind !== 'unloaded', keyProtection },
+  }
+}
