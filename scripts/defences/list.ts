@@ -32,8 +32,9 @@ const METADATA = 'src/clerk/metadata.ts'
 const TOKEN = 'src/clerk/session-token.ts'
 const PROCESS = 'src/daemon/process-hardening.ts'
 const REFRESH_TOKEN = 'src/broker/refresh-token.ts'
-const BROKER_CLERK = 'src/broker/clerk.ts'
+const BROKER_CLERK = 'src/broker/clerk-sessions.ts'
 const BROKER = 'src/broker/broker.ts'
+const BROKER_REQUEST = 'src/broker/request.ts'
 const PYTHON = 'embed/python/cadzero_auth.py'
 
 const WEB = 'test/security/web-page.test.ts'
@@ -46,7 +47,8 @@ const HANDSHAKE = 'test/rpc/handshake.test.ts'
 const STORE = 'test/store/store.test.ts'
 const PROVIDER = 'test/clerk/authorization-server.test.ts'
 const HANDOFF = 'test/clerk/handoff.test.ts'
-const BROKER_TEST = 'test/broker/broker.test.ts'
+const BROKER_REFRESH_TEST = 'test/broker/refresh.test.ts'
+const BROKER_REQUEST_TEST = 'test/broker/request.test.ts'
 
 export const defences: readonly Defence[] = [
   one(
@@ -545,98 +547,98 @@ export const defences: readonly Defence[] = [
   one(
     'a refresh token’s end',
     REFRESH_TOKEN,
-    '...(allowOutdated ? { clockTolerance: Number.MAX_SAFE_INTEGER } : {}),',
+    '...(allowExpired ? { clockTolerance: Number.MAX_SAFE_INTEGER } : {}),',
     'clockTolerance: Number.MAX_SAFE_INTEGER,',
-    BROKER_TEST,
-    'outdated',
+    'test/broker/refresh-token.test.ts',
+    'expires',
   ),
   one(
     'the broker’s instances',
     BROKER,
-    "if (!options.issuers.includes(held.issuer)) throw new BrokerError('invalid_grant', 'foreign_instance')",
+    "if (!options.issuers.includes(session.issuer)) throw new BrokerError('invalid_grant', 'unknown_issuer')",
     '',
-    BROKER_TEST,
-    'serves other instances',
+    'test/broker/broker.test.ts',
+    'of an instance that it no longer serves',
   ),
   one(
     'the broker’s limit for a session',
     BROKER,
-    "if (wait > 0) throw new BrokerError('too_many_requests', 'too_many_requests', wait)",
+    "if (waitSeconds > 0) throw new BrokerError('too_many_requests', 'too_many_requests', waitSeconds)",
     '',
-    BROKER_TEST,
-    'too many of one session',
+    'test/broker/limiter.test.ts',
+    'answers 429 with Retry-After beyond the limit',
   ),
   one(
     'bodies of 16 KiB',
-    BROKER,
-    "if (size > LARGEST_BODY) throw new BrokerError('too_large')",
+    BROKER_REQUEST,
+    "if (size > MAX_BODY_BYTES) throw new BrokerError('payload_too_large')",
     '',
-    BROKER_TEST,
-    'gets a clear error',
+    BROKER_REQUEST_TEST,
+    'without a request to Clerk',
   ),
   one(
     'only JSON',
-    BROKER,
-    "if (type !== 'application/json') throw new BrokerError('not_json')",
+    BROKER_REQUEST,
+    "if (type !== 'application/json') throw new BrokerError('unsupported_media_type')",
     '',
-    BROKER_TEST,
+    BROKER_REQUEST_TEST,
     'a form',
   ),
   one(
     'only a session’s own id goes to Clerk',
-    BROKER,
-    '/^sess_[A-Za-z0-9]{1,64}$/.test(value)',
-    'value.length > 0',
-    BROKER_TEST,
-    'gets a clear error',
+    BROKER_REQUEST,
+    '/^sess_[A-Za-z0-9]{1,64}$/.test(id)',
+    'id.length > 0',
+    BROKER_REQUEST_TEST,
+    'without a request to Clerk',
   ),
   one(
     'the broker’s user',
     BROKER_CLERK,
-    "if (session.userId !== userId) throw new BrokerError('invalid_grant', 'other_user')",
+    "if (session.userId !== userId) throw new BrokerError('invalid_grant', 'user_mismatch')",
     '',
-    BROKER_TEST,
-    'the person’s own session alone',
+    BROKER_REFRESH_TEST,
+    'only for a session of the token’s user',
   ),
   one(
     'the broker’s session',
     BROKER_CLERK,
-    "if (claims.sid !== undefined && claims.sid !== sessionId) throw new BrokerError('invalid_grant', 'other_session')",
+    "if (claims.sid !== undefined && claims.sid !== sessionId) throw new BrokerError('invalid_grant', 'session_mismatch')",
     '',
-    BROKER_TEST,
-    'another session’s',
+    BROKER_REFRESH_TEST,
+    'one of another session or user',
   ),
   one(
     'the broker’s parties',
     BROKER_CLERK,
     'if (claims.azp !== undefined && authorizedParties.length > 0 && !authorizedParties.includes(claims.azp)) {',
     'if (claims.azp === "never") {',
-    BROKER_TEST,
-    'a token for another site',
+    BROKER_REFRESH_TEST,
+    'refuses an azp that is not an authorized party',
   ),
   one(
     'a session that is over',
     BROKER_CLERK,
-    "if (session.status !== 'active' || end <= clock.now()) throw new BrokerError('invalid_grant', 'session_over')",
+    "throw new BrokerError('invalid_grant', 'session_ended')",
     '',
-    BROKER_TEST,
+    BROKER_REFRESH_TEST,
     'revoked',
   ),
   one(
     'keys are not asked for without end',
     BROKER_CLERK,
-    "if (wait > 0) throw new BrokerError('temporarily_unavailable', 'unknown_keys', wait)",
+    "if (waitSeconds > 0) throw new BrokerError('temporarily_unavailable', 'unknown_key_limit', waitSeconds)",
     '',
-    BROKER_TEST,
-    'made-up key ids',
+    BROKER_REFRESH_TEST,
+    'unknown key ids',
   ),
   one(
     'a deadline for each call to Clerk',
     BROKER_CLERK,
-    'return await withDeadline(clock, seconds, call)',
-    'return (await Promise.race([withDeadline(clock, seconds * 1000, call), call()])) as T',
-    BROKER_TEST,
-    'an answer that never comes',
+    'withTimeout(clock, timeoutSeconds, call(), timedOut)',
+    'withTimeout(clock, timeoutSeconds * 1000, call(), timedOut)',
+    'test/broker/clerk-errors.test.ts',
+    'Clerk never answers',
   ),
 
   one(

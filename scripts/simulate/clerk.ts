@@ -8,7 +8,7 @@ import type { Timeline } from './timeline.ts'
 
 export const LIMIT = 1000 // requests to the Backend API that a production instance may make in a window
 export const WINDOW = 10 // s
-export const CALLS_PER_RENEWAL = 2 // the broker asks for the session and for the token: src/broker/clerk.ts
+export const CALLS_PER_RENEWAL = 2 // the broker asks for the session and for the token: src/broker/clerk-sessions.ts
 const BROKER_RETRY_AFTER = 5 // s; what the broker says where Clerk says nothing: src/broker/errors.ts
 
 export type Way = 'oauth' | 'broker'

@@ -1,61 +1,84 @@
-// What the broker answers when it cannot give a token: RFC 6749 section 5.2, with constant texts.
+// The errors that the broker answers with: JSON objects as in RFC 6749 section 5.2, with constant texts.
 
-const ERRORS = {
-  invalid_request: [400, 'a JSON object with session_id and a bearer token, or with refresh_token, is expected'],
-  not_json: [415, 'application/json is expected'],
-  too_large: [413, 'the request is too large'],
-  not_found: [404, 'there is POST /api/auth/refresh and POST /api/auth/logout'],
-  method_not_allowed: [405, 'POST is expected'],
-  invalid_grant: [400, 'the session is gone, or this is no proof of it'],
-  interaction_required: [400, 'the person has something to do at Clerk first'],
-  too_many_requests: [429, 'too many requests for this session'],
-  rate_limited: [429, 'Clerk asks to wait'],
-  temporarily_unavailable: [503, 'Clerk cannot be reached'],
-  bad_answer: [502, 'Clerk gave no usable answer'],
-  set_up: [500, 'the broker is not set up right; its log says why'],
-} as const
-
-export type Refusal = keyof typeof ERRORS
-
-/** The `error` of the answer, where it is not the refusal's own name. */
-const CODES: Partial<Record<Refusal, string>> = {
-  not_json: 'invalid_request',
-  too_large: 'invalid_request',
-  not_found: 'invalid_request',
-  method_not_allowed: 'invalid_request',
-  too_many_requests: 'temporarily_unavailable',
-  rate_limited: 'temporarily_unavailable',
-  bad_answer: 'server_error',
-  set_up: 'server_error',
+interface Refusal {
+  readonly status: number
+  /** The `error` of the answer. */
+  readonly error: string
+  readonly description: string
 }
 
-const RETRY_AFTER = 5 // s; where Clerk does not say when
+const REFUSALS = {
+  invalid_request: {
+    status: 400,
+    error: 'invalid_request',
+    description: 'expected a JSON object with session_id and a bearer token, or with refresh_token',
+  },
+  unsupported_media_type: {
+    status: 415,
+    error: 'invalid_request',
+    description: 'expected the content type application/json',
+  },
+  payload_too_large: { status: 413, error: 'invalid_request', description: 'the request body is too large' },
+  not_found: {
+    status: 404,
+    error: 'invalid_request',
+    description: 'unknown path; the broker serves /api/auth/refresh and /api/auth/logout',
+  },
+  method_not_allowed: { status: 405, error: 'invalid_request', description: 'only POST is allowed' },
+  invalid_grant: {
+    status: 400,
+    error: 'invalid_grant',
+    description: 'the session has ended, or the token does not prove it',
+  },
+  interaction_required: {
+    status: 400,
+    error: 'interaction_required',
+    description: 'the user must complete a step at Clerk first',
+  },
+  too_many_requests: {
+    status: 429,
+    error: 'temporarily_unavailable',
+    description: 'too many requests for this session',
+  },
+  rate_limited: { status: 429, error: 'temporarily_unavailable', description: 'Clerk limits the rate of requests' },
+  temporarily_unavailable: { status: 503, error: 'temporarily_unavailable', description: 'Clerk is unavailable' },
+  invalid_response: { status: 502, error: 'server_error', description: 'the response from Clerk is invalid' },
+  misconfigured: {
+    status: 500,
+    error: 'server_error',
+    description: 'the broker is misconfigured; its log has the reason',
+  },
+} as const satisfies Record<string, Refusal>
+
+export type RefusalKind = keyof typeof REFUSALS
+
+const DEFAULT_RETRY_AFTER = 5 // s; used when Clerk sends no Retry-After
 
 export class BrokerError extends Error {
   readonly status: number
 
   /**
-   * @param reason for the log: a code from a closed list, never a text of Clerk's
-   * @param retryAfterSeconds when to try again
+   * @param reason for the log: a code from a closed list, never a text from Clerk
+   * @param retryAfterSeconds sent as `Retry-After` with 429 and 503
    */
   constructor(
-    readonly refusal: Refusal,
-    readonly reason: string = refusal,
+    readonly kind: RefusalKind,
+    readonly reason: string = kind,
     readonly retryAfterSeconds?: number,
   ) {
-    super(ERRORS[refusal][1])
+    super(REFUSALS[kind].description)
     this.name = 'BrokerError'
-    this.status = ERRORS[refusal][0]
+    this.status = REFUSALS[kind].status
   }
 
   toResponse(): Response {
-    const error = CODES[this.refusal] ?? this.refusal
-    const waits = this.status === 429 || this.status === 503
+    const { status, error, description } = REFUSALS[this.kind]
+    const isRetryable = status === 429 || status === 503
     const headers = {
       'Cache-Control': 'no-store',
-      ...(this.refusal === 'method_not_allowed' ? { Allow: 'POST' } : {}),
-      ...(waits ? { 'Retry-After': String(this.retryAfterSeconds ?? RETRY_AFTER) } : {}),
+      ...(status === 405 ? { Allow: 'POST' } : {}),
+      ...(isRetryable ? { 'Retry-After': String(this.retryAfterSeconds ?? DEFAULT_RETRY_AFTER) } : {}),
     }
-    return Response.json({ error, error_description: this.message }, { status: this.status, headers })
+    return Response.json({ error, error_description: description }, { status, headers })
   }
 }

@@ -1,14 +1,14 @@
-// Limits how often something may be done: a bucket of so many a minute for each key, in memory and best effort for each copy.
+// Limits the rate of requests for each key by a token bucket, in the memory of this process.
 import type { Clock } from '../host/clock.ts'
 
-const MOST_KEYS = 100_000 // some 10 MB; the oldest goes first, and is then merely not limited
+const MAX_KEYS = 100_000 // about 10 MB; beyond that, the key used longest ago is dropped and starts with a full bucket
 
 interface Bucket {
-  left: number
-  at: number
+  tokens: number
+  refilledAt: number
 }
 
-export class Limiter {
+export class RateLimiter {
   readonly #perMinute: number
   readonly #clock: Clock
   readonly #buckets = new Map<string, Bucket>()
@@ -18,22 +18,19 @@ export class Limiter {
     this.#clock = clock
   }
 
-  /** Takes one. Gives 0, or, where there is none left, the seconds until there is. */
-  take(key: string): number {
+  /** Takes a token from the key's bucket. Returns 0, or the seconds until the next token if the bucket is empty. */
+  consume(key: string): number {
     const now = this.#clock.monotonic()
-    const rate = this.#perMinute / 60
-    const bucket = this.#buckets.get(key) ?? { left: this.#perMinute, at: now }
-    bucket.left = Math.min(this.#perMinute, bucket.left + (now - bucket.at) * rate)
-    bucket.at = now
-    this.#buckets.delete(key) // and set anew: the map's order is that of the last use
+    const perSecond = this.#perMinute / 60
+    const bucket = this.#buckets.get(key) ?? { tokens: this.#perMinute, refilledAt: now }
+    bucket.tokens = Math.min(this.#perMinute, bucket.tokens + (now - bucket.refilledAt) * perSecond)
+    bucket.refilledAt = now
+    this.#buckets.delete(key) // then insert again: a Map iterates in insertion order, here the order of last use
     this.#buckets.set(key, bucket)
-    if (this.#buckets.size > MOST_KEYS)
-      for (const oldest of this.#buckets.keys()) {
-        this.#buckets.delete(oldest)
-        break
-      }
-    if (bucket.left < 1) return Math.ceil((1 - bucket.left) / rate)
-    bucket.left--
+    const [oldest] = this.#buckets.size > MAX_KEYS ? this.#buckets.keys() : []
+    if (oldest !== undefined) this.#buckets.delete(oldest)
+    if (bucket.tokens < 1) return Math.ceil((1 - bucket.tokens) / perSecond)
+    bucket.tokens--
     return 0
   }
 }

@@ -1,4 +1,4 @@
-// The broker's log: JSON lines to standard output, from the closed list of fields that the handler gives.
+// The broker's log: JSON lines on standard output, with the closed list of fields that the handler provides.
 import { pino } from 'pino'
 import type { BrokerLogFields } from './broker.ts'
 

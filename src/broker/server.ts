@@ -1,4 +1,4 @@
-// The broker by itself: a small HTTP server around the handler, for where no other server mounts it.
+// Serves the broker over plain HTTP by itself, for deployments that do not mount its handler in another server.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -6,70 +6,102 @@ import { Readable } from 'node:stream'
 import type { Clock } from '../host/clock.ts'
 import type { Broker } from './broker.ts'
 
+/** How long a client may take to send its request, in seconds. Node answers 408 and closes the connection. */
+export interface RequestTimeouts {
+  readonly headers: number
+  /** Headers and body. */
+  readonly request: number
+  /** Interval of Node's check of both timeouts: a connection is closed that much late at most. */
+  readonly checkInterval: number
+}
+
+export interface ServeOptions {
+  readonly host: string
+  /** 0 for any free port. */
+  readonly port: number
+  readonly clock: Clock
+  readonly timeouts?: RequestTimeouts
+}
+
 export interface BrokerServer {
   readonly url: string
-  /** Takes no more connections; requests that run have five seconds. */
+  /** Accepts no more connections and resolves when running requests are done, after five seconds at the latest. */
   close(): Promise<void>
 }
 
-const FINISH_SECONDS = 5
-const LIMITS = {
-  maxHeaderSize: 32 * 1024, // a session token may be some KiB
-  headersTimeout: 5000,
-  requestTimeout: 10_000,
-  keepAliveTimeout: 65_000, // longer than a balancer's, so that it is never the broker that hangs up first
+export const REQUEST_TIMEOUTS: RequestTimeouts = {
+  headers: 5,
+  request: 10,
+  checkInterval: 1, // Node's default of 30 s would let the timeouts act up to 30 s late
 }
+const MAX_HEADER_SIZE = 32 * 1024 // bytes; a session token may have several KiB
+const KEEP_ALIVE_TIMEOUT = 65 // s; longer than a load balancer's, so that the broker never closes a connection in use
+const CLOSE_TIMEOUT = 5 // s
 
-/** @throws a system error where the port is taken */
-export async function serveBroker(broker: Broker, host: string, port: number, clock: Clock): Promise<BrokerServer> {
-  const server = createServer(LIMITS, (request, response) => {
-    // A connection that falls idle after `close` would be waited for.
+/** @throws a system error if the port is in use */
+export async function serveBroker(broker: Broker, options: ServeOptions): Promise<BrokerServer> {
+  const { host, port, clock, timeouts = REQUEST_TIMEOUTS } = options
+  const limits = {
+    maxHeaderSize: MAX_HEADER_SIZE,
+    headersTimeout: timeouts.headers * 1000,
+    requestTimeout: timeouts.request * 1000,
+    connectionsCheckingInterval: timeouts.checkInterval * 1000,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT * 1000,
+  }
+  const server = createServer(limits, (request, response) => {
+    // After close(), a connection that becomes idle would keep the server open.
     response.on('finish', () => server.listening || setImmediate(() => server.closeIdleConnections()))
-    void answer(broker, request, response).catch(() => response.destroy())
+    void respond(broker, request, response).catch(() => response.destroy())
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port }, resolve)
   })
-  const address = server.address() as AddressInfo
-  const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
   return {
-    url: `http://${name}:${address.port}`,
+    url: urlOf(server.address() as AddressInfo),
     async close() {
       const closed = once(server, 'close')
       server.close()
       server.closeIdleConnections()
-      const cancel = clock.after(FINISH_SECONDS, () => server.closeAllConnections())
+      const cancel = clock.after(CLOSE_TIMEOUT, () => server.closeAllConnections())
       await closed
       cancel()
     },
   }
 }
 
-async function answer(broker: Broker, request: IncomingMessage, response: ServerResponse): Promise<void> {
+function urlOf({ address, family, port }: AddressInfo): string {
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+}
+
+async function respond(broker: Broker, request: IncomingMessage, response: ServerResponse): Promise<void> {
   response.on('error', () => undefined)
   if (request.url === '/healthz') {
     response.writeHead(200, { 'Content-Type': 'text/plain', 'Cache-Control': 'no-store' }).end('ok')
     return
   }
-  const given = await broker(toRequest(request))
-  response.writeHead(given.status, Object.fromEntries(given.headers))
-  response.end(Buffer.from(await given.arrayBuffer()))
-  request.resume() // what was too much is not read, but must not stop the answer
+  const { status, headers, body } = await toParts(await broker(toFetchRequest(request)))
+  response.writeHead(status, headers).end(body)
+  request.resume() // drain a body that the broker did not read, so that it does not block the response
 }
 
-function toRequest(request: IncomingMessage): Request {
+async function toParts(response: Response) {
+  const headers = Object.fromEntries(response.headers)
+  return { status: response.status, headers, body: Buffer.from(await response.arrayBuffer()) }
+}
+
+function toFetchRequest(request: IncomingMessage): Request {
   const { url = '/', headers } = request
-  const method = TOKEN.test(request.method ?? '') ? request.method : 'GET'
-  const passed = new Headers()
+  const method = FETCH_METHOD.test(request.method ?? '') ? request.method : 'GET'
+  const forwarded = new Headers()
   for (const name of ['content-type', 'authorization'] as const) {
-    if (headers[name] !== undefined) passed.set(name, headers[name])
+    if (headers[name] !== undefined) forwarded.set(name, headers[name])
   }
   const hasBody = method !== 'GET' && method !== 'HEAD'
   const body = hasBody ? { body: Readable.toWeb(request) as ReadableStream, duplex: 'half' } : {}
-  // Host and scheme are nobody's business here: the handler looks at the path alone.
+  // The handler reads only the path, so the host is a constant and the client's Host header has no effect.
   const target = new URL(url.startsWith('/') ? `http://broker${url}` : 'http://broker/')
-  return new Request(target, { method, headers: passed, ...body } as RequestInit)
+  return new Request(target, { method, headers: forwarded, ...body } as RequestInit)
 }
 
-const TOKEN = /^(?!CONNECT$|TRACE$|TRACK$)[A-Z]+$/i // the methods that a Request may have
+const FETCH_METHOD = /^(?!CONNECT$|TRACE$|TRACK$)[A-Z]+$/i // the methods that the Request constructor accepts

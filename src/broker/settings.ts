@@ -1,14 +1,15 @@
-// The broker's configuration: environment variables alone, as servers have it, each checked and none of them ever quoted.
+// The broker's configuration from environment variables. Errors name the variable, never its value, which may be a secret.
 import { isSafeUrl } from '../host/network.ts'
 import type { BrokerOptions } from './broker.ts'
 
-/** A variable is missing or wrong. Its value is left out: it may be a secret. */
+/** An environment variable is missing or invalid. */
 export class SettingError extends Error {
   constructor(
     readonly variable: string,
-    readonly expected: string,
+    problem: 'missing' | 'invalid',
+    readonly hint: string,
   ) {
-    super(`${variable} is missing or wrong`)
+    super(`${variable} is ${problem}`)
     this.name = 'SettingError'
   }
 }
@@ -19,81 +20,100 @@ export interface BrokerSettings {
   readonly port: number
 }
 
+type Environment = Readonly<Record<string, string | undefined>>
+
 const KEY_BYTES = 32
 
 /** @throws SettingError */
-export function readSettings(env: NodeJS.ProcessEnv): BrokerSettings {
-  const secretKey = matching(
-    env,
-    'CLERK_SECRET_KEY',
-    /^sk_(test|live)_\S+$/,
-    'the secret key of the Clerk instance (sk_test_… or sk_live_…)',
-  )
-  const issuers = list(env.CADZERO_BROKER_INSTANCES)
-  if (issuers.length === 0 || !issuers.every(isSafeUrl)) {
-    throw new SettingError(
-      'CADZERO_BROKER_INSTANCES',
-      'the Frontend API URLs of the instances whose tokens are taken, with commas between them',
-    )
-  }
-  const apiUrl = env.CLERK_API_URL || undefined
-  if (apiUrl !== undefined && !isSafeUrl(apiUrl))
-    throw new SettingError('CLERK_API_URL', 'an https URL, or http on loopback; leave it out for Clerk’s own')
-  const template = optional(env, 'CADZERO_BROKER_TEMPLATE', /^[\w.-]{1,128}$/, 'the name of a JWT template')
-  const tokenSeconds = number(env, 'CADZERO_BROKER_TOKEN_SECONDS', 30, 315_360_000)
-  const jwtKey = env.CLERK_JWT_KEY || undefined
-  if (jwtKey !== undefined && !jwtKey.includes('BEGIN PUBLIC KEY'))
-    throw new SettingError('CLERK_JWT_KEY', 'the public key of the instance as PEM')
-  const options = {
-    secretKey,
-    issuers,
-    keys: keys(env.CADZERO_BROKER_KEY),
-    authorizedParties: list(env.CADZERO_BROKER_AUTHORIZED_PARTIES),
-  }
+export function readSettings(env: Environment): BrokerSettings {
+  const apiUrl = apiUrlOf(env)
+  const jwtKey = jwtKeyOf(env)
+  const template = text(env, 'CADZERO_BROKER_TEMPLATE', /^[\w.-]{1,128}$/, 'the name of a JWT template')
+  const tokenSeconds = wholeNumber(env, 'CADZERO_BROKER_TOKEN_SECONDS', 30, 315_360_000)
   return {
     options: {
-      ...options,
+      secretKey: secretKeyOf(env),
+      issuers: issuersOf(env),
+      keys: keysOf(env),
+      authorizedParties: listOf(env.CADZERO_BROKER_AUTHORIZED_PARTIES),
       ...(apiUrl === undefined ? {} : { apiUrl }),
       ...(jwtKey === undefined ? {} : { jwtKey }),
       ...(template === undefined ? {} : { template }),
       ...(tokenSeconds === undefined ? {} : { tokenSeconds }),
     },
     host: env.CADZERO_BROKER_HOST || '127.0.0.1',
-    port: number(env, 'CADZERO_BROKER_PORT', 0, 65_535) ?? 8787,
+    port: wholeNumber(env, 'CADZERO_BROKER_PORT', 0, 65_535) ?? 8787,
   }
 }
 
-function keys(text: string | undefined): Uint8Array[] {
-  const decoded = list(text).map((key) => (/^[\w-]{43}$/.test(key) ? Buffer.from(key, 'base64url') : Buffer.alloc(0)))
-  if (decoded.length > 0 && decoded.every(({ length }) => length === KEY_BYTES)) return decoded
+function secretKeyOf(env: Environment): string {
+  const name = 'CLERK_SECRET_KEY'
+  const expected = 'the secret key of the Clerk instance (sk_test_… or sk_live_…)'
+  const key = text(env, name, /^sk_(test|live)_\S+$/, expected)
+  if (key === undefined) throw new SettingError(name, 'missing', hintFor(name, expected))
+  return key
+}
+
+function issuersOf(env: Environment): string[] {
+  const name = 'CADZERO_BROKER_INSTANCES'
+  const issuers = listOf(env[name])
+  if (issuers.length > 0 && issuers.every(isSafeUrl)) return issuers
+  const expected = 'the Frontend API URLs of the accepted instances, separated by commas'
+  throw new SettingError(name, problemOf(env, name), hintFor(name, expected))
+}
+
+function keysOf(env: Environment): Uint8Array[] {
+  const name = 'CADZERO_BROKER_KEY'
+  const keys = listOf(env[name])
+    .map((key) => (/^[\w-]{43}$/.test(key) ? key : ''))
+    .map((key) => Buffer.from(key, 'base64url'))
+  if (keys.length > 0 && keys.every(({ length }) => length === KEY_BYTES)) return keys
   const expected =
-    '32 random bytes as base64url; cadzero-auth broker --generate-key makes one. Several with commas: the first seals, all open'
-  throw new SettingError('CADZERO_BROKER_KEY', expected)
+    'the output of: cadzero-auth broker --generate-key (32 random bytes as base64url). Separate several keys by commas: the first encrypts, all decrypt'
+  throw new SettingError(name, problemOf(env, name), hintFor(name, expected))
 }
 
-function matching(env: NodeJS.ProcessEnv, name: string, pattern: RegExp, expected: string): string {
-  const value = optional(env, name, pattern, expected)
-  if (value === undefined) throw new SettingError(name, expected)
+function apiUrlOf(env: Environment): string | undefined {
+  const name = 'CLERK_API_URL'
+  const url = env[name] || undefined
+  if (url === undefined || isSafeUrl(url)) return url
+  throw new SettingError(name, 'invalid', `unset ${name} for Clerk’s own, or set it to an https URL (http on loopback)`)
+}
+
+function jwtKeyOf(env: Environment): string | undefined {
+  const name = 'CLERK_JWT_KEY'
+  const key = env[name] || undefined
+  if (key === undefined || key.includes('BEGIN PUBLIC KEY')) return key
+  throw new SettingError(name, 'invalid', hintFor(name, 'the public key of the instance as PEM'))
+}
+
+function wholeNumber(env: Environment, name: string, minimum: number, maximum: number): number | undefined {
+  const expected = `a whole number from ${minimum} to ${maximum}`
+  const digits = text(env, name, /^\d{1,9}$/, expected)
+  if (digits === undefined) return undefined
+  const value = Number(digits)
+  if (value < minimum || value > maximum) throw new SettingError(name, 'invalid', hintFor(name, expected))
   return value
 }
 
-function optional(env: NodeJS.ProcessEnv, name: string, pattern: RegExp, expected: string): string | undefined {
+/** The variable's value; undefined if it is unset or empty. */
+function text(env: Environment, name: string, pattern: RegExp, expected: string): string | undefined {
   const value = env[name] || undefined
-  if (value !== undefined && !pattern.test(value)) throw new SettingError(name, expected)
+  if (value !== undefined && !pattern.test(value)) throw new SettingError(name, 'invalid', hintFor(name, expected))
   return value
 }
 
-function number(env: NodeJS.ProcessEnv, name: string, least: number, most: number): number | undefined {
-  const text = optional(env, name, /^\d{1,9}$/, `a whole number from ${least} to ${most}`)
-  if (text === undefined) return undefined
-  const value = Number(text)
-  if (value < least || value > most) throw new SettingError(name, `a whole number from ${least} to ${most}`)
-  return value
-}
-
-function list(text: string | undefined): string[] {
-  return (text ?? '')
+function listOf(value: string | undefined): string[] {
+  return (value ?? '')
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '')
+}
+
+function problemOf(env: Environment, name: string): 'missing' | 'invalid' {
+  return env[name] ? 'invalid' : 'missing'
+}
+
+function hintFor(name: string, expected: string): string {
+  return `set ${name} to ${expected}`
 }

@@ -11,14 +11,10 @@ const SECRETS = ['CLERK_SECRET_KEY', 'CADZERO_BROKER_KEY']
 
 export async function runBroker({ host }: Context, options: { readonly generateKey?: boolean }): Promise<void> {
   if (options.generateKey) return print(host.random(32).toString('base64url'))
-  const { options: broker, host: address, port } = settings()
+  const { options: brokerOptions, host: address, port } = settings()
   for (const name of SECRETS) delete process.env[name] // no child, report or dump of the environment shall have them
-  const server = await serveBroker(
-    createBroker({ ...broker, log: openLog(), clock: host.clock }),
-    address,
-    port,
-    host.clock,
-  )
+  const broker = createBroker({ ...brokerOptions, log: openLog(), clock: host.clock })
+  const server = await serveBroker(broker, { host: address, port, clock: host.clock })
   print(`listening on ${server.url}`)
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
@@ -30,7 +26,7 @@ function settings() {
   try {
     return readSettings(process.env)
   } catch (error) {
-    if (error instanceof SettingError) throw new UsageError(error.message, `it should be ${error.expected}`)
+    if (error instanceof SettingError) throw new UsageError(error.message, error.hint)
     throw error
   }
 }

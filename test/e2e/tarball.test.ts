@@ -19,12 +19,14 @@ const FILES = [
   'dist/program.cache',
   'dist/program.cjs',
   'dist/types/broker/broker.d.ts',
-  'dist/types/broker/clerk.d.ts',
-  'dist/types/broker/deadline.d.ts',
+  'dist/types/broker/clerk-errors.d.ts',
+  'dist/types/broker/clerk-sessions.d.ts',
   'dist/types/broker/errors.d.ts',
   'dist/types/broker/limiter.d.ts',
   'dist/types/broker/refresh-token.d.ts',
+  'dist/types/broker/request.d.ts',
   'dist/types/host/clock.d.ts',
+  'dist/types/host/timeout.d.ts',
   'package.json',
 ]
 

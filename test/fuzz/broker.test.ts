@@ -27,12 +27,12 @@ const DAY = 86_400
 // Stand for what each run of the tests makes anew.
 const [REFRESH, SESSION, TOKEN] = ['<refresh>', '<session>', '<token>']
 const DESCRIPTIONS: Readonly<Record<number, RegExp>> = {
-  400: /^(a JSON object with session_id and a bearer token|the session is gone, or this is no proof of it)/,
-  404: /^there is POST/,
-  405: /^POST is expected$/,
-  413: /^the request is too large$/,
-  415: /^application\/json is expected$/,
-  503: /^Clerk cannot be reached$/, // tokens with keys that nobody knows: Clerk is asked for them so often and no more
+  400: /^(expected a JSON object with session_id|the session has ended, or the token does not prove it)/,
+  404: /^unknown path/,
+  405: /^only POST is allowed$/,
+  413: /^the request body is too large$/,
+  415: /^expected the content type application\/json$/,
+  503: /^Clerk is unavailable$/, // the limit for tokens with unknown key ids
 }
 
 async function newWorld() {
@@ -40,7 +40,7 @@ async function newWorld() {
   const sessionId = sandbox.backend.createSession()
   const token = await sandbox.backend.sessionToken(sessionId, { lifetimeSeconds: DAY })
   const world = newBroker(sandbox, { requestsPerMinute: 1e9 })
-  const { body } = await world.first(sessionId, token)
+  const { body } = await world.exchange(sessionId, token)
   const refreshToken = String(body.refresh_token)
   const fill = (text: string) =>
     text.replaceAll(REFRESH, refreshToken).replaceAll(SESSION, sessionId).replaceAll(TOKEN, token)
@@ -134,7 +134,7 @@ function expectRefused(status: number | undefined, body: string): void {
 
 describe('any request to the broker', FUZZ_TIMEOUT, () => {
   it('is answered with JSON and the right status, and with a token for a right proof alone', async () => {
-    const { broker, refresh, refreshToken, fill, proves, lines } = await newWorld()
+    const { broker, refresh, refreshToken, fill, proves, logLines } = await newWorld()
     await check(
       150,
       fc.asyncProperty(asked, async ({ method, path, type, authorization, body, spoils }) => {
@@ -151,7 +151,7 @@ describe('any request to the broker', FUZZ_TIMEOUT, () => {
         if (response.status === 200) expect(isRight).toBe(true)
         else expectRefused(response.status, text)
         if (isRight && spoils.length === 0) expect(response.status).toBe(200)
-        expect(lines.splice(0).map(({ reason }) => reason)).not.toContain('unexpected')
+        expect(logLines.splice(0).map(({ reason }) => reason)).not.toContain('unexpected')
       }),
       5,
     )
@@ -160,7 +160,7 @@ describe('any request to the broker', FUZZ_TIMEOUT, () => {
 
   it('is answered as well where it comes over the wire, in any pieces', async () => {
     const { broker, refresh, refreshToken, fill, proves } = await newWorld()
-    const server = await serveBroker(broker, '127.0.0.1', 0, systemClock)
+    const server = await serveBroker(broker, { host: '127.0.0.1', port: 0, clock: systemClock })
     onTestFinished(() => server.close())
     const port = Number(new URL(server.url).port)
     const wire = fc.record({

@@ -1,5 +1,10 @@
 // `cadzero-auth doctor --clerk`: for the developer with the instance's secret key. What Clerk is set to, and where the guide is wrong.
-import { type Instance, InstanceError, type SessionLimits, type Template } from '../../broker/instance.ts'
+import {
+  type ClerkInstance,
+  ClerkInstanceError,
+  type SessionLimits,
+  type Template,
+} from '../../broker/clerk-instance.ts'
 import { isSafeUrl } from '../../host/network.ts'
 import { connect } from '../../rpc/client.ts'
 import { type CommonOptions, type Context, profileOf } from '../context.ts'
@@ -31,8 +36,8 @@ export async function checkClerk(context: Context, options: ClerkOptions, env: N
   if (!isSafeUrl(apiUrl)) {
     throw new UsageError('CLERK_API_URL is wrong', 'an https URL, or http on loopback; leave it out for Clerk’s own')
   }
-  const { Instance } = await import('../../broker/instance.ts')
-  const instance = new Instance({ secretKey, apiUrl, clock: context.host.clock })
+  const { ClerkInstance } = await import('../../broker/clerk-instance.ts')
+  const instance = new ClerkInstance({ secretKey, apiUrl, clock: context.host.clock })
   try {
     const environment = await instance.environment()
     if (wanted !== undefined) await setLifetime(instance, options.template, wanted)
@@ -46,12 +51,12 @@ export async function checkClerk(context: Context, options: ClerkOptions, env: N
       ...GUIDE,
     ]
   } catch (error) {
-    if (!(error instanceof InstanceError)) throw error
+    if (!(error instanceof ClerkInstanceError)) throw error
     return [{ check: 'clerk', verdict: 'failed', ...PROBLEMS[error.reason] }]
   }
 }
 
-const PROBLEMS: Readonly<Record<InstanceError['reason'], { found: string; hint: string }>> = {
+const PROBLEMS: Readonly<Record<ClerkInstanceError['reason'], { found: string; hint: string }>> = {
   wrong_key: {
     found: 'it does not know the secret key',
     hint: 'take CLERK_SECRET_KEY anew from the Dashboard, API keys',
@@ -65,7 +70,7 @@ const PROBLEMS: Readonly<Record<InstanceError['reason'], { found: string; hint: 
   },
 }
 
-async function setLifetime(instance: Instance, name: string | undefined, seconds: number): Promise<void> {
+async function setLifetime(instance: ClerkInstance, name: string | undefined, seconds: number): Promise<void> {
   const templates = await instance.templates()
   const names = templates.map((one) => one.name).join(', ')
   const chosen =
@@ -83,7 +88,7 @@ async function setLifetime(instance: Instance, name: string | undefined, seconds
   await instance.setTemplateLifetime(chosen.name, seconds)
 }
 
-async function limitsOf(instance: Instance, { host, folders }: Context, options: CommonOptions) {
+async function limitsOf(instance: ClerkInstance, { host, folders }: Context, options: CommonOptions) {
   try {
     const client = await connect(host.files, folders.discoveryFile, host.random)
     try {
@@ -93,7 +98,7 @@ async function limitsOf(instance: Instance, { host, folders }: Context, options:
       client.close()
     }
   } catch (error) {
-    if (error instanceof InstanceError) throw error
+    if (error instanceof ClerkInstanceError) throw error
     return undefined // no daemon, or a profile of another instance: then there is no session to look at
   }
 }

@@ -1,0 +1,108 @@
+// Failures of Clerk, of the network and of the operator's settings: each has an answer that ends no session.
+import { describe, expect, it } from 'vitest'
+import type { Fault } from '../sandbox/faults.ts'
+import { newBroker, newBrokerWorld, sessionPath, tokensPath } from '../support/broker.ts'
+import { TestClock } from '../support/clock.ts'
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+
+const rejection = (status: number, code: string, headers = {}): Fault => {
+  const body = JSON.stringify({ errors: [{ message: code, long_message: code, code }] })
+  return { kind: 'answer', status, headers: { ...JSON_TYPE, ...headers }, body }
+}
+const text = (status: number, body: string, headers = {}): Fault => ({ kind: 'answer', status, headers, body })
+
+interface Row {
+  readonly name: string
+  readonly fault: Fault
+  readonly status: number
+  readonly error: 'temporarily_unavailable' | 'server_error'
+  readonly reason: string
+}
+
+const unavailable = (status: 429 | 503, name: string, reason: string, fault: Fault): Row => ({
+  name,
+  fault,
+  status,
+  error: 'temporarily_unavailable',
+  reason,
+})
+const serverError = (status: 500 | 502, name: string, reason: string, fault: Fault): Row => ({
+  name,
+  fault,
+  status,
+  error: 'server_error',
+  reason,
+})
+
+const rows: readonly Row[] = [
+  unavailable(503, 'Clerk drops the connection', 'network', { kind: 'drop' }),
+  unavailable(503, 'Clerk never answers', 'timeout', { kind: 'hang' }),
+  unavailable(429, 'Clerk answers 429', 'clerk_429', rejection(429, 'too_many_requests', { 'retry-after': '7' })),
+  unavailable(503, 'Clerk answers 408', 'clerk_5xx', rejection(408, 'request_timeout')),
+  unavailable(503, 'Clerk answers 500', 'clerk_5xx', rejection(500, 'internal_clerk_error')),
+  unavailable(503, 'Clerk answers 503', 'clerk_5xx', rejection(503, 'service_unavailable')),
+  unavailable(503, 'a proxy answers 502 in HTML', 'clerk_5xx', text(502, '<html>')),
+  unavailable(503, 'the answer is cut in half', 'network', { kind: 'truncate' }),
+  unavailable(503, 'the answer is null', 'network', text(200, 'null', JSON_TYPE)),
+  serverError(502, 'a proxy answers 200 in HTML', 'invalid_response', text(200, '<html>')),
+  serverError(502, 'the answer is 204', 'invalid_response', { kind: 'answer', status: 204 }),
+  serverError(502, 'the answer is another object', 'invalid_response', text(200, '{"object":"other"}', JSON_TYPE)),
+  serverError(500, 'the secret key is invalid', 'secret_key_rejected', rejection(401, 'clerk_key_invalid')),
+  serverError(500, 'the plan lacks the feature', 'clerk_4xx', rejection(402, 'unsupported_subscription_plan_features')),
+]
+
+describe('a refresh keeps the session if', () => {
+  it.each(rows)('$name', async ({ fault, status, error, reason }) => {
+    const { sandbox, sessionId, newRefreshToken, refresh, logLines } = await newBrokerWorld({ deadlineSeconds: 1 })
+    const refreshToken = await newRefreshToken()
+    const retryAfter = { 429: '7', 503: '5' }[status] ?? null
+    for (const path of [sessionPath(sessionId), tokensPath(sessionId)]) {
+      sandbox.script(path, fault)
+      const answer = await refresh(refreshToken)
+      expect(answer, path).toMatchObject({ status, body: { error } })
+      expect(answer.headers.get('retry-after'), path).toBe(retryAfter)
+      const event = status >= 500 ? 'failed' : 'refused'
+      expect(logLines.at(-1), path).toMatchObject({ event, status, reason })
+    }
+    expect((await refresh(refreshToken)).status).toBe(200)
+  })
+
+  it('the configured template is missing, although Clerk answers as for a missing session', async () => {
+    const { newRefreshToken, sandbox, options, logLines } = await newBrokerWorld()
+    const misconfigured = newBroker(sandbox, { ...options, template: 'misspelt' })
+    const answer = await misconfigured.refresh(await newRefreshToken())
+    expect(answer).toMatchObject({ status: 500, body: { error: 'server_error' } })
+    expect(logLines.at(-1)).toMatchObject({ event: 'failed', reason: 'template_not_found' })
+  })
+
+  it('Clerk issues a token for another user', async () => {
+    const { sandbox, backend, sessionId, newRefreshToken, refresh } = await newBrokerWorld()
+    const refreshToken = await newRefreshToken()
+    const jwt = await backend.sessionToken(sessionId, { claims: { sub: 'user_2other' } })
+    sandbox.script(tokensPath(sessionId), text(200, JSON.stringify({ object: 'token', jwt }), JSON_TYPE))
+    expect(await refresh(refreshToken)).toMatchObject({ status: 502, body: { error: 'server_error' } })
+    expect((await refresh(refreshToken)).status).toBe(200)
+  })
+})
+
+describe('the first exchange', () => {
+  it('answers temporarily_unavailable while Clerk’s JWKS cannot be fetched', async () => {
+    const { sandbox, backend, sessionId, exchange, logLines } = await newBrokerWorld({ deadlineSeconds: 1 })
+    sandbox.script('/v1/jwks', { kind: 'hang' })
+    const token = await backend.sessionToken(sessionId)
+    const answer = await exchange(sessionId, token)
+    expect(answer).toMatchObject({ status: 503, body: { error: 'temporarily_unavailable' } })
+    expect(logLines.at(-1)).toMatchObject({ event: 'failed', reason: 'timeout' })
+    expect((await exchange(sessionId, token)).status).toBe(200)
+  })
+
+  it('answers server_error if Clerk rejects the secret key in the request for its JWKS', async () => {
+    const { sandbox, backend, sessionId, exchange, logLines } = await newBrokerWorld({ clock: new TestClock() })
+    const retries = 10 // more than the SDK's own
+    sandbox.script('/v1/jwks', ...Array.from({ length: retries }, () => rejection(401, 'clerk_key_invalid')))
+    const answer = await exchange(sessionId, await backend.sessionToken(sessionId))
+    expect(answer).toMatchObject({ status: 500, body: { error: 'server_error' } })
+    expect(logLines.at(-1)).toMatchObject({ event: 'failed', reason: 'secret_key_rejected' })
+  })
+})

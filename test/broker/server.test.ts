@@ -1,0 +1,102 @@
+// The broker's own HTTP server: slow clients, malformed and oversized requests, and an orderly end.
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { REQUEST_TIMEOUTS, type RequestTimeouts, serveBroker } from '../../src/broker/server.ts'
+import { newBrokerWorld, startBroker } from '../support/broker.ts'
+import { TestClock } from '../support/clock.ts'
+import { sendRaw } from '../support/raw.ts'
+import { newSandbox } from '../support/world.ts'
+
+const HOUR = 3600 // s
+
+async function start(timeouts?: RequestTimeouts) {
+  const { url } = await startBroker(await newSandbox(), {}, timeouts)
+  return { url, port: Number(new URL(url).port) }
+}
+
+const isHealthy = async (url: string) => (await (await fetch(`${url}/healthz`)).text()) === 'ok'
+
+describe('the broker’s server', () => {
+  it('answers ok on /healthz', async () => {
+    const { url } = await start()
+    const response = await fetch(`${url}/healthz`)
+    expect({ status: response.status, body: await response.text() }).toEqual({ status: 200, body: 'ok' })
+  })
+
+  it('answers 404 to an unknown path', async () => {
+    const { url } = await start()
+    expect((await fetch(`${url}/`)).status).toBe(404)
+  })
+
+  it('answers 413 to a body of a megabyte', async () => {
+    const { url } = await start()
+    const headers = { 'content-type': 'application/json' }
+    const body = JSON.stringify({ a: 'x'.repeat(1_000_000) })
+    expect((await fetch(`${url}/api/auth/refresh`, { method: 'POST', headers, body })).status).toBe(413)
+  })
+
+  it.each(['TRACE', 'M-SEARCH'])('answers 405 to %s, a method that Fetch does not allow', async (method) => {
+    const { port } = await start()
+    const bytes = `${method} /api/auth/refresh HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`
+    expect((await sendRaw(port, bytes)).status).toBe(405)
+  })
+
+  it('closes the connection on CONNECT, and serves others', async () => {
+    const { url, port } = await start()
+    await sendRaw(port, 'CONNECT /api/auth/refresh HTTP/1.1\r\nHost: x\r\n\r\n').catch(() => undefined)
+    expect(await isHealthy(url)).toBe(true)
+  })
+})
+
+describe('a client that is too slow gets 408 and is disconnected', () => {
+  it('if it does not complete its headers in time', async () => {
+    const { url, port } = await start({ headers: 0.1, request: HOUR, checkInterval: 0.05 })
+    expect((await sendRaw(port, 'POST /api/auth/refresh HTTP/1.1\r\nHost:')).status).toBe(408)
+    expect(await isHealthy(url)).toBe(true)
+  })
+
+  it('if it does not complete its body in time', async () => {
+    const { url, port } = await start({ headers: 0.1, request: 0.1, checkInterval: 0.05 })
+    const headers = 'Host: x\r\nContent-Type: application/json\r\nContent-Length: 100'
+    expect((await sendRaw(port, `POST /api/auth/refresh HTTP/1.1\r\n${headers}\r\n\r\n{`)).status).toBe(408)
+    expect(await isHealthy(url)).toBe(true)
+  })
+
+  it('after 5 s for the headers and 10 s for the whole request, checked each second, by default', () => {
+    expect(REQUEST_TIMEOUTS).toEqual({ headers: 5, request: 10, checkInterval: 1 })
+  })
+})
+
+describe('the end of the broker’s server', () => {
+  it('ends the connection of a request that takes longer than five seconds', async () => {
+    const clock = new TestClock()
+    let received: () => void = () => undefined
+    const running = new Promise<void>((resolve) => {
+      received = resolve
+    })
+    const neverAnswers = () => {
+      received()
+      return new Promise<Response>(() => undefined)
+    }
+    const server = await serveBroker(neverAnswers, { host: '127.0.0.1', port: 0, clock })
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+    onTestFinished(() => void socket.destroy())
+    socket.on('error', () => undefined).write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n')
+    await running
+    const disconnected = once(socket, 'close')
+    const closed = server.close()
+    clock.advance(4.9)
+    expect(socket.destroyed).toBe(false)
+    clock.advance(0.2)
+    await closed
+    await disconnected
+  })
+
+  it('fails to start if the port is in use', async () => {
+    const { port } = await start()
+    const { broker } = await newBrokerWorld()
+    const outcome = serveBroker(broker, { host: '127.0.0.1', port, clock: new TestClock() })
+    await expect(outcome).rejects.toMatchObject({ code: 'EADDRINUSE' })
+  })
+})
