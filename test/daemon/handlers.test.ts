@@ -1,10 +1,10 @@
-// What the contract says of the methods beyond their own work: the defaults of params, the numbers and data of errors.
+// The defaults of params, and the numbers and data of errors, as the wire contract fixes them.
 import { expect, it } from 'vitest'
 import { RejectedError, SignInError, UnavailableError } from '../../src/clerk/errors.ts'
 import { ConfigurationError } from '../../src/config/errors.ts'
 import { createHandlers, toRpcError } from '../../src/daemon/handlers.ts'
 import { type Result, RpcError } from '../../src/rpc/contract.ts'
-import { InteractionRequiredError, ShuttingDownError } from '../../src/session/errors.ts'
+import { CallbackPortError, InteractionRequiredError, ShuttingDownError } from '../../src/session/errors.ts'
 import { StoreError } from '../../src/store/errors.ts'
 import { newAuthenticator } from '../support/authenticator.ts'
 
@@ -20,7 +20,7 @@ async function newHandlers() {
   return { ...world, call }
 }
 
-it.each(['login', 'getAuthHeader'])('%s opens the browser and waits for the person, five minutes', async (method) => {
+it.each(['login', 'getAuthHeader'])('%s opens the browser and waits five minutes for the person', async (method) => {
   const { authenticator, call, clock, opened } = await newHandlers()
   let hasEnded = false
   const ended = call(method)
@@ -46,13 +46,18 @@ it.each([
   [new RejectedError('invalid_scope'), 1004, { reason: 'invalid_scope' }],
   [new StoreError('key_locked'), 1005, { reason: 'key_locked', hint: expect.stringContaining('keyring') }],
   [new ShuttingDownError(), 1006, undefined],
+  [
+    new CallbackPortError('staging'),
+    1007,
+    { setting: 'profiles.staging.redirectPort', expected: 'a port that no other program uses, or 0' },
+  ],
   [new ConfigurationError('port', 'a port'), 1007, { setting: 'port', expected: 'a port' }],
   [
     new ConfigurationError('port', 'a port', '/x/c.json'),
     1007,
     { setting: 'port', expected: 'a port', file: '/x/c.json' },
   ],
-])('%s is told with its number and all its data', (error, code, data) => {
+])('maps %s to its number and data', (error, code, data) => {
   const told = toRpcError(error)
   expect(told).toBeInstanceOf(RpcError)
   expect({ ...(told as RpcError) }).toEqual({ name: 'RpcError', code, data })

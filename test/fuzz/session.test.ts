@@ -206,7 +206,7 @@ const keyProvider: KeyProvider = {
 const quiet = () => undefined
 const log: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet, close: () => Promise.resolve() }
 
-/** One machine: its disk and its provider go on when the daemon ends. */
+/** One machine: its disk and its provider outlive the daemon. */
 class Life {
   readonly disk = new Disk(FOLDER)
   readonly provider: Provider
@@ -214,11 +214,11 @@ class Life {
   #mounted = this.disk.mount()
   #authenticator!: Authenticator
   #wallIsTrue = true
-  /** Why the session may be gone: whoever asks for a person then is right. */
+  /** Why the session may be gone, so that `interaction required` is a right answer. */
   excuse: string | undefined
-  /** The disk has not been what it should be since the session was last seen safe on it. */
+  /** Whether the disk has failed since the session was last seen saved on it. */
   #wasTroubled = false
-  /** The number of the newest token that somebody was given when it was safe on disk. */
+  /** The number of the newest token that a caller was given while it was saved on disk. */
   #acknowledged = 0
   #older: Buffer | undefined
   #lastHeader: AuthHeader | undefined
@@ -238,7 +238,7 @@ class Life {
 
   async #start(): Promise<void> {
     const fault = this.disk.fault
-    this.disk.fault = () => undefined // a start on a broken disk is told elsewhere
+    this.disk.fault = () => undefined // a start on a broken disk has its own tests
     this.#clock = new TestClock(this.#clock.now())
     this.#mounted = this.disk.mount()
     const { files } = this.#mounted
@@ -400,9 +400,9 @@ class Life {
     await this.#start()
   }
 
-  /** What the file holds is all that is left. */
+  /** Only the file is left. */
   #losesWhatIsNotSaved(): void {
-    if (this.#wasTroubled) this.excuse ??= 'the disk was not well'
+    if (this.#wasTroubled) this.excuse ??= 'the disk failed'
     if (this.provider.isAnswerLost || this.provider.issued > this.#acknowledged) this.#answerMayBeLost()
   }
 
@@ -410,7 +410,7 @@ class Life {
     this.provider.isAnswerLost = true
   }
 
-  /** Whoever deletes the file of a session means to sign out. */
+  /** The user deletes the session file, which means to sign out. */
   async #delete(): Promise<void> {
     const { state, store } = this.#authenticator.status()
     const isSeen = state === 'signed_in' && store.persisted && !this.#wasTroubled
@@ -422,7 +422,7 @@ class Life {
     expect(this.#authenticator.status().state).toBe('signed_out')
   }
 
-  /** Waits until what runs behind the answers has ended. */
+  /** Waits until every background refresh has ended. */
   async #settle(): Promise<void> {
     await this.#withAnswers(this.#authenticator.settled())
     await this.#withAnswers(this.#authenticator.settled())
@@ -447,10 +447,10 @@ class Life {
     return Number(session?.accessToken.value.slice('token-'.length) ?? 0)
   }
 
-  /** Everything is well again: whoever is signed in is served, and the session is on disk as it is in memory. */
+  /** Everything works again: a signed-in user is served, and the session is on disk as it is in memory. */
   async calm(): Promise<void> {
     this.disk.fault = () => undefined
-    for (let i = 0; i < 4; i++) await this.do({ kind: 'pass', seconds: 30 }) // nobody need call for it to be saved
+    for (let i = 0; i < 4; i++) await this.do({ kind: 'pass', seconds: 30 }) // it is saved without a call
     expect(this.#authenticator.status()).toMatchObject({ store: { persisted: true } })
     for (let i = 0; i < 20; i++) {
       await this.do({ kind: 'pass', seconds: 30 })

@@ -1,4 +1,4 @@
-// The back-off: how long a daemon stays away, and that ten thousand of them do not come back as one.
+// The pause after a failure: how long it lasts, and that ten thousand daemons do not end it at the same moment.
 import { describe, expect, it } from 'vitest'
 import { UnavailableError } from '../../src/clerk/errors.ts'
 import type { Random } from '../../src/host/random.ts'
@@ -28,13 +28,13 @@ function herd(waits: readonly number[]): number {
   return Math.max(...seconds.values())
 }
 
-describe('the back-off', () => {
+describe('the pause', () => {
   it.each([
     [1, 0.25, 0.5],
     [2, 0.5, 1],
     [5, 4, 8],
     [20, 30, 60],
-  ])('after %d failures is from %d to %d s', (failures, least, most) => {
+  ])('lasts, after %d failures, from %d to %d s', (failures, least, most) => {
     const all = waits(failures, 0)
     expect(Math.min(...all)).toBeGreaterThanOrEqual(least)
     expect(Math.max(...all)).toBeLessThan(most)
@@ -44,19 +44,22 @@ describe('the back-off', () => {
     [1, 10, 20],
     [1, 30, 60],
     [20, 300, 330],
-  ])('after %d failures and a Retry-After of %d s is not shorter, and at most %d s', (failures, retryAfter, most) => {
-    const all = waits(failures, retryAfter)
-    expect(Math.min(...all)).toBeGreaterThanOrEqual(retryAfter)
-    expect(Math.max(...all)).toBeLessThan(most)
-  })
+  ])(
+    'lasts, after %d failures and a Retry-After of %d s, at least that and at most %d s',
+    (failures, retryAfter, most) => {
+      const all = waits(failures, retryAfter)
+      expect(Math.min(...all)).toBeGreaterThanOrEqual(retryAfter)
+      expect(Math.max(...all)).toBeLessThan(most)
+    },
+  )
 
-  it('brings no herd back, even where everybody was told the same second', () => {
+  it('brings back no herd, even if all daemons were told the same second', () => {
     expect(herd(waits(20, 0))).toBeLessThan(DAEMONS * 0.05)
     expect(herd(waits(1, 30))).toBeLessThan(DAEMONS * 0.05)
     expect(herd(waits(20, 300))).toBeLessThan(DAEMONS * 0.05)
   })
 
-  it('is over with the first success', () => {
+  it('ends with the first success', () => {
     const backoff = new ProviderBackoff(new TestClock(), random)
     backoff.failed(outage(30))
     backoff.reset()
@@ -70,7 +73,7 @@ describe('the interval', () => {
     return { clock, backoff: new ProviderBackoff(clock, (size) => Buffer.alloc(size, 255)) }
   }
 
-  it('doubles, ends at a minute, and starts anew after a success', () => {
+  it('doubles up to a minute, and starts again after a success', () => {
     const { backoff } = newBackoff()
     const seen = Array.from({ length: 2000 }, () => {
       backoff.failed(outage())
@@ -84,14 +87,14 @@ describe('the interval', () => {
     expect(backoff.remainingSeconds).toBeLessThanOrEqual(0.5)
   })
 
-  it('goes on while the machine sleeps, though the monotonic clock stands still', () => {
+  it('passes while the machine sleeps, although the monotonic clock stands still', () => {
     const { clock, backoff } = newBackoff()
     for (let n = 0; n < 20; n++) backoff.failed(outage())
     clock.sleep(3600)
     expect(backoff.remainingSeconds).toBe(0)
   })
 
-  it('ends in time though the wall clock is set back a day meanwhile', () => {
+  it('ends in time although the wall clock is set back a day', () => {
     const { clock, backoff } = newBackoff()
     backoff.failed(outage(30))
     clock.setBack(86_400)

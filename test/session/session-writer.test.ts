@@ -1,4 +1,4 @@
-// What is on disk before and after a refresh: that one is noted before it is sent, and that nobody's file is overwritten blindly.
+// What is on disk before and after a refresh: the mark before it is sent, and no file that is overwritten blindly.
 import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -24,7 +24,7 @@ async function signedIn(options: { saved?: typeof saved; files?: FileSystem } = 
 }
 
 describe('a refresh under way', () => {
-  it('is on disk before it is sent, with the session as it was, and gone when it has ended well', async () => {
+  it('is marked on disk before it is sent, and the mark is gone after it has succeeded', async () => {
     const { authenticator, provider, openStore } = await signedIn()
     let during: unknown
     provider.script = [
@@ -39,14 +39,14 @@ describe('a refresh under way', () => {
     expect(await openStore().load()).not.toHaveProperty('refreshing')
   })
 
-  it('says nothing new to those who watch: it is still the same session', async () => {
+  it('notifies clients once, not of the mark', async () => {
     const { authenticator, changes } = await signedIn()
     const before = changes.length
     await authenticator.refresh()
     expect(changes.length - before).toBe(1)
   })
 
-  it('is not written down again at each attempt', async () => {
+  it('is marked once, not at each attempt', async () => {
     let writes = 0
     const files: FileSystem = {
       ...systemFiles,
@@ -65,7 +65,7 @@ describe('a refresh under way', () => {
     expect({ writes, refreshed: provider.refreshed.length }).toEqual({ writes: 1, refreshed: 5 })
   })
 
-  it('whose answer was lost is tried again with the old token at the first chance after a restart, once', async () => {
+  it('is retried once with the old token after a restart, if its answer was lost', async () => {
     const { authenticator, provider, clock, logged } = await signedIn({ saved: { ...saved, refreshing: true } })
     expect(logged).toContain('refresh_interrupted')
     expect(await authenticator.authHeader()).toMatchObject(bearer('saved'))
@@ -77,21 +77,21 @@ describe('a refresh under way', () => {
     expect(provider.refreshed).toHaveLength(1)
   })
 
-  it('whose answer was lost is tried again for the first caller, though the file is still being read for them', async () => {
+  it('is retried for the first caller after a restart, although the file is still being read', async () => {
     const { authenticator, provider } = await newAuthenticator({ saved: { ...saved, refreshing: true } })
     expect(await authenticator.authHeader()).toMatchObject(bearer('saved'))
     await authenticator.settled()
     expect(provider.refreshed).toHaveLength(1)
   })
 
-  it('whose answer was lost asks nobody anything while nobody asks', async () => {
+  it('sends nothing after a restart until a caller asks', async () => {
     const { authenticator, provider, clock } = await signedIn({ saved: { ...saved, refreshing: true } })
     clock.advance(86_400)
     await authenticator.settled()
     expect(provider.refreshed).toHaveLength(0)
   })
 
-  it('whose answer was lost at a strict provider is one sign-in, and no loop', async () => {
+  it('costs one sign-in and no loop if a strict provider lost the answer', async () => {
     const { authenticator, provider, clock, opened, openStore } = await signedIn({
       saved: { ...saved, refreshing: true },
     })
@@ -108,7 +108,7 @@ describe('a refresh under way', () => {
     expect(opened).toEqual([])
   })
 
-  it('whose answer is cut off keeps the session, and comes again after a while', async () => {
+  it('keeps the session if the answer is cut off, and retries after the pause', async () => {
     const { authenticator, provider, clock, openStore } = await signedIn()
     provider.script = [() => Promise.reject(new UnavailableError('network'))]
     await expect(authenticator.refresh()).rejects.toMatchObject({ reason: 'network' })
@@ -119,15 +119,15 @@ describe('a refresh under way', () => {
     expect(await authenticator.refresh()).toMatchObject(bearer('token-1'))
   })
 
-  it('is not on disk any more after a logout', async () => {
+  it('leaves no mark on disk after a logout', async () => {
     const { authenticator, names } = await signedIn({ saved: { ...saved, refreshing: true } })
     await authenticator.logout()
     expect(await names()).toEqual([])
   })
 })
 
-describe('a session file that was changed while the daemon runs', () => {
-  it('and is newer is taken, and our spent token is not sent', async () => {
+describe('a session file that changed while the daemon runs', () => {
+  it('is adopted if it is newer, and the spent token is not sent', async () => {
     const { authenticator, provider, restore, openStore } = await signedIn()
     const accessToken = { value: 'theirs', receivedAt: 1_800_000_001, lifetime: 60 }
     await restore({ generation: 9, refreshToken: 'refresh-9', accessToken })
@@ -138,7 +138,7 @@ describe('a session file that was changed while the daemon runs', () => {
     expect(await openStore().load()).toMatchObject({ generation: 10 })
   })
 
-  it('and is newer, but its token is dead too, is refreshed with its own refresh token', async () => {
+  it('is refreshed with its own refresh token if it is newer but its token has expired', async () => {
     const { authenticator, provider, restore, clock } = await signedIn()
     const accessToken = { value: 'theirs', receivedAt: 1_800_000_001, lifetime: 60 }
     await restore({ generation: 9, refreshToken: 'refresh-9', accessToken })
@@ -147,7 +147,7 @@ describe('a session file that was changed while the daemon runs', () => {
     expect(provider.refreshed.map(({ refreshToken }) => refreshToken)).toEqual(['refresh-9'])
   })
 
-  it('and was saved by another while the provider said that ours is spent is taken', async () => {
+  it('is adopted if another daemon saved it while the provider rejected our token', async () => {
     const { authenticator, provider, restore, clock, openStore } = await signedIn()
     clock.advance(61)
     const accessToken = { value: 'theirs', receivedAt: 1_800_000_061, lifetime: 60 }
@@ -162,7 +162,7 @@ describe('a session file that was changed while the daemon runs', () => {
     expect(provider.refreshed).toHaveLength(1)
   })
 
-  it('and was rolled back is written again before anything is spent', async () => {
+  it('is written again before a token is sent, if it was rolled back', async () => {
     const { authenticator, provider, path, openStore } = await signedIn()
     await copyFile(path, `${path}.backup`)
     await authenticator.refresh()
@@ -173,7 +173,7 @@ describe('a session file that was changed while the daemon runs', () => {
     expect(await openStore().load()).toMatchObject({ generation: 7, refreshToken: 'refresh-2' })
   })
 
-  it('and holds an earlier sign-in, though with a higher generation, is not taken', async () => {
+  it('is not adopted if it holds an earlier sign-in, although its generation is higher', async () => {
     const { authenticator, provider, restore } = await signedIn()
     const accessToken = { value: 'old', receivedAt: 1_700_000_000, lifetime: 1e9 }
     await restore({ generation: 5000, refreshToken: 'long-spent', accessToken })
@@ -181,7 +181,7 @@ describe('a session file that was changed while the daemon runs', () => {
     expect(provider.refreshed.map(({ refreshToken }) => refreshToken)).toEqual(['refresh-0'])
   })
 
-  it('and is another person’s is kept aside, and nobody is mixed up', async () => {
+  it('is set aside if it belongs to another person', async () => {
     const { authenticator, restore, names, openStore } = await signedIn()
     const accessToken = { value: 'theirs', receivedAt: 1_800_000_001, lifetime: 60 }
     await restore({ generation: 9, user: { id: 'user_9', email: null, name: null }, accessToken })
@@ -210,7 +210,7 @@ describe('a session file that was changed while the daemon runs', () => {
         await mkdir(path)
       },
     ],
-  ])('and is %s now is set aside, and ours is there again', async (_name, damage) => {
+  ])('is set aside if it is %s now, and the session is saved again', async (_name, damage) => {
     const { authenticator, provider, path, names, openStore } = await signedIn()
     await damage(path)
     expect(await authenticator.refresh()).toMatchObject(bearer('token-1'))
@@ -220,7 +220,7 @@ describe('a session file that was changed while the daemon runs', () => {
     expect((await names()).filter((name) => name.includes('.bad-'))).toHaveLength(1)
   })
 
-  it.skipIf(process.platform === 'win32')('and can be read by others now is replaced by a private one', async () => {
+  it.skipIf(process.platform === 'win32')('is replaced by a private file if other users can read it now', async () => {
     const { authenticator, path, names } = await signedIn()
     await chmod(path, 0o644)
     await authenticator.refresh()
@@ -228,7 +228,7 @@ describe('a session file that was changed while the daemon runs', () => {
     expect(await names()).toEqual(['test.jwe'])
   })
 
-  it('and is deleted means to sign out: at the provider too, and nothing is written again', async () => {
+  it('signs the user out at the provider as well if it was deleted, and is not written again', async () => {
     const { authenticator, provider, path, names, clock } = await signedIn()
     await rm(path)
     clock.advance(49)
@@ -241,7 +241,7 @@ describe('a session file that was changed while the daemon runs', () => {
     expect(authenticator.status()).toMatchObject({ state: 'signed_out', user: null })
   })
 
-  it('and whose folder is gone serves on, says so, and is written as soon as the folder is back', async () => {
+  it('is written again as soon as its folder is back, and the session serves from memory until then', async () => {
     const { authenticator, provider, folder, clock, openStore } = await signedIn()
     await rename(folder, `${folder}.away`)
     clock.advance(49)
@@ -285,7 +285,7 @@ describe('a session that could not be saved', () => {
     return { ...all, disk }
   }
 
-  it('is saved when there is room again, though nobody asks for anything', async () => {
+  it('is saved once there is room again, without a call', async () => {
     const { authenticator, clock, disk, openStore, provider } = await unsaved()
     expect(authenticator.status()).toMatchObject({ store: { persisted: false }, refresh: { lastError: 'disk_full' } })
     for (let n = 0; n < 5; n++) {
@@ -300,7 +300,7 @@ describe('a session that could not be saved', () => {
     expect(provider.refreshed).toHaveLength(1)
   })
 
-  it('is not written at each moment while there is none', async () => {
+  it('is not written more than once a minute while the disk is full', async () => {
     const { authenticator, clock, disk } = await unsaved()
     disk.writes = 0
     for (let n = 0; n < 3600; n++) {
@@ -311,7 +311,7 @@ describe('a session that could not be saved', () => {
     expect(disk.writes).toBeGreaterThan(55)
   })
 
-  it('since the sign-in is no file that somebody has deleted', async () => {
+  it('does not count as deleted if it never reached the disk', async () => {
     const { disk, files } = failing()
     disk.full = true
     const { authenticator, clock, comeBack, openStore } = await newAuthenticator({ files })
@@ -326,7 +326,7 @@ describe('a session that could not be saved', () => {
     expect(await openStore().load()).toMatchObject({ refreshToken: 'refresh-3' })
   })
 
-  it('is tried a last time when the daemon ends', async () => {
+  it('is saved at the stop of the daemon if that is possible', async () => {
     const { authenticator, disk, openStore } = await unsaved()
     disk.full = false
     authenticator.stop()
@@ -334,7 +334,7 @@ describe('a session that could not be saved', () => {
     expect(await openStore().load()).toMatchObject({ refreshToken: 'refresh-1' })
   })
 
-  it('is not written over a newer one that was saved meanwhile', async () => {
+  it('is not written over a newer session that was saved in the meantime', async () => {
     const { authenticator, disk, clock, restore } = await unsaved()
     disk.full = false
     const accessToken = { value: 'theirs', receivedAt: 1_800_000_062, lifetime: 60 }

@@ -1,4 +1,4 @@
-// What clocks can do to us: no token that is known to be dead is handed out, and no jump becomes a storm of refreshes.
+// Clocks that sleep, jump and stand still: no expired token is handed out, and no jump becomes a storm of refreshes.
 import { describe, expect, it } from 'vitest'
 import type { Renewal } from '../../src/clerk/identity-provider.ts'
 import { systemClock } from '../../src/host/clock.ts'
@@ -20,7 +20,7 @@ const signedIn = async (options: { now?: number; lifetime?: number; receivedAt?:
 }
 
 describe('a machine that sleeps', () => {
-  it.each([59, 61, 600, DAY, 30 * DAY])('for %i s gives no dead token when it wakes', async (seconds) => {
+  it.each([59, 61, 600, DAY, 30 * DAY])('gives no expired token after %i s of sleep', async (seconds) => {
     const { token, clock, provider } = await signedIn()
     clock.sleep(seconds)
     expect(await token()).toBe('token-1')
@@ -28,7 +28,7 @@ describe('a machine that sleeps', () => {
     expect(provider.refreshed).toHaveLength(1)
   })
 
-  it('shortly gives the token that is still good, and refreshes behind it', async () => {
+  it('gives the token that is still valid after a short sleep, and refreshes in the background', async () => {
     const { authenticator, token, clock } = await signedIn()
     clock.sleep(49)
     expect(await token()).toBe('saved')
@@ -36,7 +36,7 @@ describe('a machine that sleeps', () => {
     expect(await token()).toBe('token-1')
   })
 
-  it('while the provider was failing asks it when it wakes, and not a minute later', async () => {
+  it('asks a provider that was failing at once after waking', async () => {
     const { authenticator, token, clock, provider } = await signedIn()
     const { UnavailableError } = await import('../../src/clerk/errors.ts')
     provider.script = Array.from({ length: 10 }, () => () => Promise.reject(new UnavailableError('network', 300)))
@@ -54,7 +54,7 @@ describe('a wall clock that jumps', () => {
   it.each([
     ['a day ahead', -DAY],
     ['five minutes ahead', -300],
-  ])('%s is one refresh, and none more when it jumps back', async (_name, seconds) => {
+  ])('causes one refresh if it jumps %s, and none when it jumps back', async (_name, seconds) => {
     const { token, clock, provider } = await signedIn()
     clock.setBack(seconds)
     expect(await token()).toBe('token-1')
@@ -72,7 +72,7 @@ describe('a wall clock that jumps', () => {
     ['a day back', DAY],
     ['five minutes back', 300],
     ['to 1970', NOW],
-  ])('%s does not make a token live longer', async (_name, seconds) => {
+  ])('does not make a token live longer if it jumps %s', async (_name, seconds) => {
     const { token, clock, provider } = await signedIn()
     clock.setBack(seconds)
     for (let n = 0; n < 40; n++) {
@@ -84,7 +84,7 @@ describe('a wall clock that jumps', () => {
     expect(await token()).toBe('token-1')
   })
 
-  it('to and fro at each call is no more than one refresh for each jump ahead', async () => {
+  it('causes at most one refresh for each jump ahead', async () => {
     const { token, clock, provider } = await signedIn()
     for (let n = 0; n < 10; n++) {
       clock.setBack(-DAY)
@@ -99,16 +99,19 @@ describe('a wall clock that jumps', () => {
     ['a day back', DAY, 1],
     ['five minutes back', 300, 1],
     ['three seconds back', 3, 0],
-  ])('%s while the daemon was off is %#: at most one refresh, and no dead token', async (_name, seconds, refreshes) => {
-    const { token, clock, provider } = await signedIn({ receivedAt: NOW + seconds })
-    const first = await token()
-    expect(first).toBe(refreshes === 1 ? 'token-1' : 'saved')
-    for (let n = 0; n < 30; n++) {
-      await token()
-      clock.advance(1)
-    }
-    expect(provider.refreshed).toHaveLength(refreshes)
-  })
+  ])(
+    'causes at most one refresh if it jumped %s while the daemon was off, and no expired token (case %#)',
+    async (_name, seconds, refreshes) => {
+      const { token, clock, provider } = await signedIn({ receivedAt: NOW + seconds })
+      const first = await token()
+      expect(first).toBe(refreshes === 1 ? 'token-1' : 'saved')
+      for (let n = 0; n < 30; n++) {
+        await token()
+        clock.advance(1)
+      }
+      expect(provider.refreshed).toHaveLength(refreshes)
+    },
+  )
 })
 
 describe('a year', () => {
@@ -134,7 +137,7 @@ describe('a lifetime', () => {
   })
 
   it.each([0, 0.001, 1, 60, 3600, 30 * DAY, 1e9, 1e12, Number.MAX_VALUE])(
-    'of %d s is never a dead token, and never a storm',
+    'of %d s never gives an expired token, and never causes a storm of requests',
     async (lifetime) => {
       const { authenticator, clock, provider } = await signedIn()
       clock.advance(61)
@@ -155,7 +158,7 @@ describe('a lifetime', () => {
     },
   )
 
-  it('of 0 from a sign-in is no token either', async () => {
+  it('of 0 s after a sign-in gives no token', async () => {
     const { authenticator, provider, comeBack } = await newAuthenticator()
     provider.lifetime = 0
     const waiting = authenticator.authHeader()
@@ -167,7 +170,7 @@ describe('a lifetime', () => {
     expect(provider.refreshed).toHaveLength(1)
   })
 
-  it('is counted from receipt on our own clock, whatever that says', () => {
+  it('is counted from receipt on the local clock, whatever its time', () => {
     for (const skew of [-DAY, -300, 0, 300, DAY]) {
       const clock = new TestClock(NOW + skew)
       const lifetime = tokenLifetime({ value: 'x', receivedAt: clock.now(), lifetime: 60 }, currentInstant(clock))
@@ -193,7 +196,7 @@ describe('a timer', () => {
     expect({ fired, warnings }).toEqual({ fired: 0, warnings: [] })
   })
 
-  it('that fires early, as one of 24 days does for a longer life, is set again', async () => {
+  it('that fires before the end of a long life is set again', async () => {
     const { authenticator, provider, clock, changes } = await newAuthenticator({
       saved: newSession({ refreshToken: null, accessToken: { value: 'long', receivedAt: NOW, lifetime: 100 * DAY } }),
     })

@@ -1,4 +1,4 @@
-// An authenticator on a real store, with a clock that the test moves and a provider that does what the test says.
+// An authenticator on a real store, with a clock that the test moves and a scripted provider.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Grant, IdentityProvider, Renewal, Revocation } from '../../src/clerk/identity-provider.ts'
@@ -16,14 +16,14 @@ import { TestClock } from './clock.ts'
 import { temporaryFolder } from './folder.ts'
 
 export interface TestProvider extends IdentityProvider {
-  /** What the next refreshes do, one after another; then tokens numbered on. */
+  /** What the next refreshes do, in order; later ones issue numbered tokens. */
   script: (() => Promise<Renewal>)[]
   refreshed: Session[]
   revoked: Session[]
   lifetime: number
-  /** The state of the sign-in that runs. */
+  /** The `state` of the sign-in under way. */
   state: string | undefined
-  /** What the next exchanges do; then a grant. */
+  /** What the next exchanges do, in order; later ones give a grant. */
   exchanges: (() => Promise<Grant>)[]
 }
 
@@ -121,7 +121,7 @@ export async function newAuthenticator(
       changes.push(status.state)
     },
   })
-  /** Comes back from the browser as the person who has signed in there. */
+  /** Follows the redirect to the callback, as the browser does after the person has signed in. */
   const comeBack = async (query: Record<string, string> = { code: 'code' }) => {
     const redirectUri = new URL(String(authenticator.status().authorizationUrl)).searchParams.get('redirect_uri')
     const callback = new URL(String(redirectUri))
