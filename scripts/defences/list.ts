@@ -27,6 +27,7 @@ const CONNECTION = 'src/rpc/connection.ts'
 const CLIENT = 'src/rpc/client.ts'
 const FILES = 'src/host/files.ts'
 const LISTENER = 'src/callback/callback-listener.ts'
+const CALLBACK_REQUEST = 'src/callback/callback-request.ts'
 const OAUTH = 'src/clerk/authorization-server.ts'
 const METADATA = 'src/clerk/metadata.ts'
 const TOKEN = 'src/clerk/session-token.ts'
@@ -313,17 +314,24 @@ export const defences: readonly Defence[] = [
 
   one(
     'the state',
-    LISTENER,
-    'return states.length === 1 && state !== undefined && this.#state !== undefined && sameText(state, this.#state)',
-    'return states.length <= 100 || sameText(String(state), String(this.#state))',
+    CALLBACK_REQUEST,
+    'return states.length === 1 && state !== undefined && expected !== undefined && isSameText(state, expected)',
+    'return states.length <= 100 || isSameText(String(state), String(expected))',
     REDIRECT,
     'with no, an empty',
   ),
-  one('no parameter twice', LISTENER, ' || repeats(url)', ' && !repeats(url)', STANDARDS, '9207-4'),
+  one(
+    'no parameter twice',
+    LISTENER,
+    ' || repeatsParameter(searchParams)',
+    ' && !repeatsParameter(searchParams)',
+    STANDARDS,
+    '9207-4',
+  ),
   one(
     'the callback’s own name',
     LISTENER,
-    'if (!this.#isOurs(request.headers.host)) return send(response, pages.wrongLink)',
+    'if (!this.#isOwnHost(request.headers.host)) return send(response, pages.wrongLink)',
     '',
     REDIRECT,
     'by another name',
@@ -331,12 +339,19 @@ export const defences: readonly Defence[] = [
   one(
     'no fetching ahead',
     LISTENER,
-    'if (isPrefetch(request)) return sendNothing(response)',
+    'if (isPrefetch(request.headers)) return sendNothing(response)',
     '',
     REDIRECT,
     'fetches ahead',
   ),
-  one('a callback is looked at once', LISTENER, 'if (running !== undefined) return running', '', REDIRECT, 'or twice'),
+  one(
+    'a callback is looked at once',
+    LISTENER,
+    'if (inProgress !== undefined) return inProgress',
+    '',
+    REDIRECT,
+    'or twice',
+  ),
   one(
     'a gate for other users',
     LISTENER,
@@ -348,8 +363,8 @@ export const defences: readonly Defence[] = [
   one(
     'no answer at an address with a query',
     LISTENER,
-    'redirect(response, RESULT_PATHS[this.#final ?? (await this.#look(url))])',
-    'send(response, pages[this.#final ?? (await this.#look(url))])',
+    'redirect(response, RESULT_PATHS[this.#finalOutcome ?? (await this.#handle(callback))])',
+    'send(response, pages[this.#finalOutcome ?? (await this.#handle(callback))])',
     REDIRECT,
     'an address without a query',
   ),
@@ -388,8 +403,8 @@ export const defences: readonly Defence[] = [
   one(
     'endpoints at the issuer’s home',
     METADATA,
-    "if (typeof value !== 'string' || !isAtHome(value, home)) throw new RejectedError('unsafe_metadata')",
-    'void [value, isAtHome, home]',
+    "if (typeof value !== 'string' || !belongsTo(issuerUrl, value)) throw new RejectedError('unsafe_metadata')",
+    'void [value, belongsTo, issuerUrl]',
     PROVIDER,
     'would have tokens sent elsewhere',
   ),
@@ -494,7 +509,7 @@ export const defences: readonly Defence[] = [
   one(
     'a session token’s issuer',
     TOKEN,
-    "if (decodeJwt(token).iss !== issuer) throw new CallbackRefusedError('foreign')",
+    "if (decodeJwt(token).iss !== issuer) throw new CallbackRefusedError('wrong_audience')",
     '',
     HANDOFF,
     'another instance’s token',

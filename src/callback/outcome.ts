@@ -1,7 +1,14 @@
-// How a callback can end, as the page that the browser sees afterwards says it.
+// The outcomes of a callback, each of which has a page of its own.
 
 /** The callback was refused, and the sign-in keeps waiting for another one. */
-export type RefusedOutcome = 'incomplete' | 'forged' | 'expired' | 'foreign' | 'mismatched' | 'unfinished' | 'unchecked'
+export type RefusedOutcome =
+  | 'incomplete'
+  | 'forged'
+  | 'expired'
+  | 'wrong_audience'
+  | 'mismatched'
+  | 'pending'
+  | 'unverified'
 
-/** How a callback ended. Unless it was refused, the sign-in ends with it. */
+/** How a callback ended. Unless the callback was refused, the sign-in ends as well. */
 export type Outcome = 'signedIn' | 'denied' | 'failed' | RefusedOutcome

@@ -1,4 +1,4 @@
-// The frame of every page that the callback listener shows: its style, its headers and its policy. No script, nothing from outside.
+// The frame of every page that the callback listener shows: style, headers and policy. No script, and nothing from elsewhere.
 import { createHash } from 'node:crypto'
 
 export interface Page {
@@ -16,10 +16,10 @@ export interface Content {
   readonly text: readonly string[]
 }
 
-// Its centre lines. The level one runs over the whole sheet, which cuts it off at the frame.
+// The centre lines of the mark. The horizontal one is wider than the sheet, which clips it at its border.
 const AXES = '<path class="axis" d="M48 10v-20M48 86v20M6 48H-4000M90 48H4000"/>'
 
-// Custom properties and a media query, not light-dark(): a system browser may be some years old.
+// Custom properties and a media query instead of light-dark(), since a system browser may be some years old.
 const style = `
 :root {
   color-scheme: light dark;
@@ -150,7 +150,7 @@ const contentSecurityPolicy = [
   "base-uri 'none'",
 ].join('; ')
 
-/** A page as constant bytes. `text` is HTML of ours; nothing of a request ever comes here. */
+/** Renders a page into constant bytes. `text` is trusted HTML: nothing from a request is ever part of a page. */
 export function page({ status, title, tone, mark, heading, text }: Content): Page {
   const body = Buffer.from(`<!doctype html>
 <html lang="en">

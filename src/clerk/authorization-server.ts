@@ -6,23 +6,30 @@ import { type Random, randomText } from '../host/random.ts'
 import type { Session, User } from '../store/session.ts'
 import { RejectedError, rejectedReason, SessionEndedError, SignInError, UnavailableError } from './errors.ts'
 import type { AuthorizationRequest, Grant, Renewal, Revocation } from './identity-provider.ts'
-import { payload } from './jwt.ts'
+import { unverifiedClaims } from './jwt.ts'
 import { Metadata } from './metadata.ts'
-import { AnswerWatch } from './response-watch.ts'
+import { ResponseWatch } from './response-watch.ts'
+import { withoutIdToken, withValidLifetime } from './token-response.ts'
 
 export interface AuthorizationServerOptions {
   readonly issuer: string
   readonly clientId: string
   readonly scopes: readonly string[]
-  /** A page that makes sure that the browser is signed in, and then goes on to its `redirect_url`. */
+  /** A page that signs the browser in first, and then continues to its `redirect_url`. */
   readonly signInUrl: string | undefined
   readonly fetch: Fetch
   readonly clock: Clock
   readonly random: Random
 }
 
-const ID_TOKEN_LEEWAY = 300 // s; a designer's clock may be minutes off, and the token was fetched a moment ago
-const UNKNOWN_LIFETIME = 300 // s; for an opaque token whose `expires_in` is missing: short, so that it is soon renewed
+const ID_TOKEN_LEEWAY = 300 // s; a user's clock may be minutes off, and the token was fetched a moment ago
+const UNKNOWN_LIFETIME = 300 // s; for an opaque token without `expires_in`: short, so that it is soon refreshed
+
+interface RequestSecrets {
+  readonly state: string
+  readonly nonce: string
+  readonly codeVerifier: string
+}
 
 export class AuthorizationServer {
   readonly #options: AuthorizationServerOptions
@@ -47,7 +54,7 @@ export class AuthorizationServer {
       ...(loginHint === undefined ? {} : { login_hint: loginHint }),
     })
     return {
-      url: signInUrl === undefined ? url.href : through(signInUrl, url),
+      url: signInUrl === undefined ? url.href : viaSignInPage(signInUrl, url),
       state,
       exchange: (callback) => this.#exchange(callback, { state, nonce, codeVerifier }),
     }
@@ -60,7 +67,7 @@ export class AuthorizationServer {
       const tokens = await client.refreshTokenGrant(configuration, session.refreshToken)
       return {
         accessToken: this.#accessToken(tokens),
-        // Clerk rotates; a provider that does not sends none, and the old one stays good (RFC 6749 section 6).
+        // Clerk rotates; a provider that does not rotate sends none, and the old one stays valid (RFC 6749 section 6).
         refreshToken: tokens.refresh_token ?? session.refreshToken,
       }
     } catch {
@@ -75,22 +82,25 @@ export class AuthorizationServer {
         const { configuration } = await this.#configure()
         await client.tokenRevocation(configuration, session.refreshToken, { token_type_hint: 'refresh_token' })
       }
-      // With the refresh token goes the grant, and opaque access tokens with it. A JWT lives on until it expires.
-      const livesOn = isJwt(session.accessToken.value)
-      return { revoked: session.refreshToken !== null, accessTokenValidUntil: livesOn ? accessTokenValidUntil : null }
+      // Revoking the refresh token revokes the grant and opaque access tokens. A JWT stays valid until it expires.
+      const staysValid = isJwt(session.accessToken.value)
+      return {
+        revoked: session.refreshToken !== null,
+        accessTokenValidUntil: staysValid ? accessTokenValidUntil : null,
+      }
     } catch {
       return { revoked: false, accessTokenValidUntil }
     }
   }
 
-  /** A grant that nobody holds any more must not live on at the provider. */
+  /** Revokes the session, since a grant that no client holds must not stay valid at the provider. */
   async retire(session: Session): Promise<void> {
     await this.revoke(session)
   }
 
-  async #exchange(callback: URL, secrets: { state: string; nonce: string; codeVerifier: string }): Promise<Grant> {
-    const { configuration, watch } = await this.#configure(withKnownLifetime)
-    client.enableNonRepudiationChecks(configuration) // the ID token's signature as well, not only its claims
+  async #exchange(callback: URL, secrets: RequestSecrets): Promise<Grant> {
+    const { configuration, watch } = await this.#configure(withValidLifetime)
+    client.enableNonRepudiationChecks(configuration) // verifies the ID token's signature as well, not only its claims
     try {
       const tokens = await client.authorizationCodeGrant(configuration, callback, {
         expectedState: secrets.state,
@@ -105,7 +115,7 @@ export class AuthorizationServer {
         accessToken: this.#accessToken(tokens),
         refreshToken: tokens.refresh_token,
         user: await this.#user(tokens.access_token, claims),
-        sessionId: text(claims.sid),
+        sessionId: textOrNull(claims.sid),
         sessionExpiresAt: null,
       }
     } catch (error) {
@@ -113,7 +123,7 @@ export class AuthorizationServer {
     }
   }
 
-  /** Name and e-mail are a courtesy: where userinfo fails, the ID token's claims must do. */
+  /** Name and e-mail address are for display: if userinfo fails, the ID token's claims are used. */
   async #user(accessToken: string, claims: client.IDToken): Promise<User> {
     const { configuration } = await this.#configure()
     const info: client.UserInfoResponse | client.IDToken = await client
@@ -121,13 +131,13 @@ export class AuthorizationServer {
       .catch(() => claims)
     return {
       id: claims.sub,
-      email: text(info.email) ?? text(claims.email),
-      name: text(info.name) ?? text(claims.name),
+      email: textOrNull(info.email) ?? textOrNull(claims.email),
+      name: textOrNull(info.name) ?? textOrNull(claims.name),
     }
   }
 
   #accessToken(tokens: client.TokenEndpointResponse): Session['accessToken'] {
-    // RFC 6750 section 2.1; a line break in it would be a header of the provider's choice.
+    // RFC 6750 section 2.1; with a line break in the token, the provider could inject a header.
     if (tokens.token_type !== 'bearer' || !/^[A-Za-z0-9._~+/-]+=*$/.test(tokens.access_token)) {
       throw new UnavailableError('server')
     }
@@ -135,63 +145,30 @@ export class AuthorizationServer {
     return { value: tokens.access_token, receivedAt: this.#options.clock.now(), lifetime }
   }
 
-  /** A configuration of its own for each operation, so that each can watch what it was answered. */
-  async #configure(change: (fetch: Fetch) => Fetch = (fetch) => fetch) {
+  /** A new configuration for each operation, so that each can observe its own responses. */
+  async #configure(wrap: (fetch: Fetch) => Fetch = (fetch) => fetch) {
     const { issuer, clientId, fetch, clock } = this.#options
     const metadata = await this.#metadata.get()
-    const watch = new AnswerWatch(fetch, clock)
+    const watch = new ResponseWatch(fetch, clock)
     const configuration = new client.Configuration(
       metadata,
       clientId,
       { [client.clockTolerance]: ID_TOKEN_LEEWAY },
       client.None(),
     )
-    configuration[client.customFetch] = change(watch.fetch)
+    configuration[client.customFetch] = wrap(watch.fetch)
     if (issuer.startsWith('http:')) client.allowInsecureRequests(configuration)
     return { configuration, watch }
   }
 }
 
-function through(signInUrl: string, url: URL): string {
-  const first = new URL(signInUrl)
-  first.searchParams.set('redirect_url', url.href)
-  return first.href
+function viaSignInPage(signInUrl: string, authorizationUrl: URL): string {
+  const url = new URL(signInUrl)
+  url.searchParams.set('redirect_url', authorizationUrl.href)
+  return url.href
 }
 
-/**
- * Keeps of a refresh answer what a refresh needs. A new ID token or a scope in it is of no use to us, and must not be able to
- * spoil an answer whose refresh token is already the only good one.
- */
-function withoutIdToken(fetch: Fetch): Fetch {
-  return changed(withKnownLifetime(fetch), ({ id_token: _, scope: __, ...rest }) => rest)
-}
-
-/** A lifetime that is no number counts as none: it is known from elsewhere, or short, and spoils nothing. */
-function withKnownLifetime(fetch: Fetch): Fetch {
-  return changed(fetch, (body) => {
-    const { expires_in, ...rest } = body
-    if (expires_in === undefined) return body
-    const lifetime = typeof expires_in === 'string' ? Number.parseFloat(expires_in) : expires_in
-    const known = typeof lifetime === 'number' && Number.isFinite(lifetime) && lifetime >= 0
-    return known ? { ...rest, expires_in: lifetime } : rest
-  })
-}
-
-/** Changes the JSON object of an answer of success, where it is one. */
-function changed(fetch: Fetch, change: (body: Record<string, unknown>) => Record<string, unknown>): Fetch {
-  return async (url, init) => {
-    const response = await fetch(url, init)
-    if (!response.ok) return response
-    const body: unknown = await response
-      .clone()
-      .json()
-      .catch(() => undefined)
-    if (typeof body !== 'object' || body === null || Array.isArray(body)) return response
-    return Response.json(change(body as Record<string, unknown>), { status: response.status })
-  }
-}
-
-function signInFailure(error: unknown, watch: AnswerWatch): Error {
+function signInFailure(error: unknown, watch: ResponseWatch): Error {
   if (error instanceof RejectedError || error instanceof SignInError || error instanceof UnavailableError) return error
   if (error instanceof client.AuthorizationResponseError) {
     if (error.error === 'access_denied') return new SignInError('access_denied')
@@ -199,22 +176,23 @@ function signInFailure(error: unknown, watch: AnswerWatch): Error {
       return new UnavailableError('server')
     return new RejectedError(rejectedReason(error.error))
   }
-  if (!watch.asked) return new SignInError('invalid_response') // the callback itself is not to be believed
+  if (!watch.hasSentRequest) return new SignInError('invalid_response') // the callback itself is not valid
   const failure = watch.failure()
-  // Here `invalid_grant` is about the code, not about a session; an answer that came whole but proves nothing is no outage.
-  if (failure instanceof SessionEndedError || watch.answered) return new SignInError('invalid_response')
+  // Here `invalid_grant` concerns the code, not a session; a complete response that proves nothing is not an outage.
+  if (failure instanceof SessionEndedError || watch.hasSucceeded) return new SignInError('invalid_response')
   return failure
 }
 
-function text(value: unknown): string | null {
+function textOrNull(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null
 }
 
 function isJwt(token: string): boolean {
-  return payload(token) !== undefined
+  return unverifiedClaims(token) !== undefined
 }
 
+/** The lifetime in seconds that a JWT states; undefined if the token is opaque or states none. */
 function jwtLifetime(token: string): number | undefined {
-  const { exp, iat } = payload(token) ?? {}
+  const { exp, iat } = unverifiedClaims(token) ?? {}
   return typeof exp === 'number' && typeof iat === 'number' && exp >= iat ? exp - iat : undefined
 }

@@ -1,14 +1,14 @@
-// Speaks to CADZERO's broker: trades what we hold for a new session token, and ends the session at logout.
+// The client of CADZERO's broker: refreshes the session token, and ends the session at logout.
 import * as v from 'valibot'
 import type { Clock } from '../host/clock.ts'
 import type { Fetch } from '../host/network.ts'
 import type { Session } from '../store/session.ts'
 import { SessionEndedError, UnavailableError } from './errors.ts'
 import type { Renewal } from './identity-provider.ts'
-import { payload } from './jwt.ts'
-import { AnswerWatch } from './response-watch.ts'
+import { unverifiedClaims } from './jwt.ts'
+import { ResponseWatch } from './response-watch.ts'
 
-const answerSchema = v.object({
+const responseSchema = v.object({
   token: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/), v.maxLength(16 * 1024)),
   expires_in: v.pipe(v.number(), v.finite(), v.minValue(1)),
   session_id: v.pipe(v.string(), v.minLength(1)),
@@ -16,10 +16,10 @@ const answerSchema = v.object({
   session_expires_at: v.optional(v.nullable(v.pipe(v.number(), v.finite(), v.minValue(0))), null),
 })
 
-/** What the broker is asked with: a session of ours, or one that is just being handed over. */
-export type Held = Pick<Session, 'accessToken' | 'refreshToken' | 'sessionId' | 'user'>
+/** The part of a session that a refresh needs. A session that has just been handed over has no more. */
+export type RefreshableSession = Pick<Session, 'accessToken' | 'refreshToken' | 'sessionId' | 'user'>
 
-const ENDED_SLACK = 60 // s; a session that ends within this of its known end has run out, and was not taken away
+const EXPIRY_SLACK = 60 // s; a session that ends this close to its known end has expired, and was not revoked
 
 export class BrokerClient {
   readonly #url: string
@@ -33,35 +33,35 @@ export class BrokerClient {
   }
 
   /**
-   * A new session token, and what to ask with the next time. The first time it asks with the session token itself.
-   * @param knownEnd Unix seconds at which the session was said to end
+   * A new session token, and the refresh token for the next refresh. The first refresh authenticates by the session token.
+   * @param expiresAt the known end of the session in Unix seconds, or null
    * @throws SessionEndedError, RejectedError, UnavailableError
    */
-  async refresh(held: Held, knownEnd: number | null): Promise<Renewal> {
-    const watch = new AnswerWatch(this.#fetch, this.#clock)
-    let answer: v.InferOutput<typeof answerSchema>
+  async refresh(session: RefreshableSession, expiresAt: number | null): Promise<Renewal> {
+    const watch = new ResponseWatch(this.#fetch, this.#clock)
+    let body: v.InferOutput<typeof responseSchema>
     try {
-      const response = await this.#post(watch.fetch, '/api/auth/refresh', ...credentials(held))
-      answer = v.parse(answerSchema, await response.json())
+      const response = await this.#post(watch.fetch, '/api/auth/refresh', ...credentials(session))
+      body = v.parse(responseSchema, await response.json())
     } catch {
-      throw this.#why(watch.failure(), knownEnd)
+      throw this.#reason(watch.failure(), expiresAt)
     }
-    // A mix-up at the broker must not sign this person in as another.
-    const isOurs = answer.session_id === held.sessionId && payload(answer.token)?.sub === held.user.id
-    if (!isOurs) throw new UnavailableError('server')
+    // The broker must not be able to sign this user in as another one by mistake.
+    const isSameSession = body.session_id === session.sessionId && unverifiedClaims(body.token)?.sub === session.user.id
+    if (!isSameSession) throw new UnavailableError('server')
     return {
-      accessToken: { value: answer.token, receivedAt: this.#clock.now(), lifetime: answer.expires_in },
-      refreshToken: answer.refresh_token,
-      sessionExpiresAt: answer.session_expires_at,
+      accessToken: { value: body.token, receivedAt: this.#clock.now(), lifetime: body.expires_in },
+      refreshToken: body.refresh_token,
+      sessionExpiresAt: body.session_expires_at,
     }
   }
 
-  /** Ends the session at Clerk. False where the broker could not confirm that. Never throws. */
+  /** Ends the session at Clerk. False if the broker could not confirm it. Never throws. */
   async revoke(refreshToken: string): Promise<boolean> {
     try {
       const response = await this.#post(this.#fetch, '/api/auth/logout', { refresh_token: refreshToken })
-      const answer: unknown = await response.json()
-      return typeof answer === 'object' && answer !== null && 'revoked' in answer && answer.revoked === true
+      const body: unknown = await response.json()
+      return typeof body === 'object' && body !== null && 'revoked' in body && body.revoked === true
     } catch {
       return false
     }
@@ -73,17 +73,17 @@ export class BrokerClient {
       headers: { 'Content-Type': 'application/json', Accept: 'application/json', ...headers },
       body: JSON.stringify(body),
     })
-    if (response.status !== 200) throw new UnavailableError('server') // the watch knows better which
+    if (response.status !== 200) throw new UnavailableError('server') // the watch knows the exact failure
     return response
   }
 
-  #why(failure: Error, knownEnd: number | null): Error {
-    const hasRunOut = knownEnd !== null && this.#clock.now() >= knownEnd - ENDED_SLACK
-    return failure instanceof SessionEndedError && hasRunOut ? new SessionEndedError('session_expired') : failure
+  #reason(failure: Error, expiresAt: number | null): Error {
+    const hasExpired = expiresAt !== null && this.#clock.now() >= expiresAt - EXPIRY_SLACK
+    return failure instanceof SessionEndedError && hasExpired ? new SessionEndedError('session_expired') : failure
   }
 }
 
-function credentials({ refreshToken, sessionId, accessToken }: Held): [object, Record<string, string>?] {
+function credentials({ refreshToken, sessionId, accessToken }: RefreshableSession): [object, Record<string, string>?] {
   if (refreshToken !== null) return [{ refresh_token: refreshToken }]
   return [{ session_id: sessionId }, { Authorization: `Bearer ${accessToken.value}` }]
 }

@@ -1,8 +1,8 @@
-// What can go wrong with Clerk, by what it means for the session. Nothing of an answer is kept but a code from a closed list.
+// The failures of Clerk and its broker, by what they mean for the session. Of a response, only a code from a closed list is kept.
 
 export type UnavailableReason = 'network' | 'server' | 'rate_limited'
 
-/** The provider could not be asked, or gave no answer that makes sense. The session is as good as before. */
+/** The provider was not reached, or its response makes no sense. The session is as good as before. */
 export class UnavailableError extends Error {
   constructor(
     readonly reason: UnavailableReason,
@@ -15,7 +15,7 @@ export class UnavailableError extends Error {
 
 export type EndedReason = 'session_expired' | 'session_revoked'
 
-/** The provider says that the session is over: a person must sign in. */
+/** The provider says that the session is over: the user must sign in again. */
 export class SessionEndedError extends Error {
   constructor(readonly reason: EndedReason) {
     super(`the session has ended: ${reason}`)
@@ -41,7 +41,7 @@ const REJECTIONS = [
 
 export type RejectedReason = (typeof REJECTIONS)[number]
 
-/** The provider refuses this client or request: the set-up is wrong, and signing in again would not help. */
+/** The provider refuses this client or request: the configuration is wrong, and signing in again would not help. */
 export class RejectedError extends Error {
   constructor(readonly reason: RejectedReason) {
     super(`the provider rejected the request: ${reason}`)
@@ -49,14 +49,14 @@ export class RejectedError extends Error {
   }
 }
 
-/** A provider's error code, if it is one that we know; a text from outside is never passed on. */
+/** The reason for a provider's error code; `rejected` for an unknown one, since a text from outside is never passed on. */
 export function rejectedReason(code: string): RejectedReason {
   return REJECTIONS.find((known) => known === code) ?? 'rejected'
 }
 
 export type SignInReason = 'cancelled' | 'access_denied' | 'timeout' | 'browser' | 'invalid_response'
 
-/** This sign-in has failed; a session from before is untouched. */
+/** The sign-in has failed. An earlier session is not affected. */
 export class SignInError extends Error {
   constructor(readonly reason: SignInReason) {
     super(`sign-in failed: ${reason}`)
@@ -64,9 +64,16 @@ export class SignInError extends Error {
   }
 }
 
-export type RefusedReason = 'incomplete' | 'forged' | 'expired' | 'foreign' | 'mismatched' | 'unfinished' | 'unchecked'
+export type RefusedReason =
+  | 'incomplete'
+  | 'forged'
+  | 'expired'
+  | 'wrong_audience'
+  | 'mismatched'
+  | 'pending'
+  | 'unverified'
 
-/** What came back to the callback is not what was waited for. Nothing has changed, and the sign-in goes on waiting. */
+/** A callback does not belong to this sign-in, or proves nothing. Nothing has changed, and the sign-in keeps waiting. */
 export class CallbackRefusedError extends Error {
   constructor(readonly reason: RefusedReason) {
     super(`the callback was refused: ${reason}`)

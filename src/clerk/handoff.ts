@@ -1,4 +1,4 @@
-// Sign-in by hand-off: CADZERO's signed-in page hands a Clerk session token to the callback; the broker renews it.
+// Sign-in by hand-off: CADZERO's signed-in page hands a Clerk session token to the callback, and the broker refreshes it.
 import type { Clock } from '../host/clock.ts'
 import type { Fetch } from '../host/network.ts'
 import { type Random, randomText } from '../host/random.ts'
@@ -6,16 +6,16 @@ import type { Session } from '../store/session.ts'
 import { BrokerClient } from './broker-client.ts'
 import { CallbackRefusedError, RejectedError, SessionEndedError, SignInError, UnavailableError } from './errors.ts'
 import type { AuthorizationRequest, Grant, HandedOver, Renewal, Revocation } from './identity-provider.ts'
-import { SessionTokenCheck } from './session-token.ts'
+import { SessionTokenVerifier } from './session-token.ts'
 
 export interface HandoffOptions {
   readonly issuer: string
-  /** The page that hands over. */
+  /** The page that hands the session token over. */
   readonly signInUrl: string
-  /** Undefined where nothing is refreshed: then a session ends with its token. */
+  /** Undefined if nothing is refreshed: then a session ends with its token. */
   readonly brokerUrl: string | undefined
   readonly authorizedParties: readonly string[]
-  /** Whether the page carries a state back. */
+  /** Whether the page returns the state that the callback URL carries. */
   readonly requireState: boolean
   readonly fetch: Fetch
   readonly clock: Clock
@@ -23,30 +23,30 @@ export interface HandoffOptions {
 }
 
 const PARAMS = ['token', 'session_id', 'user_id', 'user_email', 'user_name', 'error'] as const
-const LONGEST_TEXT = 320 // an e-mail address has no more; a name has less
+const LONGEST_TEXT = 320 // the longest possible e-mail address
 
 export class Handoff {
   readonly #options: HandoffOptions
-  readonly #check: SessionTokenCheck
+  readonly #verifier: SessionTokenVerifier
   readonly #broker: BrokerClient | undefined
 
   constructor(options: HandoffOptions) {
     const { brokerUrl, fetch, clock } = options
     this.#options = options
-    this.#check = new SessionTokenCheck(options)
+    this.#verifier = new SessionTokenVerifier(options)
     this.#broker = brokerUrl === undefined ? undefined : new BrokerClient(brokerUrl, fetch, clock)
   }
 
-  /** Asks nobody: the page's address is all there is to know. */
+  /** Needs no request: the page's address is in the configuration. */
   authorize(redirectUri: string, loginHint?: string): AuthorizationRequest {
     const { signInUrl, requireState, random } = this.#options
     const state = requireState ? randomText(random, 32) : null
-    const callback = new URL(redirectUri)
-    if (state !== null) callback.searchParams.set('state', state)
+    const redirect = new URL(redirectUri)
+    if (state !== null) redirect.searchParams.set('state', state)
     const url = new URL(signInUrl)
-    url.searchParams.set('redirect_url', callback.href)
+    url.searchParams.set('redirect_url', redirect.href)
     if (loginHint !== undefined) url.searchParams.set('login_hint', loginHint)
-    return { url: url.href, state, exchange: (back) => this.#exchange(back, state !== null) }
+    return { url: url.href, state, exchange: (callback) => this.#exchange(callback, state !== null) }
   }
 
   async refresh(session: Session): Promise<Renewal> {
@@ -56,18 +56,18 @@ export class Handoff {
 
   async revoke({ accessToken, refreshToken }: Session): Promise<Revocation> {
     const revoked = refreshToken !== null && this.#broker !== undefined && (await this.#broker.revoke(refreshToken))
-    // A session token is a JWT: it is good until it expires, whatever becomes of its session.
+    // A session token is a JWT: it stays valid until it expires, even if its session has ended.
     return { revoked, accessTokenValidUntil: Math.floor(accessToken.receivedAt + accessToken.lifetime) }
   }
 
   /**
-   * A session, of which only what the token itself proves is believed; the name and the address are for showing.
-   * @throws CallbackRefusedError where the token proves nothing, or is another's; UnavailableError
+   * A session whose user and session ID are those of the verified token. Name and e-mail address are for display only.
+   * @throws CallbackRefusedError if the token proves nothing or belongs to another user or session; UnavailableError
    */
   async adopt({ token, sessionId, user }: HandedOver): Promise<Grant> {
     const { clock } = this.#options
     const receivedAt = clock.now()
-    const claims = await this.#check.verify(token)
+    const claims = await this.#verifier.verify(token)
     const isOther = claims.sessionId !== null && sessionId !== null && claims.sessionId !== sessionId
     if (isOther || (user.id !== null && user.id !== claims.userId)) throw new CallbackRefusedError('mismatched')
     const grant: Grant = {
@@ -75,31 +75,35 @@ export class Handoff {
       refreshToken: null,
       user: { id: claims.userId, email: user.email, name: user.name },
       sessionId: claims.sessionId ?? sessionId,
-      sessionExpiresAt: Math.floor(receivedAt + claims.lifetime), // until a broker says more
+      sessionExpiresAt: Math.floor(receivedAt + claims.lifetime), // until the broker knows the real end
     }
     return { ...grant, ...(await this.#firstRefresh(grant)) }
   }
 
   async #exchange(callback: URL, hasState: boolean): Promise<Grant> {
     const params = callback.searchParams
-    // Without a state nobody knows whom an error is from.
+    // Without a state, any web site could have sent the error.
     if (hasState && params.get('error') === 'access_denied') throw new SignInError('access_denied')
     const [token, userId] = [params.get('token'), params.get('user_id')]
     if (!token || !userId || PARAMS.some((name) => params.getAll(name).length > 1)) {
       throw new CallbackRefusedError('incomplete')
     }
-    const user = { id: userId, email: shown(params.get('user_email')), name: shown(params.get('user_name')) }
+    const user = {
+      id: userId,
+      email: displayText(params.get('user_email')),
+      name: displayText(params.get('user_name')),
+    }
     try {
       return await this.adopt({ token, sessionId: params.get('session_id') || null, user })
     } catch (error) {
-      // Nothing is known against the token: the person may send it again.
-      throw error instanceof UnavailableError ? new CallbackRefusedError('unchecked') : error
+      // The token may be valid: the user can send it again.
+      throw error instanceof UnavailableError ? new CallbackRefusedError('unverified') : error
     }
   }
 
   /**
-   * At once, while the token lives: with it goes the only proof that the broker takes. A backend that has no broker yet,
-   * or is down, does not spoil the sign-in.
+   * Refreshes at once, because the broker accepts a session token as proof only until it expires. If the broker is missing
+   * or unavailable, the sign-in succeeds without it.
    */
   async #firstRefresh(grant: Grant): Promise<Partial<Renewal>> {
     if (!this.#broker || grant.sessionId === null) return {}
@@ -114,8 +118,8 @@ export class Handoff {
   }
 }
 
-/** A text for showing, from an address that anybody may have written: no line breaks, no endless names. */
-function shown(text: string | null): string | null {
+/** A text for display from an untrusted URL: without line breaks, and of limited length; null if nothing is left. */
+function displayText(text: string | null): string | null {
   const clean = text
     ?.replaceAll(/\p{C}+/gu, ' ')
     .trim()

@@ -1,32 +1,32 @@
-// What the daemon asks of the place where people sign in, whichever way that works.
-import type { Session, User } from '../store/session.ts'
+// The interface of an identity provider, for both sign-in methods.
+import type { Session } from '../store/session.ts'
 
-/** What a provider hands over: everything of a session but what our store adds. */
+/** A new session from the provider: everything but the fields that the store adds. */
 export type Grant = Omit<Session, 'generation' | 'refreshing'>
-/** What a refresh renews. */
+/** The fields of a session that a refresh replaces. */
 export type Renewal = Partial<Grant> & Pick<Grant, 'accessToken' | 'refreshToken'>
 
 export interface Revocation {
-  /** Whether the provider has confirmed that nothing of the session can be renewed any more. */
+  /** Whether the provider has confirmed that the session can no longer be refreshed. */
   readonly revoked: boolean
-  /** Unix seconds until which an access token that cannot be revoked is still good; null where none is. */
+  /** Unix seconds until which an access token that cannot be revoked stays valid; null if there is none. */
   readonly accessTokenValidUntil: number | null
 }
 
-/** One sign-in under way. It holds secrets of its own, which are worth nothing after it. */
+/** A sign-in that has started. It holds secrets that are worthless after it. */
 export interface AuthorizationRequest {
-  /** Where the browser goes. */
+  /** The URL that the browser opens. */
   readonly url: string
-  /** What the callback must bring back; null where the page cannot carry a state. */
+  /** The state that the callback must carry; null if the page cannot return one. */
   readonly state: string | null
   /**
-   * Turns the callback, its state already checked, into a session.
-   * @throws CallbackRefusedError where the sign-in is to go on waiting; SignInError, RejectedError, UnavailableError
+   * Exchanges the callback, whose state has been checked, for a session.
+   * @throws CallbackRefusedError if the sign-in should keep waiting; SignInError, RejectedError, UnavailableError
    */
   exchange(callback: URL): Promise<Grant>
 }
 
-/** A session token and what came along with it, from wherever. None of it is believed before it is checked. */
+/** A session token with the details that came with it, from an untrusted source. Nothing in it has been verified. */
 export interface HandedOver {
   readonly token: string
   readonly sessionId: string | null
@@ -35,24 +35,22 @@ export interface HandedOver {
 
 export interface IdentityProvider {
   /**
-   * Starts a sign-in that comes back to `redirectUri`.
-   * @param loginHint the e-mail address of who is likely to sign in (OpenID Connect Core 1.0 section 3.1.2.1)
+   * Starts a sign-in that redirects to `redirectUri`.
+   * @param loginHint the e-mail address of the user who is likely to sign in (OpenID Connect Core 1.0 section 3.1.2.1)
    * @throws RejectedError, UnavailableError
    */
   authorize(redirectUri: string, loginHint?: string): Promise<AuthorizationRequest>
-  /** Whether a refresh could give this session a new token. Where not, it ends with its token. */
+  /** Whether a refresh can give this session a new token. If not, the session ends with its token. */
   canRefresh(session: Session): boolean
-  /** Asks for a new access token. @throws SessionEndedError, RejectedError, UnavailableError */
+  /** Requests a new access token. @throws SessionEndedError, RejectedError, UnavailableError */
   refresh(session: Session): Promise<Renewal>
-  /** Ends the session at the provider, as well as can be. Never throws. */
+  /** Ends the session at the provider, on a best-effort basis. Never throws. */
   revoke(session: Session): Promise<Revocation>
-  /** Lets go of a session that another has replaced, or that nobody took. Never throws. */
+  /** Releases a session that another one has replaced, or that was never saved. Never throws. */
   retire(session: Session): Promise<void>
   /**
-   * Takes over a session that another program of ours has kept, if the provider has such sessions.
+   * Takes over a session that another program of CADZERO has kept, if the provider has such sessions.
    * @throws CallbackRefusedError, UnavailableError
    */
   adopt?(handed: HandedOver): Promise<Grant>
 }
-
-export type { User }

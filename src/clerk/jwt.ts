@@ -1,12 +1,10 @@
-// Looks into a JWT without believing it: for what its own issuer has just told us, or to tell a JWT from an opaque token.
+// Reads the claims of a JWT without verifying it: to tell a JWT from an opaque token, or to read what its issuer has just sent.
+import { decodeJwt, type JWTPayload } from 'jose'
 
-/** The claims, or undefined where it is no JWT. Nothing is verified. */
-export function payload(token: string): Record<string, unknown> | undefined {
-  const parts = token.split('.')
-  if (parts.length !== 3) return undefined
+/** The unverified claims; undefined if the token is not a JWT. */
+export function unverifiedClaims(token: string): JWTPayload | undefined {
   try {
-    const parsed: unknown = JSON.parse(Buffer.from(parts[1] ?? '', 'base64url').toString('utf8'))
-    return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : undefined
+    return decodeJwt(token)
   } catch {
     return undefined
   }

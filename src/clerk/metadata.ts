@@ -1,11 +1,12 @@
-// The provider's metadata (OpenID Connect Discovery, RFC 8414), fetched, checked and remembered.
+// The provider's metadata (OpenID Connect Discovery, RFC 8414): fetched, checked and cached.
 import { allowInsecureRequests, customFetch, discovery, None, type ServerMetadata } from 'openid-client'
 import type { Clock } from '../host/clock.ts'
 import type { Fetch } from '../host/network.ts'
 import { RejectedError, UnavailableError } from './errors.ts'
-import { AnswerWatch } from './response-watch.ts'
+import { ResponseWatch } from './response-watch.ts'
 
-const GOOD_FOR = 24 * 3600 // s; endpoints move once in years, and a failing refresh does not hinge on them
+const CACHE_SECONDS = 24 * 3600 // endpoints hardly ever move, and a refresh that fails does not need newer ones
+const LONGEST_URL = 2048
 
 const ENDPOINTS = [
   'authorization_endpoint',
@@ -20,7 +21,7 @@ export class Metadata {
   readonly #clientId: string
   readonly #fetch: Fetch
   readonly #clock: Clock
-  #known: { readonly metadata: ServerMetadata; readonly until: number } | undefined
+  #cached: { readonly metadata: ServerMetadata; readonly until: number } | undefined
 
   constructor(issuer: string, clientId: string, fetch: Fetch, clock: Clock) {
     this.#issuer = issuer
@@ -32,15 +33,15 @@ export class Metadata {
   /** @throws UnavailableError, RejectedError */
   async get(): Promise<ServerMetadata> {
     const now = this.#clock.monotonic()
-    if (this.#known && now < this.#known.until) return this.#known.metadata
+    if (this.#cached && now < this.#cached.until) return this.#cached.metadata
     const metadata = await this.#discover()
     checkMetadata(metadata, this.#issuer)
-    this.#known = { metadata, until: now + GOOD_FOR }
+    this.#cached = { metadata, until: now + CACHE_SECONDS }
     return metadata
   }
 
   async #discover(): Promise<ServerMetadata> {
-    const watch = new AnswerWatch(this.#fetch, this.#clock)
+    const watch = new ResponseWatch(this.#fetch, this.#clock)
     try {
       const configuration = await discovery(new URL(this.#issuer), this.#clientId, undefined, None(), {
         [customFetch]: watch.fetch,
@@ -60,26 +61,27 @@ function isIssuerMismatch(error: unknown): boolean {
 }
 
 /**
- * Refuses metadata that is not the configured issuer's, that could lead a browser or a token elsewhere, or that knows
- * no PKCE with S256.
+ * Refuses metadata of another issuer, metadata that could send the browser or a token elsewhere, and metadata without
+ * PKCE by S256.
  * @throws RejectedError
  */
 export function checkMetadata(metadata: ServerMetadata, issuer: string): void {
   if (metadata.issuer !== issuer) throw new RejectedError('issuer_mismatch') // RFC 8414 section 3.3: identical
-  const home = new URL(issuer)
+  const issuerUrl = new URL(issuer)
   for (const name of ENDPOINTS) {
     const value = metadata[name]
     if (value === undefined && (name === 'revocation_endpoint' || name === 'userinfo_endpoint')) continue
-    if (typeof value !== 'string' || !isAtHome(value, home)) throw new RejectedError('unsafe_metadata')
+    if (typeof value !== 'string' || !belongsTo(issuerUrl, value)) throw new RejectedError('unsafe_metadata')
   }
-  // RFC 8414 section 2: left out means no PKCE at all, and we never go without.
+  // RFC 8414 section 2: if it is absent, the provider has no PKCE, and the daemon requires it.
   if (!metadata.code_challenge_methods_supported?.includes('S256')) throw new RejectedError('pkce_unsupported')
 }
 
-function isAtHome(endpoint: string, home: URL): boolean {
-  if (endpoint.length > 2048 || !URL.canParse(endpoint)) return false
+/** Whether an endpoint is at the issuer's host or below it; over http, at exactly the issuer's origin. */
+function belongsTo(issuer: URL, endpoint: string): boolean {
+  if (endpoint.length > LONGEST_URL || !URL.canParse(endpoint)) return false
   const url = new URL(endpoint)
   if (url.username !== '' || url.password !== '' || url.hash !== '') return false
-  if (home.protocol === 'http:') return url.origin === home.origin
-  return url.protocol === 'https:' && (url.hostname === home.hostname || url.hostname.endsWith(`.${home.hostname}`))
+  if (issuer.protocol === 'http:') return url.origin === issuer.origin
+  return url.protocol === 'https:' && (url.hostname === issuer.hostname || url.hostname.endsWith(`.${issuer.hostname}`))
 }

@@ -1,4 +1,4 @@
-// Checks a Clerk session token that a browser has handed over: by the instance's public keys, without any secret.
+// Verifies a Clerk session token that a browser has handed over, against the public keys (JWKS) of the Clerk instance.
 import {
   createRemoteJWKSet,
   customFetch,
@@ -14,26 +14,26 @@ import { CallbackRefusedError, UnavailableError } from './errors.ts'
 
 export interface SessionTokenOptions {
   readonly issuer: string
-  /** Origins that `azp` may name; none for any. */
+  /** The origins that `azp` may name; empty for any. */
   readonly authorizedParties: readonly string[]
   readonly fetch: Fetch
   readonly clock: Clock
 }
 
-/** What a token that has stood the checks says. */
+/** The claims of a verified token. */
 export interface SessionClaims {
   readonly userId: string
-  /** Null in a token made from a JWT template: those name no session. */
+  /** Null in a token from a JWT template, which names no session. */
   readonly sessionId: string | null
-  /** Seconds from now on for which it is good. */
+  /** Seconds from now for which the token is valid. */
   readonly lifetime: number
 }
 
-const CLOCK_TOLERANCE = 5 // s; what Clerk's own libraries allow
-const JWKS_COOLDOWN = 60_000 // ms; forged tokens with made-up key ids must not become requests to Clerk
+const CLOCK_TOLERANCE = 5 // s; the default of Clerk's own libraries
+const JWKS_COOLDOWN = 60_000 // ms; forged tokens with invented key IDs must not each cause a request to Clerk
 const JWKS_PATH = '/.well-known/jwks.json'
 
-export class SessionTokenCheck {
+export class SessionTokenVerifier {
   readonly #options: SessionTokenOptions
   readonly #keys: JWTVerifyGetKey
 
@@ -46,15 +46,15 @@ export class SessionTokenCheck {
   }
 
   /**
-   * Signature, `iss`, `exp`, `nbf`, `azp` where parties are configured, and that the sign-in is complete (`sts`).
-   * @throws CallbackRefusedError where the token proves nothing, UnavailableError where the keys cannot be had
+   * Checks the signature, `typ`, `iss`, `exp`, `nbf`, `azp` if parties are configured, and that the sign-in is complete (`sts`).
+   * @throws CallbackRefusedError if the token proves nothing, UnavailableError if the keys cannot be fetched
    */
   async verify(token: string): Promise<SessionClaims> {
     const { issuer, clock } = this.#options
     const now = clock.now()
     try {
-      // Looked at first: another instance's token is a mix-up, not a forgery, and its key id is no reason to fetch keys.
-      if (decodeJwt(token).iss !== issuer) throw new CallbackRefusedError('foreign')
+      // Checked first: a token of another instance is a mix-up, not a forgery, and no reason to fetch keys.
+      if (decodeJwt(token).iss !== issuer) throw new CallbackRefusedError('wrong_audience')
       const { payload, protectedHeader } = await jwtVerify(token, this.#keys, {
         issuer,
         algorithms: ['RS256', 'RS384', 'RS512'],
@@ -62,25 +62,25 @@ export class SessionTokenCheck {
         clockTolerance: CLOCK_TOLERANCE,
         currentDate: new Date(now * 1000),
       })
-      // An OAuth access token (`at+jwt`) is no session token; Clerk's own check lets a token without `typ` pass.
+      // An OAuth access token (`at+jwt`) is not a session token. Clerk's own libraries accept a token without `typ`.
       if (protectedHeader.typ !== undefined && protectedHeader.typ.toUpperCase() !== 'JWT') {
         throw new CallbackRefusedError('forged')
       }
-      return this.#read(payload, now)
+      return this.#claims(payload, now)
     } catch (error) {
       throw failureOf(error)
     }
   }
 
-  #read({ sub, sid, sts, azp, exp = 0, iat = 0 }: JWTPayload, now: number): SessionClaims {
+  #claims({ sub, sid, sts, azp, exp = 0, iat = 0 }: JWTPayload, now: number): SessionClaims {
     const { authorizedParties } = this.#options
     if (typeof sub !== 'string' || sub === '') throw new CallbackRefusedError('forged')
     if (sid !== undefined && (typeof sid !== 'string' || sid === '')) throw new CallbackRefusedError('forged')
     if (authorizedParties.length > 0 && !authorizedParties.some((party) => party === azp)) {
-      throw new CallbackRefusedError('foreign')
+      throw new CallbackRefusedError('wrong_audience')
     }
-    if (sts === 'pending') throw new CallbackRefusedError('unfinished') // an API would refuse it as well
-    // Of a clock that is behind, the token's own life says more than the time that seems left.
+    if (sts === 'pending') throw new CallbackRefusedError('pending') // an API would refuse it as well
+    // If this machine's clock is behind, the token's own lifetime is the better bound.
     const lifetime = Math.min(exp - now, exp - iat)
     if (lifetime <= 0) throw new CallbackRefusedError('expired')
     return { userId: sub, sessionId: sid ?? null, lifetime }
@@ -89,15 +89,15 @@ export class SessionTokenCheck {
 
 function failureOf(error: unknown): Error {
   if (error instanceof CallbackRefusedError) return error
-  if (hasNoKeys(error)) return new UnavailableError('network')
+  if (areKeysMissing(error)) return new UnavailableError('network')
   if (error instanceof errors.JWTExpired) return new CallbackRefusedError('expired')
   const claim = error instanceof errors.JWTClaimValidationFailed ? error.claim : undefined
   return new CallbackRefusedError(claim === 'nbf' ? 'expired' : 'forged')
 }
 
-/** Whether the keys could not be had, or are none: then nothing is known of the token. */
-function hasNoKeys(error: unknown): boolean {
+/** Whether the keys could not be fetched or parsed: then nothing is known about the token. */
+function areKeysMissing(error: unknown): boolean {
   if (error instanceof NetworkError || error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid)
     return true
-  return error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC' // an answer other than 200, or no JSON
+  return error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC' // a status other than 200, or a body that is not JSON
 }

@@ -60,7 +60,8 @@ async function readAll(response: Response, maxBytes: number): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-const LOOPBACK_HOSTS = ['127.0.0.1', 'localhost', '[::1]']
+/** The hosts of a URL that are loopback. */
+export const LOOPBACK_HOSTS: readonly string[] = ['127.0.0.1', 'localhost', '[::1]']
 
 /** Whether a URL's host is this machine's loopback interface. IPv6 is in brackets, as in `URL.hostname`. */
 export function isLoopbackHost(hostname: string): boolean {

@@ -77,10 +77,10 @@ test('the pages share one style and differ in title, heading and words', () => {
 
 test('each page says what happened and what to do', () => {
   expect(wordsOf(html(pages.signedIn))).toBe('You are signed in. You can close this tab and go back to Fusion.')
-  expect(wordsOf(html(pages.denied))).toMatch(/declined.*Nothing was changed.*try again.*CADZERO/)
-  expect(wordsOf(html(pages.failed))).toMatch(/could not be finished.*cadzero-auth status.*try again.*CADZERO/)
+  expect(wordsOf(html(pages.denied))).toMatch(/declined.*Nothing has changed.*try again.*CADZERO/)
+  expect(wordsOf(html(pages.failed))).toMatch(/could not be completed.*cadzero-auth status.*try again.*CADZERO/)
   expect(wordsOf(html(pages.interrupted))).toMatch(/Clerk signed you in.*once.*still waiting.*new tab.*link again/)
-  expect(wordsOf(html(pages.wrongLink))).toMatch(/not part of the sign-in.*Nothing was changed.*goes on waiting/)
+  expect(wordsOf(html(pages.wrongLink))).toMatch(/does not belong to the sign-in.*Nothing has changed.*still waiting/)
   expect(wordsOf(html(pages.notFound))).toBe('There is nothing here. You can close this tab.')
 })
 

@@ -38,9 +38,9 @@ describe('signing in by hand-off', () => {
 
     const bare = new URL(callback)
     bare.search = ''
-    expect(await comeBack(bare, params(token))).toMatchObject({ status: 400, title: 'Not the link of this sign-in' })
+    expect(await comeBack(bare, params(token))).toMatchObject({ status: 400, title: 'Wrong sign-in link' })
     const wrong = { ...params(token), state: 'x'.repeat(43) }
-    expect(await comeBack(bare, wrong)).toMatchObject({ status: 400, title: 'Not the link of this sign-in' })
+    expect(await comeBack(bare, wrong)).toMatchObject({ status: 400, title: 'Wrong sign-in link' })
     expect(await comeBack(bare, { error: 'access_denied' })).toMatchObject({ status: 400 })
     expect(await client.call('status')).toMatchObject({ state: 'signing_in', user: null })
 
@@ -140,31 +140,31 @@ describe('a callback that proves nothing', () => {
     ['a token that is over', 'expired', 'Too late', async (w) => w.params(await genuine(w, { issuedSecondsAgo: 120 }))],
     [
       'another instance’s token',
-      'foreign',
+      'wrong_audience',
       'From another place',
       async (w) => w.params(await genuine(w, { claims: { iss: 'https://clerk.other.example' } })),
     ],
     [
       'a token made for another site',
-      'foreign',
+      'wrong_audience',
       'From another place',
       async (w) => w.params(await genuine(w, { azp: 'https://evil.example' })),
     ],
     [
       'another person’s token',
       'mismatched',
-      'Not the same person',
+      'Accounts do not match',
       async (w) => ({ ...w.params(await genuine(w)), user_id: 'user_2other' }),
     ],
     [
       'another session’s token',
       'mismatched',
-      'Not the same person',
+      'Accounts do not match',
       async (w) => ({ ...w.params(await genuine(w)), session_id: 'sess_2other' }),
     ],
     [
       'a sign-in that Clerk has not finished',
-      'unfinished',
+      'pending',
       'Account not ready',
       async (w) => w.params(await genuine(w, { claims: { sts: 'pending' } })),
     ],
@@ -184,7 +184,7 @@ describe('a callback that proves nothing', () => {
     const page = await comeBack(callback, sent)
     expect(page).toMatchObject({ status: 400, title })
     expect(page.finalUrl.search).toBe('')
-    expect(page.body).toContain('goes on waiting')
+    expect(page.body).toContain('still waiting')
     expect(await client.call('status')).toMatchObject({ state: 'signing_in', user: null })
     expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
 

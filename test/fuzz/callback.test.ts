@@ -28,12 +28,16 @@ const OUTCOMES: readonly Outcome[] = [
   'incomplete',
   'forged',
   'expired',
-  'foreign',
+  'wrong_audience',
   'mismatched',
-  'unfinished',
-  'unchecked',
+  'pending',
+  'unverified',
 ]
-const PATHS = OUTCOMES.map((outcome) => `/refused/${outcome}`).concat('/signed-in', '/denied', '/failed')
+const PATHS = OUTCOMES.map((outcome) => `/refused/${outcome.replace('_', '-')}`).concat(
+  '/signed-in',
+  '/denied',
+  '/failed',
+)
 const BODIES = new Map(Object.values(pages).map((page) => [page.body.toString('latin1'), page.status]))
 
 const oauth: CallbackAddress = { host: '127.0.0.1', port: 0, path: '/callback', losesState: true }
