@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/config/config.ts'
 import { systemFiles } from '../../src/host/files.ts'
+import { attacks } from '../security/register.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { allPaths, anchorsOf, linksOf, pages, ROOT, readPage } from './markdown.ts'
 
@@ -20,6 +21,15 @@ describe('the documentation', () => {
         .map(({ target }) => `${path}: ${target}`)
     })
     expect(broken).toEqual([])
+  })
+
+  it('names no file of the repository that does not exist', () => {
+    const missing = pages.flatMap(({ path, text }) =>
+      [...text.matchAll(/(?<![\w/.~-])(?:src|test|scripts|embed|examples|\.ci)\/[\w./-]*\w/g)]
+        .filter(([file]) => !existsSync(join(ROOT, file)))
+        .map(([file]) => `${path}: ${file}`),
+    )
+    expect(missing).toEqual([])
   })
 
   it('lists every page in its index', () => {
@@ -53,6 +63,16 @@ describe('the documentation', () => {
         .map((line) => `${path}: ${line}`),
     )
     expect(indented).toEqual([])
+  })
+})
+
+describe('SECURITY.md', () => {
+  it('names every attack of the register, and no other', () => {
+    const { text } = readPage('SECURITY.md')
+    const ids = [...text.matchAll(/\[([A-F])(\d+)\](?:–\[[A-F](\d+)\])?/g)].flatMap(([, letter, first, last = first]) =>
+      Array.from({ length: Number(last) - Number(first) + 1 }, (_, index) => `${letter}${Number(first) + index}`),
+    )
+    expect([...new Set(ids)].sort()).toEqual(Object.keys(attacks).sort())
   })
 })
 
