@@ -2,8 +2,7 @@
 import { isSea } from 'node:sea'
 import { startDaemon } from '../daemon/daemon.ts'
 import { hardenProcess, onEnd, unwantedVariable } from '../daemon/process-hardening.ts'
-import { waitForEnd } from '../daemon/single-instance.ts'
-import { connect } from '../rpc/client.ts'
+import { endDaemon } from '../daemon/single-instance.ts'
 import type { Context } from './context.ts'
 import { UsageError } from './failure.ts'
 import { note, print, printError } from './terminal.ts'
@@ -59,18 +58,8 @@ export async function runDaemon(context: Context, { replace, stop, passphraseStd
   process.exit(0)
 }
 
-async function stopDaemon(context: Context): Promise<void> {
-  print(`stopped the daemon (process ${await endDaemon(context)})`)
-}
-
-/** Ends the daemon that runs, and waits for that. @returns its process @throws NoDaemonError, StuckDaemonError, LockError */
-export async function endDaemon({ host, folders }: Context): Promise<number> {
-  const client = await connect(host.files, folders.discoveryFile, host.random)
-  const { pid } = client.endpoint
-  await client.call('shutdown')
-  await client.closed
-  await waitForEnd(host, folders)
-  return pid
+async function stopDaemon({ host, folders }: Context): Promise<void> {
+  print(`stopped the daemon (process ${await endDaemon(host, folders)})`)
 }
 
 async function readAll(stream: NodeJS.ReadableStream): Promise<string> {

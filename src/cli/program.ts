@@ -120,9 +120,7 @@ function addService(program: Command, run: Run): void {
   )
   add('uninstall', 'take it out again and end the daemon; the session is kept')
     .option('--purge', 'sign out, and remove the session, its key and the configuration as well')
-    .action((options) =>
-      run(async (context) => (await import('./autostart/service.ts')).uninstallService(context, options)),
-    )
+    .action((options) => run(async (context) => (await import('./uninstall.ts')).uninstallService(context, options)))
   add('status', 'show whether it is installed, switched on and running, and what it starts').action((options) =>
     run(async (context) => (await import('./autostart/service.ts')).serviceStatus(context, options)),
   )

@@ -14,7 +14,7 @@ import type { ProfileStatus } from '../session/status.ts'
 import { type AuthenticatorParts, authenticatorFactory } from './create-authenticator.ts'
 import { Publication } from './discovery-publisher.ts'
 import { createHandlers } from './handlers.ts'
-import { becomeInstance } from './single-instance.ts'
+import { claimInstance } from './single-instance.ts'
 
 export interface DaemonOptions {
   readonly host: Host
@@ -51,7 +51,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Started> {
   // An ephemeral port is had while the lock is waited for; a fixed one may be the predecessor's until it has gone.
   const early = port === 0 ? listen(port, parts.serverOptions) : undefined
   early?.catch(() => undefined) // it is looked at below
-  const instance = await becomeInstance(host, folders, options.replace).catch(async (error: unknown) => {
+  const instance = await claimInstance(host, folders, options.replace).catch(async (error: unknown) => {
     await (await early)?.close()
     throw error
   })

@@ -1,5 +1,4 @@
-// One daemon a user: takes the lock, or finds the genuine daemon that holds it, or takes over from it.
-
+// One daemon per user: claims the lock, or finds the daemon that holds it, or takes over from that one.
 import type { Folders } from '../config/paths.ts'
 import { FileError } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
@@ -10,36 +9,36 @@ export type Instance =
   | { readonly kind: 'first'; readonly lock: Lock }
   | { readonly kind: 'second'; readonly runningPid: number }
 
-/** Something holds the lock, but no genuine daemon answers. */
+/** A process holds the lock, but no daemon responds. */
 export class StuckDaemonError extends Error {
   constructor() {
-    super('another daemon holds the lock, but does not answer')
+    super('another daemon holds the lock but does not respond')
     this.name = 'StuckDaemonError'
   }
 }
 
-const LOOK_SECONDS = 0.025
-const START_SECONDS = 5 // another one that is starting writes its discovery file well within this
-const STOP_SECONDS = 20 // it may be finishing calls (5 s) and a refresh (10 s)
+const POLL_SECONDS = 0.025
+const START_SECONDS = 5 // a daemon that is starting writes its discovery file well within this time
+const STOP_SECONDS = 20 // a daemon may first finish its calls (5 s) and a refresh (10 s)
 
 /**
- * @param replace whether to end a daemon that runs
- * @throws StuckDaemonError, LockError, FileError where the discovery file stays another's, or a system error
+ * @param replace whether to end a running daemon and take its place
+ * @throws StuckDaemonError, LockError, a system error, or FileError if the discovery file is not private and stays so
  */
-export async function becomeInstance(host: Host, folders: Folders, replace: boolean): Promise<Instance> {
+export async function claimInstance(host: Host, folders: Folders, replace: boolean): Promise<Instance> {
   const { clock } = host
   let deadline = clock.monotonic() + START_SECONDS
-  let asked = false
-  let refused: FileError | undefined
+  let askedToStop = false
+  let fileError: FileError | undefined
   for (;;) {
     const lock = await takeLock(host.files, folders.lockFile)
     if (lock) return { kind: 'first', lock }
-    const running = asked
+    const running = askedToStop
       ? undefined
-      : await connectIfThere(host, folders).catch((error: unknown) => {
-          // Left behind as well, until the lock's holder has written its own over it.
+      : await connectIfRunning(host, folders).catch((error: unknown) => {
+          // The file may be a leftover too, which the lock's holder is about to replace.
           if (!(error instanceof FileError)) throw error
-          refused = error
+          fileError = error
           return undefined
         })
     if (running && !replace) {
@@ -47,34 +46,44 @@ export async function becomeInstance(host: Host, folders: Folders, replace: bool
       return { kind: 'second', runningPid: running.endpoint.pid }
     }
     if (running) {
-      await running.callAny('shutdown').catch(() => undefined) // it may close before it answers
-      asked = true
+      await running.callAny('shutdown').catch(() => undefined) // it may close the connection before it responds
+      askedToStop = true
       deadline = clock.monotonic() + STOP_SECONDS
     }
-    if (clock.monotonic() > deadline) throw refused ?? new StuckDaemonError()
-    await clock.wait(LOOK_SECONDS)
+    if (clock.monotonic() > deadline) throw fileError ?? new StuckDaemonError()
+    await clock.wait(POLL_SECONDS)
   }
 }
 
 /**
- * Waits until a daemon that was asked to end has ended.
- * @throws StuckDaemonError, LockError
+ * Ends the running daemon, and waits until it has ended.
+ * @returns its process id
+ * @throws NoDaemonError, StuckDaemonError, LockError, FileError, or a system error
  */
-export async function waitForEnd({ clock, files }: Host, folders: Folders): Promise<void> {
+export async function endDaemon(host: Host, folders: Folders): Promise<number> {
+  const client = await connect(host.files, folders.discoveryFile, host.random)
+  await client.call('shutdown')
+  await client.closed
+  await waitForLock(host, folders)
+  return client.endpoint.pid
+}
+
+/** @throws StuckDaemonError, LockError, or a system error */
+async function waitForLock({ clock, files }: Host, folders: Folders): Promise<void> {
   const deadline = clock.monotonic() + STOP_SECONDS
   for (;;) {
     const lock = await takeLock(files, folders.lockFile)
     if (lock) return await lock.release()
     if (clock.monotonic() > deadline) throw new StuckDaemonError()
-    await clock.wait(LOOK_SECONDS)
+    await clock.wait(POLL_SECONDS)
   }
 }
 
-async function connectIfThere(host: Host, folders: Folders): Promise<RpcClient | undefined> {
+async function connectIfRunning(host: Host, folders: Folders): Promise<RpcClient | undefined> {
   try {
     return await connect(host.files, folders.discoveryFile, host.random)
   } catch (error) {
-    // A file that a crash has left behind, whoever has its port now; the lock's holder is about to write a new one.
+    // A crash has left the file behind, and another program may have its port by now. The lock's holder will replace it.
     if (error instanceof NoDaemonError) return undefined
     throw error
   }

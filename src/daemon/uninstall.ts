@@ -1,60 +1,163 @@
-// Takes our files away when the program is uninstalled: only files that are ours by their names, and folders that are empty then.
+// Uninstalls the daemon; with `purge` it also ends the sessions and removes everything that was saved.
+//
+// The order matters: sessions are revoked while a daemon can still do that, the log-on entry goes before the daemon so that
+// the system does not start it again, and files are removed under the lock so that no new daemon can use them.
 import { basename, dirname, join } from 'node:path'
-import type { Folders } from '../config/paths.ts'
+import { loadConfig } from '../config/config.ts'
+import { ConfigurationError } from '../config/errors.ts'
+import { type Folders, locateFolders } from '../config/paths.ts'
 import { removePrivateFile, sweepTemporaries } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import { takeLock } from '../host/lock.ts'
-import { StuckDaemonError } from './single-instance.ts'
+import { NoDaemonError, type RpcClient } from '../rpc/client.ts'
+import { StoreError } from '../store/errors.ts'
+import { systemKeyring } from '../store/keyring.ts'
+import { endDaemon, StuckDaemonError } from './single-instance.ts'
 
-const RUNTIME = /^(endpoint\.json|daemon\.lock)$/
-const LOGS = /^(\d{8}-\d{4}-\d{2}-)?daemon\.log(\.txt)?$/ // with those that were rotated, and the list of them
-const CONFIG = /^config\.json$/
-const SESSIONS = /\.jwe(\.bad-\d+)?$/
-const KEYS = /^(store-key\.jw[ke]|known-user-.+\.json)$/
+export interface UninstallOptions {
+  readonly host: Host
+  readonly folders: Folders
+  readonly env: NodeJS.ProcessEnv
+  /** Whether to sign out, and to remove the sessions, their key and the configuration as well. */
+  readonly purge: boolean
+  /** Connects to the daemon, and starts it if it does not run. */
+  readonly reachDaemon: () => Promise<RpcClient>
+  /** Removes the entry that starts the daemon at log-on. @returns whether there was one */
+  readonly removeEntry: () => Promise<boolean>
+  readonly onWarning: (warning: UninstallWarning) => void
+}
+
+export type UninstallWarning =
+  /** The provider did not confirm that the session of this profile has ended. */
+  | { readonly kind: 'not_revoked'; readonly profile: string }
+  /** No daemon could be started to revoke the sessions. */
+  | { readonly kind: 'no_daemon' }
+
+/** Why the key was left in the keyring: sessions in another folder need it, or the keyring is locked. */
+export type KeptKey = { readonly kind: 'in_use'; readonly sessions: string } | { readonly kind: 'locked' }
+
+export interface Uninstalled {
+  /** Whether there was an entry that started the daemon at log-on. */
+  readonly hadEntry: boolean
+  /** Set if the key was to be removed from the keyring but was kept. */
+  readonly keptKey: KeptKey | undefined
+}
+
+/** @throws StuckDaemonError, LockError, FileError, whatever `removeEntry` throws, or a system error */
+export async function uninstall(options: UninstallOptions): Promise<Uninstalled> {
+  const { host, folders, purge } = options
+  if (purge) await revokeSessions(options)
+  const hadEntry = await options.removeEntry()
+  await endDaemon(host, folders).catch(ignoreNoDaemon)
+  const usesKeyring = purge && (await isKeyInKeyring(options))
+  await removeFiles(host, folders, purge)
+  return { hadEntry, keptKey: usesKeyring ? await removeKeyringEntry(options) : undefined }
+}
+
+/** Ends the sessions at the provider: they would outlive the deletion of their files. Never throws. */
+async function revokeSessions({ host, folders, reachDaemon, onWarning }: UninstallOptions): Promise<void> {
+  const profiles = await savedProfiles(host, folders.sessions)
+  if (profiles.length === 0) return
+  let client: RpcClient
+  try {
+    client = await reachDaemon()
+  } catch {
+    onWarning({ kind: 'no_daemon' })
+    return
+  }
+  for (const profile of profiles) {
+    const { revoked } = await client.call('logout', { profile }).catch(() => ({ revoked: false }))
+    if (!revoked) onWarning({ kind: 'not_revoked', profile })
+  }
+  client.close()
+}
+
+const SESSION_FILE = /^(.+)\.jwe$/
+
+/** The profiles with a session file in this folder. */
+async function savedProfiles({ files }: Host, folder: string): Promise<string[]> {
+  const names = await files.readdir(folder).catch(() => [])
+  return names.flatMap((name) => SESSION_FILE.exec(name)?.[1] ?? [])
+}
+
+function ignoreNoDaemon(error: unknown): void {
+  if (!(error instanceof NoDaemonError)) throw error
+}
+
+/** Whether the key may be in the keyring. If the configuration is invalid, the default applies. */
+async function isKeyInKeyring({ host, folders, env }: UninstallOptions): Promise<boolean> {
+  try {
+    const { keyProtection } = await loadConfig(host.files, folders.configFile, env)
+    return keyProtection === 'auto' || keyProtection === 'keyring'
+  } catch (error) {
+    if (error instanceof ConfigurationError) return true
+    throw error
+  }
+}
+
+// Only files with these names are removed: the user may have put others beside them.
+const RUNTIME_FILE = /^(endpoint\.json|daemon\.lock)$/
+const LOG_FILE = /^(\d{8}-\d{4}-\d{2}-)?daemon\.log(\.txt)?$/ // with the rotated ones and the list of them
+const CONFIG_FILE = /^config\.json$/
+const ANY_SESSION_FILE = /\.jwe(\.bad-\d+)?$/
+const KEY_FILE = /^(store-key\.jw[ke]|known-user-.+\.json)$/
 
 /**
- * Removes what a daemon leaves: its log, its lock, its discovery file. No daemon may run.
- * @param everything whether the sessions, their key and the configuration go as well
- * @throws StuckDaemonError where one runs after all; LockError, or a system error
+ * Removes the files of the daemon, and the folders that are empty then.
+ * @throws StuckDaemonError if a daemon runs; LockError, or a system error
  */
-export async function removeLeftovers(host: Host, folders: Folders, everything: boolean): Promise<void> {
+async function removeFiles(host: Host, folders: Folders, purge: boolean): Promise<void> {
   const { config, data, log, sessions, lockFile } = folders
   if (await isFolder(host, data)) {
     const lock = await takeLock(host.files, lockFile)
     if (!lock) throw new StuckDaemonError()
     try {
-      if (everything) {
-        await removeFiles(host, sessions, SESSIONS)
-        await removeFiles(host, config, CONFIG)
-        await removeFiles(host, data, KEYS)
+      if (purge) {
+        await removeMatching(host, sessions, ANY_SESSION_FILE)
+        await removeMatching(host, config, CONFIG_FILE)
+        await removeMatching(host, data, KEY_FILE)
       }
-      await removeFiles(host, log, LOGS)
-      // On Windows an open file cannot be removed: there the lock goes below, once it is nobody's.
-      if (process.platform !== 'win32') await removeFiles(host, data, RUNTIME)
+      await removeMatching(host, log, LOG_FILE)
+      // Windows cannot remove an open file: there the lock file is removed after its release.
+      if (process.platform !== 'win32') await removeMatching(host, data, RUNTIME_FILE)
     } finally {
       await lock.release()
     }
-    if (process.platform === 'win32') await removeFiles(host, data, RUNTIME)
+    if (process.platform === 'win32') await removeMatching(host, data, RUNTIME_FILE)
   }
-  for (const folder of everything ? [log, sessions, config, data] : [log, data]) await removeEmpty(host, folder)
+  for (const folder of purge ? [log, sessions, config, data] : [log, data]) await removeIfEmpty(host, folder)
 }
 
-async function removeFiles(host: Host, folder: string, ours: RegExp): Promise<void> {
+async function removeMatching(host: Host, folder: string, pattern: RegExp): Promise<void> {
   if (!(await isFolder(host, folder))) return
   await sweepTemporaries(host.files, folder)
   for (const name of await host.files.readdir(folder)) {
-    if (ours.test(name)) await removePrivateFile(host.files, join(folder, name))
+    if (pattern.test(name)) await removePrivateFile(host.files, join(folder, name))
   }
 }
 
-/** A link is none: what it points at is not ours to empty. */
+/** A link to a folder is none: the files behind it are not the daemon's. */
 async function isFolder({ files }: Host, path: string): Promise<boolean> {
   return (await files.lstat(path).catch(() => undefined))?.isDirectory() ?? false
 }
 
-/** And the folder above, where that is ours alone (`cadzero-auth\Data` on Windows). */
-async function removeEmpty({ files }: Host, folder: string): Promise<void> {
+/** Removes the folder if it is empty, and its parent too if that is the daemon's (`cadzero-auth\Data` on Windows). */
+async function removeIfEmpty({ files }: Host, folder: string): Promise<void> {
   await files.rmdir(folder).catch(() => undefined)
-  const above = dirname(folder)
-  if (basename(above) === 'cadzero-auth') await files.rmdir(above).catch(() => undefined)
+  const parent = dirname(folder)
+  if (basename(parent) === 'cadzero-auth') await files.rmdir(parent).catch(() => undefined)
+}
+
+/** @returns why the key was kept, if it was */
+async function removeKeyringEntry({ host, env }: UninstallOptions): Promise<KeptKey | undefined> {
+  // The keyring has one key for all folders: the sessions in the default folders need it, whatever CADZERO_AUTH_HOME is.
+  const { sessions } = locateFolders({ ...env, CADZERO_AUTH_HOME: undefined })
+  if ((await savedProfiles(host, sessions)).length > 0) return { kind: 'in_use', sessions }
+  try {
+    await systemKeyring(host.clock).remove()
+    return undefined
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    return error.code === 'keyring_unavailable' ? undefined : { kind: 'locked' }
+  }
 }

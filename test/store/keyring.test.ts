@@ -1,7 +1,7 @@
-// The store key in a real keyring: gnome-keyring on a D-Bus session of its own, as a Linux desktop has.
+// The store key in a real keyring: gnome-keyring on its own D-Bus session, as on a Linux desktop; and without a keyring.
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { systemFiles } from '../../src/host/files.ts'
@@ -14,92 +14,57 @@ import { newSandbox, settingsOf, signIn } from '../support/world.ts'
 
 const why = hasKeyring ? '' : ' (skipped: needs gnome-keyring, dbus and libsecret-tools)'
 
-it.skipIf(!hasKeyring)(`a real keyring holds the key, and locked it is no sign-out${why}`, async () => {
-  const [sandbox, desktop, home] = [await newSandbox(), await newDesktop(), await temporaryFolder()]
-  const settings = { ...settingsOf(sandbox), CADZERO_AUTH_KEY_PROTECTION: 'auto' }
-  const start = async (keyring: 'unlocked' | 'locked') => {
-    const env = environment({ home, env: settings })
-    const program = desktop.run([process.execPath, PROGRAM, 'daemon'], env, keyring)
-    const ended = once(program, 'exit')
-    await once(program.stdout ?? program, 'data')
-    const client = await connect(systemFiles, join(home, 'data', 'endpoint.json'), systemRandom)
-    onTestFinished(() => client.close())
-    return {
-      client,
-      async stop() {
-        await client.call('shutdown')
-        await ended
-      },
+it.skipIf(!hasKeyring)(
+  `keeps the key in a real keyring, and reports a locked one as key_locked, not as signed out${why}`,
+  async () => {
+    const [sandbox, desktop, home] = [await newSandbox(), await newDesktop(), await temporaryFolder()]
+    const settings = { ...settingsOf(sandbox), CADZERO_AUTH_KEY_PROTECTION: 'auto' }
+    const start = async (keyring: 'unlocked' | 'locked') => {
+      const env = environment({ home, env: settings })
+      const program = desktop.run([process.execPath, PROGRAM, 'daemon'], env, keyring)
+      const ended = once(program, 'exit')
+      await once(program.stdout ?? program, 'data')
+      const client = await connect(systemFiles, join(home, 'data', 'endpoint.json'), systemRandom)
+      onTestFinished(() => client.close())
+      return {
+        client,
+        async stop() {
+          await client.call('shutdown')
+          await ended
+        },
+      }
     }
-  }
 
-  const first = await start('unlocked')
-  expect(await signIn(first.client, sandbox)).toMatchObject({ store: { persisted: true, keyProtection: 'keyring' } })
-  const header = await first.client.call('getAuthHeader')
-  expect(await readdir(join(home, 'data'))).not.toContain('store-key.jwk')
-  await first.stop()
+    const first = await start('unlocked')
+    expect(await signIn(first.client, sandbox)).toMatchObject({ store: { persisted: true, keyProtection: 'keyring' } })
+    const header = await first.client.call('getAuthHeader')
+    expect(await readdir(join(home, 'data'))).not.toContain('store-key.jwk')
+    await first.stop()
 
-  const locked = await start('locked')
-  const failure = { code: 1005, data: { reason: 'key_locked', hint: expect.stringContaining('unlock') } }
-  await expect(locked.client.call('getAuthHeader')).rejects.toMatchObject(failure)
-  await expect(locked.client.call('login')).rejects.toMatchObject(failure)
-  expect(await readdir(join(home, 'config', 'sessions'))).toEqual(['production.jwe'])
-  await locked.stop()
+    const locked = await start('locked')
+    const failure = { code: 1005, data: { reason: 'key_locked', hint: expect.stringContaining('unlock') } }
+    await expect(locked.client.call('getAuthHeader')).rejects.toMatchObject(failure)
+    await expect(locked.client.call('login')).rejects.toMatchObject(failure)
+    expect(await readdir(join(home, 'config', 'sessions'))).toEqual(['production.jwe'])
+    await locked.stop()
 
-  const again = await start('unlocked')
-  expect(await again.client.call('getAuthHeader')).toEqual(header)
-  await again.stop()
+    const again = await start('unlocked')
+    expect(await again.client.call('getAuthHeader')).toEqual(header)
+    await again.stop()
 
-  const looked = desktop.run(
-    ['secret-tool', 'search', '--all', 'service', 'cadzero-auth'],
-    environment({ home }),
-    'unlocked',
-  )
-  let found = ''
-  for (const stream of [looked.stdout, looked.stderr]) stream?.on('data', (chunk) => (found += chunk))
-  await once(looked, 'close')
-  expect(found).toContain('attribute.username = store-key')
-})
+    const search = desktop.run(
+      ['secret-tool', 'search', '--all', 'service', 'cadzero-auth'],
+      environment({ home }),
+      'unlocked',
+    )
+    let found = ''
+    for (const stream of [search.stdout, search.stderr]) stream?.on('data', (chunk) => (found += chunk))
+    await once(search, 'close')
+    expect(found).toContain('attribute.username = store-key')
+  },
+)
 
-it.skipIf(!hasKeyring)(`an uninstall with --purge takes the key out of the keyring${why}`, async () => {
-  const [sandbox, desktop, home, user] = [
-    await newSandbox(),
-    await newDesktop(),
-    await temporaryFolder(),
-    await temporaryFolder(),
-  ]
-  const settings = { ...settingsOf(sandbox), CADZERO_AUTH_KEY_PROTECTION: 'auto', HOME: user }
-  const run = async (...command: string[]) => {
-    const child = desktop.run(command, environment({ home, env: settings }), 'unlocked')
-    let said = ''
-    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (said += chunk))
-    await once(child, 'close')
-    return said
-  }
-  const search = () => run('secret-tool', 'search', '--all', 'service', 'cadzero-auth')
-  const daemon = desktop.run([process.execPath, PROGRAM, 'daemon'], environment({ home, env: settings }), 'unlocked')
-  const ended = once(daemon, 'exit')
-  await once(daemon.stdout ?? daemon, 'data')
-  const client = await connect(systemFiles, join(home, 'data', 'endpoint.json'), systemRandom)
-  await signIn(client, sandbox)
-  await client.call('shutdown')
-  await ended
-  expect(await search()).toContain('store-key')
-
-  // The sessions of the usual folders need the same key.
-  const usual = join(user, '.config', 'cadzero-auth', 'sessions')
-  await mkdir(usual, { recursive: true })
-  await writeFile(join(usual, 'production.jwe'), '')
-  expect(await run(process.execPath, PROGRAM, 'service', 'uninstall', '--purge')).toContain(
-    'kept: the key in the keyring',
-  )
-  expect(await search()).toContain('store-key')
-  await rm(usual, { recursive: true })
-  expect(await run(process.execPath, PROGRAM, 'service', 'uninstall', '--purge')).not.toContain('kept: ')
-  expect(await search()).not.toContain('store-key')
-})
-
-it('without a keyring the key is in a file, and the status says so', async () => {
+it('keeps the key in a file if there is no keyring, and says so in the status', async () => {
   const [sandbox, home] = [await newSandbox(), await temporaryFolder()]
   const env = { ...settingsOf(sandbox), CADZERO_AUTH_KEY_PROTECTION: 'auto', XDG_RUNTIME_DIR: home }
   onTestFinished(async () => {
@@ -121,23 +86,26 @@ const PYTHON = '/usr/bin/python3'
 const hasJwcrypto = spawnSync(PYTHON, ['-c', 'import jwcrypto']).status === 0
 const needs = hasJwcrypto ? '' : ' (skipped: needs python3-jwcrypto)'
 
-it.skipIf(!hasJwcrypto)(`another JOSE implementation opens the session file, given the key${needs}`, async () => {
-  const [sandbox, home] = [await newSandbox(), await temporaryFolder()]
-  const { startDaemonProcess } = await import('../support/program.ts')
-  const daemon = await startDaemonProcess({ home, env: settingsOf(sandbox) })
-  await signIn(await daemon.connect(), sandbox)
-  await daemon.stop()
-  const script = `
+it.skipIf(!hasJwcrypto)(
+  `writes a session file that another JOSE implementation decrypts with the key${needs}`,
+  async () => {
+    const [sandbox, home] = [await newSandbox(), await temporaryFolder()]
+    const { startDaemonProcess } = await import('../support/program.ts')
+    const daemon = await startDaemonProcess({ home, env: settingsOf(sandbox) })
+    await signIn(await daemon.connect(), sandbox)
+    await daemon.stop()
+    const script = `
 import json, sys
 from jwcrypto import jwe, jwk
 key = jwk.JWK.from_json(open(sys.argv[1] + '/data/store-key.jwk').read())
 token = jwe.JWE()
 token.deserialize(open(sys.argv[1] + '/config/sessions/production.jwe').read(), key=key)
 print(json.dumps({'header': token.jose_header, 'user': json.loads(token.payload)['user']}))`
-  const { stdout, stderr } = spawnSync(PYTHON, ['-c', script, home], { encoding: 'utf8' })
-  expect(stderr).toBe('')
-  expect(JSON.parse(stdout)).toMatchObject({
-    header: { alg: 'dir', enc: 'A256GCM', profile: 'production', iss: sandbox.issuer, client_id: sandbox.clientId },
-    user: sandbox.user,
-  })
-})
+    const { stdout, stderr } = spawnSync(PYTHON, ['-c', script, home], { encoding: 'utf8' })
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toMatchObject({
+      header: { alg: 'dir', enc: 'A256GCM', profile: 'production', iss: sandbox.issuer, client_id: sandbox.clientId },
+      user: sandbox.user,
+    })
+  },
+)

@@ -4,11 +4,9 @@ import type { ServiceManager, ServiceStatus } from '../../autostart/service-mana
 import { connect, NoDaemonError } from '../../rpc/client.ts'
 import type { Endpoint } from '../../rpc/discovery.ts'
 import type { Context } from '../context.ts'
-import { endDaemon } from '../daemon.ts'
 import { CommandError } from '../failure.ts'
 import { keyProtection } from '../key-protection.ts'
 import { note, print, printJson } from '../terminal.ts'
-import { purge, signOutEverywhere } from '../uninstall.ts'
 import { managerOf, ownLaunch } from './machine.ts'
 
 export interface ServiceOptions {
@@ -40,24 +38,6 @@ function noteSettings({ folders }: Context): void {
   const lost = Object.keys(process.env).filter((name) => /^CADZERO_AUTH_/.test(name) && !kept.includes(name))
   if (lost.length === 0) return
   note(`note: the service does not have ${lost.join(', ')} from this shell; its settings are in ${folders.configFile}`)
-}
-
-export interface UninstallOptions extends ServiceOptions {
-  readonly purge?: boolean
-}
-
-export async function uninstallService(context: Context, options: UninstallOptions): Promise<void> {
-  const manager = managerOf(context)
-  if (options.purge) await signOutEverywhere(context)
-  const uninstalled = await manager.uninstall()
-  await endDaemon(context).catch((error: unknown) => {
-    if (!(error instanceof NoDaemonError)) throw error
-  })
-  const kept = await purge(context, options.purge === true)
-  if (options.json) return printJson({ uninstalled, purged: options.purge === true, kept })
-  print(uninstalled ? `uninstalled: ${manager.place}` : 'it was not installed')
-  if (!options.purge) print(`the session, its key and the configuration are kept; --purge removes them as well`)
-  for (const what of kept) print(`kept: ${what}`)
 }
 
 export async function restartService(context: Context, options: ServiceOptions): Promise<void> {
