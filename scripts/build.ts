@@ -1,10 +1,10 @@
-// Builds the program into one file. CommonJS, since Node loads that faster; what a start does not need sleeps in it until used.
+// Builds dist/: the program as one CommonJS file (Node loads that faster), its launcher, its code cache and the broker.
 import { execFileSync } from 'node:child_process'
 import { chmod, rm } from 'node:fs/promises'
 import { build } from 'esbuild'
 import { BACKEND, options } from './bundle.ts'
 
-const BROKER = 'dist/broker.cjs' // what a server of CADZERO's mounts: require('cadzero-auth/broker')
+const BROKER = 'dist/broker.cjs' // for a server that mounts the broker: require('cadzero-auth/broker')
 const LAUNCHER = 'dist/cadzero-auth.cjs'
 const PROGRAM = 'dist/program.cjs'
 

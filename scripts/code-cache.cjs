@@ -1,4 +1,4 @@
-// Writes V8's code cache of the program that its argument names, with what a run of it has compiled.
+// Writes V8's code cache of a program: code-cache.cjs PROGRAM CACHE. It runs the program once, so the cache has what a start compiles.
 const { readFileSync, writeFileSync } = require('node:fs')
 const { createRequire, Module } = require('node:module')
 const { dirname, resolve } = require('node:path')
@@ -6,9 +6,9 @@ const { Script } = require('node:vm')
 
 const [program, cache] = process.argv.slice(2).map((path) => resolve(path))
 const script = new Script(Module.wrap(readFileSync(program, 'utf8')), {
-  filename: 'program.cjs', // it stays in the cache, and where it was built is nobody's business
+  filename: 'program.cjs', // no full path: the name stays in the cache, and must not tell where it was built
 })
-process.argv = [process.execPath, program, '--version'] // goes through everything that each start goes through
-const own = { exports: {} }
-script.runInThisContext()(own.exports, createRequire(program), own, program, dirname(program))
+process.argv = [process.execPath, program, '--version'] // runs the code that every start runs
+const main = { exports: {} }
+script.runInThisContext()(main.exports, createRequire(program), main, program, dirname(program))
 process.once('exit', () => writeFileSync(cache, script.createCachedData()))

@@ -1,4 +1,5 @@
-// Loads the keyring addon out of the executable. The system wants a file for that: a private one, compared before each load.
+// Loads the keyring addon of the single executable. The system loads addons only from files: this one is private, and is
+// compared with the executable's copy before each load.
 import { createHash } from 'node:crypto'
 import {
   chmodSync,
@@ -16,39 +17,45 @@ import {
 import { join } from 'node:path'
 import { locateFolders } from '../config/paths.ts'
 
-const ownUid = process.getuid?.() // none on Windows
+const ownUid = process.getuid?.() // undefined on Windows
 
-/** @throws where the file cannot be kept, or the system does not load it */
+/** @returns what the addon exports @throws if the file cannot be written, or the system does not load it */
 export function loadAddon(content: Buffer): unknown {
-  const { data } = locateFolders(process.env)
-  const folder = join(data, 'addon')
-  for (const path of [data, folder]) makePrivate(path)
-  const addon = { exports: {} }
-  process.dlopen(addon, placeFile(folder, content))
-  return addon.exports
+  const { data, addon } = locateFolders(process.env)
+  ensurePrivateFolder(data)
+  const module = { exports: {} }
+  process.dlopen(module, placeAddon(addon, content))
+  return module.exports
 }
 
-function makePrivate(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const found = lstatSync(folder)
-  if (!found.isDirectory() || (ownUid !== undefined && found.uid !== ownUid)) throw new Error('not a folder of our own')
-  if (ownUid !== undefined && (found.mode & 0o777) !== 0o700) chmodSync(folder, 0o700)
-}
-
-function placeFile(folder: string, content: Buffer): string {
+/**
+ * Writes the addon into a private folder, unless it is there already, intact.
+ * @returns the path of the file
+ * @throws if the folder belongs to another user, or the file cannot be written
+ */
+export function placeAddon(folder: string, content: Buffer): string {
+  ensurePrivateFolder(folder)
   const digest = createHash('sha256').update(content).digest('hex')
-  const path = join(folder, `${digest}.node`) // another version's file has another name, and may be in use
-  if (holds(path, content)) return path
-  const fresh = `${path}.${process.pid}`
-  rmSync(fresh, { force: true })
-  writeFileSync(fresh, content, { flag: 'wx', mode: 0o600 })
-  renameSync(fresh, path)
-  if (!holds(path, content)) throw new Error('the file is not what was written')
+  const path = join(folder, `${digest}.node`) // other versions have other names: their file may be in use
+  if (isIntact(path, content)) return path
+  const temporary = `${path}.${process.pid}`
+  rmSync(temporary, { force: true })
+  writeFileSync(temporary, content, { flag: 'wx', mode: 0o600 })
+  renameSync(temporary, path)
+  if (!isIntact(path, content)) throw new Error('the addon was changed while it was written')
   return path
 }
 
-/** Whether this is a file of our own with just this content. */
-function holds(path: string, content: Buffer): boolean {
+function ensurePrivateFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const found = lstatSync(folder)
+  const isOwn = ownUid === undefined || found.uid === ownUid
+  if (!found.isDirectory() || !isOwn) throw new Error(`${folder}: not a folder of this user`)
+  if (ownUid !== undefined && (found.mode & 0o777) !== 0o700) chmodSync(folder, 0o700)
+}
+
+/** Whether this is a regular file of the user that others cannot write, with exactly this content. */
+function isIntact(path: string, content: Buffer): boolean {
   let file: number
   try {
     file = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
@@ -57,8 +64,8 @@ function holds(path: string, content: Buffer): boolean {
   }
   try {
     const { mode, size, uid } = fstatSync(file)
-    const isOurs = ownUid === undefined || (uid === ownUid && (mode & 0o022) === 0)
-    return isOurs && size === content.length && readFileSync(file).equals(content)
+    const isPrivate = ownUid === undefined || (uid === ownUid && (mode & 0o022) === 0)
+    return isPrivate && size === content.length && readFileSync(file).equals(content)
   } finally {
     closeSync(file)
   }

@@ -1,4 +1,4 @@
-// Starts the program in a single executable: what lies beside the script elsewhere is in here as an asset.
+// Starts the program from a single executable, which holds the program's files as assets.
 import { join } from 'node:path'
 import { getAsset, getRawAsset } from 'node:sea'
 import { loadAddon } from './addon.ts'
@@ -13,11 +13,11 @@ const loaded = new Map<string, unknown>()
 run('program.cjs', codeCache())
 
 function run(name: string, cache?: Buffer | undefined): unknown {
-  // A name for stack traces alone: no such file is read.
+  // The path is for stack traces only: no such file is read.
   return runScript({ path: join(process.execPath, name), text: getAsset(name, 'utf8'), cache }, load)
 }
 
-/** There is one where the executable was built on the system that it is for. */
+/** Undefined if the executable was built on another system than it is for: a code cache fits one system only. */
 function codeCache(): Buffer | undefined {
   try {
     return asset('program.cache')
@@ -27,10 +27,10 @@ function codeCache(): Buffer | undefined {
 }
 
 function asset(name: string): Buffer {
-  return Buffer.from(getRawAsset(name) as ArrayBuffer) // in place, not copied; its type names a string by mistake
+  return Buffer.from(getRawAsset(name) as ArrayBuffer) // not copied; the declared type is wrong about a string
 }
 
-/** Node's own modules and ours: nothing that lies about on the disk is ever run. */
+/** Loads Node's own modules and the executable's assets. Never runs a file from the disk. */
 function load(name: string): unknown {
   const own = OWN[name]
   if (own === undefined) {

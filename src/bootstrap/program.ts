@@ -1,4 +1,4 @@
-// The program: what `cadzero-auth` on the command line runs.
+// The entry point of the bundle: runs the command line.
 import { main } from '../cli/main.ts'
 
 void main(process.argv)

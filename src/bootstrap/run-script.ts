@@ -1,4 +1,4 @@
-// Runs a CommonJS script from its text, with V8's code cache where there is one.
+// Runs a CommonJS script from its text, with V8's code cache if there is one.
 import { Module } from 'node:module'
 import { dirname } from 'node:path'
 import { Script } from 'node:vm'
@@ -6,7 +6,7 @@ import { Script } from 'node:vm'
 export interface ScriptFile {
   readonly path: string
   readonly text: string
-  /** One of another Node or another script is refused by V8, which then compiles as ever. */
+  /** V8 rejects the cache of another script or another Node, and then compiles as usual. */
   readonly cache: Buffer | undefined
 }
 
@@ -16,7 +16,7 @@ export function runScript({ path, text, cache }: ScriptFile, load: (name: string
     filename: path,
     ...(cache === undefined ? {} : { cachedData: cache }),
   })
-  const own = { exports: {} }
-  script.runInThisContext()(own.exports, load, own, path, dirname(path))
-  return own.exports
+  const module = { exports: {} }
+  script.runInThisContext()(module.exports, load, module, path, dirname(path))
+  return module.exports
 }

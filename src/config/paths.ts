@@ -16,6 +16,8 @@ export interface Folders {
   readonly keyFile: string
   /** The store key, encrypted with a passphrase. */
   readonly wrappedKeyFile: string
+  /** The folder into which the single executable unpacks its native addon. */
+  readonly addon: string
 }
 
 /** @throws ConfigurationError if CADZERO_AUTH_HOME is not an absolute path */
@@ -36,5 +38,6 @@ export function locateFolders(env: NodeJS.ProcessEnv): Folders {
     lockFile: join(data, 'daemon.lock'),
     keyFile: join(data, 'store-key.jwk'),
     wrappedKeyFile: join(data, 'store-key.jwe'),
+    addon: join(data, 'addon'),
   }
 }

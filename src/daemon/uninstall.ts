@@ -51,7 +51,10 @@ export async function uninstall(options: UninstallOptions): Promise<Uninstalled>
   await endDaemon(host, folders).catch(ignoreNoDaemon)
   const usesKeyring = purge && (await isKeyInKeyring(options))
   await removeFiles(host, folders, purge)
-  return { hadEntry, keptKey: usesKeyring ? await removeKeyringEntry(options) : undefined }
+  const keptKey = usesKeyring ? await removeKeyringEntry(options) : undefined
+  await removeAddon(host, folders) // the step before may have unpacked it
+  await removeEmptyFolders(host, folders, purge)
+  return { hadEntry, keptKey }
 }
 
 /** Ends the sessions at the provider: they would outlive the deletion of their files. Never throws. */
@@ -101,31 +104,30 @@ const LOG_FILE = /^(\d{8}-\d{4}-\d{2}-)?daemon\.log(\.txt)?$/ // with the rotate
 const CONFIG_FILE = /^config\.json$/
 const ANY_SESSION_FILE = /\.jwe(\.bad-\d+)?$/
 const KEY_FILE = /^(store-key\.jw[ke]|known-user-.+\.json)$/
+const ADDON_FILE = /^[0-9a-f]{64}\.node(\.\d+)?$/
 
 /**
- * Removes the files of the daemon, and the folders that are empty then.
+ * Removes the files of the daemon.
  * @throws StuckDaemonError if a daemon runs; LockError, or a system error
  */
 async function removeFiles(host: Host, folders: Folders, purge: boolean): Promise<void> {
   const { config, data, log, sessions, lockFile } = folders
-  if (await isFolder(host, data)) {
-    const lock = await takeLock(host.files, lockFile)
-    if (!lock) throw new StuckDaemonError()
-    try {
-      if (purge) {
-        await removeMatching(host, sessions, ANY_SESSION_FILE)
-        await removeMatching(host, config, CONFIG_FILE)
-        await removeMatching(host, data, KEY_FILE)
-      }
-      await removeMatching(host, log, LOG_FILE)
-      // Windows cannot remove an open file: there the lock file is removed after its release.
-      if (process.platform !== 'win32') await removeMatching(host, data, RUNTIME_FILE)
-    } finally {
-      await lock.release()
+  if (!(await isFolder(host, data))) return
+  const lock = await takeLock(host.files, lockFile)
+  if (!lock) throw new StuckDaemonError()
+  try {
+    if (purge) {
+      await removeMatching(host, sessions, ANY_SESSION_FILE)
+      await removeMatching(host, config, CONFIG_FILE)
+      await removeMatching(host, data, KEY_FILE)
     }
-    if (process.platform === 'win32') await removeMatching(host, data, RUNTIME_FILE)
+    await removeMatching(host, log, LOG_FILE)
+    // Windows cannot remove an open file: there the lock file is removed after its release.
+    if (process.platform !== 'win32') await removeMatching(host, data, RUNTIME_FILE)
+  } finally {
+    await lock.release()
   }
-  for (const folder of purge ? [log, sessions, config, data] : [log, data]) await removeIfEmpty(host, folder)
+  if (process.platform === 'win32') await removeMatching(host, data, RUNTIME_FILE)
 }
 
 async function removeMatching(host: Host, folder: string, pattern: RegExp): Promise<void> {
@@ -146,6 +148,16 @@ async function removeIfEmpty({ files }: Host, folder: string): Promise<void> {
   await files.rmdir(folder).catch(() => undefined)
   const parent = dirname(folder)
   if (basename(parent) === 'cadzero-auth') await files.rmdir(parent).catch(() => undefined)
+}
+
+/** Removes the unpacked addon of the single executable. Windows keeps it while a process, such as this one, has it loaded. */
+async function removeAddon(host: Host, { addon }: Folders): Promise<void> {
+  await removeMatching(host, addon, ADDON_FILE).catch(() => undefined)
+  await removeIfEmpty(host, addon)
+}
+
+async function removeEmptyFolders(host: Host, { config, data, log, sessions }: Folders, purge: boolean): Promise<void> {
+  for (const folder of purge ? [log, sessions, config, data] : [log, data]) await removeIfEmpty(host, folder)
 }
 
 /** @returns why the key was kept, if it was */

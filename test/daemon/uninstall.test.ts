@@ -22,7 +22,7 @@ const env = { CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
 async function newHome() {
   const home = await temporaryFolder()
   const folders = locateFolders({ CADZERO_AUTH_HOME: home })
-  for (const folder of [folders.sessions, folders.data, folders.log]) {
+  for (const folder of [folders.sessions, folders.addon, folders.log]) {
     await mkdir(folder, { recursive: true, mode: 0o700 })
   }
   const paths = [
@@ -35,6 +35,7 @@ async function newHome() {
     folders.wrappedKeyFile,
     join(folders.data, 'known-user-production.json'),
     folders.logFile,
+    join(folders.addon, `${'0'.repeat(64)}.node`),
     join(folders.log, '20260102-0304-01-daemon.log'),
   ]
   for (const path of paths) await writeFile(path, '{}', { mode: 0o600 })

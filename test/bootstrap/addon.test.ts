@@ -1,0 +1,114 @@
+// The addon file of the single executable: it is compared with the executable's copy before each load.
+import { chmod, chown, link, lstat, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { placeAddon } from '../../src/bootstrap/addon.ts'
+import { temporaryFolder } from '../support/folder.ts'
+
+const CONTENT = Buffer.from('the addon of this executable')
+const isWindows = process.platform === 'win32'
+const isRoot = process.getuid?.() === 0
+
+/** The folder of an addon that was placed by an earlier start. */
+async function newAddon() {
+  const home = await temporaryFolder()
+  const folder = join(home, 'addon')
+  const path = placeAddon(folder, CONTENT)
+  return { home, folder, path }
+}
+
+describe('placeAddon', () => {
+  it('writes a private file in a private folder', async () => {
+    const { folder, path } = await newAddon()
+    expect(dirname(path)).toBe(folder)
+    expect(await readFile(path)).toEqual(CONTENT)
+    if (isWindows) return
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    expect((await stat(folder)).mode & 0o777).toBe(0o700)
+  })
+
+  it('keeps an intact file, which another process may have loaded', async () => {
+    const { folder, path } = await newAddon()
+    const { ino } = await stat(path)
+    expect(placeAddon(folder, CONTENT)).toBe(path)
+    expect((await stat(path)).ino).toBe(ino)
+  })
+
+  it('gives the addon of another version a file of its own', async () => {
+    const { folder, path } = await newAddon()
+    const other = placeAddon(folder, Buffer.from('the addon of another version'))
+    expect(other).not.toBe(path)
+    expect(await readFile(path)).toEqual(CONTENT)
+  })
+
+  it.each([
+    ['has other content of the same size', (path: string) => writeFile(path, Buffer.alloc(CONTENT.length, 'x'))],
+    ['has one byte more', (path: string) => writeFile(path, Buffer.concat([CONTENT, Buffer.from('x')]))],
+    ['is empty', (path: string) => writeFile(path, '')],
+  ])('replaces a file that %s', async (_name, change) => {
+    const { folder, path } = await newAddon()
+    const { ino } = await stat(path)
+    await change(path)
+    expect(placeAddon(folder, CONTENT)).toBe(path)
+    expect(await readFile(path)).toEqual(CONTENT)
+    expect((await stat(path)).ino).not.toBe(ino)
+  })
+
+  it.skipIf(isWindows).each([0o620, 0o602, 0o666])('replaces a file with the mode %o', async (mode) => {
+    const { folder, path } = await newAddon()
+    await chmod(path, mode)
+    const { ino } = await stat(path)
+    placeAddon(folder, CONTENT)
+    expect((await stat(path)).ino).not.toBe(ino)
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+  })
+
+  it.skipIf(isWindows)('replaces a symbolic link, also one to a file with the right content', async () => {
+    const { home, folder, path } = await newAddon()
+    const target = join(home, 'target.node')
+    await rename(path, target)
+    await symlink(target, path)
+    placeAddon(folder, CONTENT)
+    expect((await lstat(path)).isFile()).toBe(true)
+    expect(await readFile(target)).toEqual(CONTENT)
+  })
+
+  it.skipIf(isWindows || !isRoot)('replaces a file of another user (needs root)', async () => {
+    const { folder, path } = await newAddon()
+    await chown(path, 65534, 65534)
+    placeAddon(folder, CONTENT)
+    expect((await stat(path)).uid).toBe(process.getuid?.())
+  })
+
+  it('overwrites a temporary file that an interrupted start has left', async () => {
+    const home = await temporaryFolder()
+    const folder = join(home, 'addon')
+    const path = placeAddon(folder, CONTENT)
+    await rename(path, `${path}.${process.pid}`)
+    await link(`${path}.${process.pid}`, join(home, 'other-name')) // a write in place would change this file
+    await writeFile(join(home, 'other-name'), 'left over')
+    placeAddon(folder, CONTENT)
+    expect(await readFile(path)).toEqual(CONTENT)
+    expect(await readFile(join(home, 'other-name'), 'utf8')).toBe('left over')
+  })
+
+  it.skipIf(isWindows)('removes the permissions of others from the folder', async () => {
+    const { folder } = await newAddon()
+    await chmod(folder, 0o777)
+    placeAddon(folder, CONTENT)
+    expect((await stat(folder)).mode & 0o777).toBe(0o700)
+  })
+
+  it.skipIf(isWindows)('throws if the folder is a symbolic link', async () => {
+    const home = await temporaryFolder()
+    await mkdir(join(home, 'real'))
+    await symlink(join(home, 'real'), join(home, 'addon'))
+    expect(() => placeAddon(join(home, 'addon'), CONTENT)).toThrow('not a folder of this user')
+  })
+
+  it.skipIf(isWindows || !isRoot)('throws if the folder belongs to another user (needs root)', async () => {
+    const { folder } = await newAddon()
+    await chown(folder, 65534, 65534)
+    expect(() => placeAddon(folder, CONTENT)).toThrow('not a folder of this user')
+  })
+})
