@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
-import { newDice } from '../test/support/rounds.ts'
+import { seededRandom } from '../test/support/rounds.ts'
 import { options as bundle } from './bundle.ts'
 import { disk } from './chaos/disk.ts'
 import { ends } from './chaos/ends.ts'
@@ -44,7 +44,7 @@ const chosen = SCENARIOS.filter(({ name }) => wanted.some((one) => name === one 
 if (chosen.length === 0) fail(`no such scenario; --list says which there are`)
 if (!/^(short|full|[1-9]\d*)$/.test(values.rounds)) fail('--rounds is short, full or a number')
 const isShort = values.rounds === 'short'
-const { seed } = newDice(values.seed === undefined ? undefined : Number(values.seed))
+const { seed } = seededRandom(values.seed === undefined ? undefined : Number(values.seed))
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 const root = await mkdtemp(join(tmpdir(), 'cadzero-auth-chaos-'))
@@ -71,7 +71,7 @@ async function run(scenario: Scenario): Promise<Line> {
   const undo: (() => unknown)[] = []
   let [trials, lost] = [0, 0]
   const chaos: Chaos = {
-    dice: newDice(seedOf(name)),
+    dice: seededRandom(seedOf(name)),
     rounds: roundsOf(scenario),
     isShort,
     folder,

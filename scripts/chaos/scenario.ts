@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Dice } from '../../test/support/rounds.ts'
+import type { SeededRandom } from '../../test/support/rounds.ts'
 
 /** What a scenario cannot do without; where it is missing the scenario is skipped, by that name. */
 export type Need = 'linux' | 'root' | 'strace' | 'prlimit' | 'setpriv' | 'mount' | 'chattr'
@@ -22,7 +22,7 @@ export interface Scenario {
 
 /** What a scenario runs with. */
 export interface Chaos {
-  readonly dice: Dice
+  readonly dice: SeededRandom
   readonly rounds: number
   readonly isShort: boolean
   /** Its own, gone when it has ended. */

@@ -1,4 +1,4 @@
-// What one connection can cost: a client that never reads, bombs of batches, depth and fragments (threats of section 3E).
+// What one connection can cost: a client that never reads, and bombs of batches, depth and fragments.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
@@ -12,7 +12,7 @@ import { bytesOf, startServer, upgradeRequest } from '../support/rpc.ts'
 const MIB = 1024 * 1024
 const FRAME = 64 * 1024
 
-// In a thread of its own, so that what it costs to attack is not taken for what it costs to be attacked.
+// In its own thread, so that the cost of the attacker is not measured as the cost of the server.
 const ATTACK = `
   const { parentPort, workerData: { port, upgrade, frames, times, reads } } = require('node:worker_threads')
   const socket = require('node:net').connect(port, '127.0.0.1', () => socket.write(upgrade))
@@ -27,7 +27,7 @@ const ATTACK = `
       while (sent < times) { sent++; if (!socket.write(Buffer.from(frames[sent % frames.length]))) return wait() }
       parentPort.postMessage({ sent })
     }
-    // A server that reads no more has done what it should.
+    // A server may stop reading: that is the expected defence.
     const wait = () => { const stuck = setTimeout(() => parentPort.postMessage({ sent, stuck: true }), 1000); socket.once('drain', () => { clearTimeout(stuck); send() }) }
     send()
   })
@@ -61,7 +61,7 @@ interface Attack {
   readonly reads?: boolean
 }
 
-/** Runs an attack against a server of its own; gives the most that was buffered for a connection, and the longest stall. */
+/** Runs an attack against its own server; returns the peak of the buffered bytes and the longest stall in milliseconds. */
 async function attack({ frames, times, reads = false }: Attack) {
   const sockets: Socket[] = []
   const note = (message: unknown) => void sockets.push((message as { socket: Socket }).socket)
@@ -91,8 +91,8 @@ async function attack({ frames, times, reads = false }: Attack) {
 }
 
 const attacks: Readonly<Record<string, () => Attack>> = {
-  'a client that asks and never reads': () => ({ frames: [frame(call(1))], times: rounds(20_000, 200_000) }),
-  'batches of thirty-two that are never read': () => ({
+  'a client that calls and never reads': () => ({ frames: [frame(call(1))], times: rounds(20_000, 200_000) }),
+  'batches of thirty-two whose responses are never read': () => ({
     frames: [frame(`[${Array.from({ length: 32 }, (_, i) => call(i)).join(',')}]`)],
     times: rounds(500, 10_000),
   }),
@@ -102,12 +102,12 @@ const attacks: Readonly<Record<string, () => Attack>> = {
     times: rounds(50, 1000),
     reads: true,
   }),
-  'brackets without end': () => ({ frames: [frame('['.repeat(FRAME - 10))], times: rounds(50, 1000), reads: true }),
+  'endless brackets': () => ({ frames: [frame('['.repeat(FRAME - 10))], times: rounds(50, 1000), reads: true }),
   'fragments of a byte': () => ({
     frames: [frame('x', 0x01), ...Array.from({ length: 99 }, () => frame('x', 0x00))],
     times: rounds(10_000, 300_000),
   }),
-  'pings that nobody reads the answers of': () => ({
+  'pings whose pongs are never read': () => ({
     frames: [frame('p'.repeat(125), 0x89)],
     times: rounds(20_000, 400_000),
   }),
@@ -115,15 +115,15 @@ const attacks: Readonly<Record<string, () => Attack>> = {
 
 describe('one connection', () => {
   it.each(Object.entries(attacks))(
-    'cannot cost much, nor hold up another: %s',
+    'has a bounded cost and does not delay another connection: %s',
     { timeout: 120_000 },
     async (name, make) => {
       const { buffered, stall } = await attack(make())
       expect(buffered).toBeLessThanOrEqual(MIB + FRAME)
-      // The machine has a say in how long: that is for a full run, on one that is quiet.
+      // The duration depends on the machine, so only a full run on a quiet machine checks it.
       if (isFullRun) expect(stall).toBeLessThan(20 + 1)
       figure(
-        `${name}: ${(buffered / 1024).toFixed(0)} KiB buffered at the most, the loop stood still for ${stall.toFixed(1)} ms at the most`,
+        `${name}: ${(buffered / 1024).toFixed(0)} KiB buffered at most, the event loop stalled for ${stall.toFixed(1)} ms at most`,
       )
     },
   )

@@ -1,4 +1,4 @@
-// What another user or program of the same machine can try (threats B1 to B10), against the real daemon and the real client.
+// What another user or program on the same machine can try (attacks B1 to B10), with the real daemon and the real client.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -13,11 +13,11 @@ import { readPrivateFile, systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connectTo } from '../../src/rpc/client.ts'
 import { type Endpoint, readEndpoint } from '../../src/rpc/discovery.ts'
+import { canSwitchUser, runAsOtherUser, startAsOtherUser, whySkipped } from '../support/other-user.ts'
 import { runProgram, startDaemonProcess, temporaryFolder } from '../support/program.ts'
 import { sendRaw } from '../support/raw.ts'
 import { figure, rounds } from '../support/rounds.ts'
 import { bytesOf, startServer, upgradeRequest } from '../support/rpc.ts'
-import { canBeNobody, runAsNobody, startAsNobody, whyNot } from '../support/strangers.ts'
 import { newWorld, signIn } from '../support/world.ts'
 
 const REFUSED = 'HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
@@ -40,17 +40,17 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as { port: number }).port
 }
 
-/** What a squatter answers an upgrade with, knowing no key. */
+/** The proof that a squatter sends without the key. */
 const squatters: Readonly<Record<string, (request: IncomingMessage) => string | undefined>> = {
   'no proof': () => undefined,
   'an empty proof': () => '',
-  'a proof of chance': () => systemRandom(32).toString('base64url'),
+  'a random proof': () => systemRandom(32).toString('base64url'),
   'the client’s own MAC': ({ headers }) => /mac="([^"]+)"/.exec(String(headers.authorization))?.[1],
   'a proof that is too long': () => 'A'.repeat(1000),
 }
 
-describe('a program that has taken the port of a daemon that is gone', () => {
-  it('fools no client, and never sees the key nor a frame', { timeout: 300_000 }, async () => {
+describe('a program on the port of a stopped daemon', () => {
+  it('[B1 B5] fools no client, and never sees the key or a frame', { timeout: 300_000 }, async () => {
     const { endpoint } = await startServer()
     const seen: Buffer[] = []
     let proof: (request: IncomingMessage) => string | undefined = () => undefined
@@ -84,13 +84,13 @@ describe('a program that has taken the port of a daemon that is gone', () => {
     for (const form of ['base64url', 'hex', 'base64', 'latin1'] as const) {
       expect(wire.includes(Buffer.from(endpoint.key, 'base64url').toString(form), 'latin1')).toBe(false)
     }
-    // Upgrade requests alone: not a frame was sent to it.
+    // The squatter received upgrade requests only, and no frame.
     expect(wire.toString('latin1').split('GET /rpc').length - 1).toBe(each * Object.keys(squatters).length)
     expect(wire.toString('latin1').replaceAll(/GET \/rpc HTTP\/1\.1\r\n(?:[\w-]+: [^\r\n]*\r\n)+\r\n/g, '')).toBe('')
     figure(`squatter: ${each * 5} rounds, ${fooled} clients fooled, 0 key bytes among ${wire.length} on the wire`)
   })
 
-  it('gets nothing by passing the client’s request on to the real daemon', { timeout: 300_000 }, async () => {
+  it('[B2] gains nothing by relaying the client’s request to the real daemon', { timeout: 300_000 }, async () => {
     const { endpoint, port } = await startDaemon()
     let answers: string[] = []
     const relay = createListener((socket) => {
@@ -111,7 +111,7 @@ describe('a program that has taken the port of a daemon that is gone', () => {
     figure(`relay: ${total} rounds, 0 clients fooled`)
   })
 
-  it('gets nothing by playing a handshake again, now or after a restart', { timeout: 300_000 }, async () => {
+  it('[B3] gains nothing by replaying a handshake, at once or after a restart', { timeout: 300_000 }, async () => {
     const { endpoint, port, daemon, home } = await startDaemon()
     const total = rounds(10, 1000)
     const recorded: string[] = []
@@ -127,7 +127,7 @@ describe('a program that has taken the port of a daemon that is gone', () => {
     figure(`replay: ${total} rounds before and ${total} after a restart on the same port, 0 accepted`)
   })
 
-  it.skipIf(!canBeNobody)(`on the other loopback addresses is not asked by anybody${whyNot}`, async () => {
+  it.skipIf(!canSwitchUser)(`[B4] receives no request on another loopback address${whySkipped}`, async () => {
     const { daemon, port } = await startDaemon()
     const script = `
       const net = require('node:net')
@@ -136,7 +136,7 @@ describe('a program that has taken the port of a daemon that is gone', () => {
       for (const host of ['::1', '127.0.0.2']) {
         net.createServer((s) => { console.log('asked'); s.destroy() }).on('error', () => --left || console.log('bound')).listen(Number(port), host, () => --left || console.log('bound'))
       }`
-    const squatter = startAsNobody(script, String(port))
+    const squatter = startAsOtherUser(script, String(port))
     let said = ''
     squatter.stdout?.on('data', (chunk) => {
       said += chunk
@@ -150,7 +150,7 @@ describe('a program that has taken the port of a daemon that is gone', () => {
 
 describe('the private files', () => {
   it.skipIf(!isPosix).each(['000', '077', '777'])(
-    'are nobody else’s at any instant, under the umask %s',
+    '[B6] are private at every instant, under the umask %s',
     async (umask) => {
       const home = await temporaryFolder()
       const umaskBefore = process.umask(Number.parseInt(umask, 8))
@@ -184,20 +184,20 @@ describe('the private files', () => {
     },
   )
 
-  it.skipIf(!canBeNobody)(`cannot be read by another user${whyNot}`, async () => {
+  it.skipIf(!canSwitchUser)(`[B6] cannot be read by another user${whySkipped}`, async () => {
     const { client, home } = await newWorld()
-    await chmod(home, 0o755) // what we were given may be open; what we made is not
+    await chmod(home, 0o755) // the given folder may be open; the folders inside it are not
     const script = `
       const fs = require('node:fs')
       for (const file of process.argv.slice(1)) try { fs.readFileSync(file); console.log('read') } catch (e) { console.log(e.code) }`
     await client.call('status')
     const files = ['data/endpoint.json', 'data/store-key.jwk', 'data/daemon.lock', 'config/sessions', 'log/daemon.log']
-    const said = await runAsNobody(script, ...files.map((file) => join(home, file)))
+    const said = await runAsOtherUser(script, ...files.map((file) => join(home, file)))
     expect(said.trim().split('\n')).toEqual(files.map(() => 'EACCES'))
   })
 
   it.skipIf(!isPosix)(
-    'lie in folders that are made private where they are too open, or refused where they are foreign',
+    '[B6] lie in folders that are made private, or refused if they belong to another user',
     async () => {
       const home = await temporaryFolder()
       for (const name of ['config', 'data', 'log']) {
@@ -209,7 +209,7 @@ describe('the private files', () => {
         expect((await lstat(join(home, name))).mode & 0o777, name).toBe(0o700)
       }
       await daemon.stop()
-      if (!canBeNobody) return
+      if (!canSwitchUser) return
       spawnSync('chown', ['65534', join(home, 'data')])
       const { code, stderr } = await runProgram(['daemon'], { home })
       expect(code).toBe(1)
@@ -218,7 +218,7 @@ describe('the private files', () => {
   )
 
   it.skipIf(!isPosix)(
-    'are never another’s, while links and pipes are swapped in for them',
+    '[B7] are never read through links and pipes that are swapped in for them',
     { timeout: 120_000 },
     async () => {
       const folder = await temporaryFolder()
@@ -250,8 +250,8 @@ describe('the private files', () => {
   )
 })
 
-// Puts links, pipes, folders and files with other rights in the place of the file, as fast as it can. No hard links: one
-// that is gone by the time of the look has left no trace.
+// Replaces the file by links, pipes, folders and files with other permissions, as fast as it can. No hard links: a reader
+// cannot tell that the file had a second name a moment ago.
 const SWAP = `
   const { workerData: { folder, path }, parentPort } = require('node:worker_threads')
   const fs = require('node:fs'), { join } = require('node:path'), { execFileSync } = require('node:child_process')
@@ -271,9 +271,9 @@ const SWAP = `
     try { fs.renameSync(temporary, path) } catch { fs.rmSync(path, { recursive: true }); fs.renameSync(temporary, path) }
   }`
 
-describe('another user’s programs', () => {
-  it.skipIf(!canBeNobody)(
-    `that open thousands of sockets do not keep the owner out${whyNot}`,
+describe('programs of another user', () => {
+  it.skipIf(!canSwitchUser)(
+    `[B8] do not keep the owner out with thousands of sockets${whySkipped}`,
     { timeout: 60_000 },
     async () => {
       const { daemon, port } = await startDaemon()
@@ -285,14 +285,14 @@ describe('another user’s programs', () => {
       const next = () => {
         if (tried++ >= total) return
         const socket = net.connect(port, '127.0.0.1')
-        socket.on('connect', () => { if (++open === 500) console.log('under way'); next() })
+        socket.on('connect', () => { if (++open === 500) console.log('started'); next() })
         socket.on('error', () => next())
         socket.on('close', () => tried < total * 5 && next())
       }
       for (let i = 0; i < 500; i++) next()
       setInterval(() => undefined, 1000)`
-      const stranger = startAsNobody(script, String(port), String(total))
-      await new Promise((resolve) => stranger.stdout?.once('data', resolve))
+      const program = startAsOtherUser(script, String(port), String(total))
+      await new Promise((resolve) => program.stdout?.once('data', resolve))
       const startedAt = performance.now()
       const client = await daemon.connect()
       await client.call('status')
@@ -302,8 +302,8 @@ describe('another user’s programs', () => {
     },
   )
 
-  it.skipIf(!canBeNobody)(
-    `get the empty refusal from the daemon, and nothing at all from the callback${whyNot}`,
+  it.skipIf(!canSwitchUser)(
+    `[B9 C10] get an empty refusal from the daemon, and no response from the callback${whySkipped}`,
     async () => {
       const { client, sandbox, daemon } = await newWorld()
       const { authorizationUrl } = await client.call('login', { openBrowser: false, wait: false })
@@ -318,10 +318,11 @@ describe('another user’s programs', () => {
       })
       let said = ''
       socket.on('data', (d) => said += d).on('error', () => undefined).on('close', () => console.log('[' + said + ']'))`
-      // With the right state and code, as read from the arguments of the browser's launcher; also by one who leaves at once.
-      for (const leave of ['stay', 'end', 'reset']) expect(await runAsNobody(script, callbackUrl, leave)).toBe('[]\n')
+      // With the correct state and code, as read from the arguments of the browser launcher; also if the program leaves at once.
+      for (const leave of ['stay', 'end', 'reset'])
+        expect(await runAsOtherUser(script, callbackUrl, leave)).toBe('[]\n')
       const { endpoint } = client
-      expect(endpoint && (await runAsNobody(script, `http://${endpoint.endpoint}/callback`, 'stay'))).toBe(
+      expect(endpoint && (await runAsOtherUser(script, `http://${endpoint.endpoint}/callback`, 'stay'))).toBe(
         `[${REFUSED}]\n`,
       )
       expect(sandbox.count('/oauth/token')).toBe(0)
@@ -332,7 +333,7 @@ describe('another user’s programs', () => {
     },
   )
 
-  it.skipIf(!isLinux)('cannot attach a debugger: not by a signal, and not by what the environment says', async () => {
+  it.skipIf(!isLinux)('[B10 D6] cannot attach a debugger by a signal or by the environment', async () => {
     const { daemon, home } = await startDaemon()
     daemon.child.kill('SIGUSR1')
     const client = await daemon.connect()
@@ -354,7 +355,7 @@ describe('another user’s programs', () => {
         if (!value.includes('-r ')) expect(stderr).toContain(`the daemon does not run with this ${name}`)
         expect(existsSync(daemon.discoveryFile)).toBe(false)
       }
-      // In the background it starts without: nobody has to know.
+      // A daemon in the background starts without the variable.
       if (value.includes('-r ')) continue // the command itself would not run
       const started = await runProgram(['status', '--json'], { home, env: { [name]: value } })
       expect(started.code).toBe(0)

@@ -1,4 +1,4 @@
-// What can go wrong on the way back from the browser (threats C1 to C11), against the real daemon and a real provider.
+// Attacks on the redirect from the browser (C1 to C11), with the real daemon and a real provider.
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { Agent, request as makeRequest } from 'node:http'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { pages } from '../../src/callback/pages.ts'
 import { systemClock } from '../../src/host/clock.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import type { RpcClient } from '../../src/rpc/client.ts'
-import { figure, newDice, rounds } from '../support/rounds.ts'
+import { figure, rounds, seededRandom } from '../support/rounds.ts'
 import { changed, newWorld } from '../support/world.ts'
 
 const TOKEN = '/oauth/token'
@@ -28,7 +28,7 @@ interface Answer {
   readonly body: string
 }
 
-/** A request of any method to any target, on a connection that is used again. */
+/** Sends a request of any method to any target, on a connection that is kept alive. */
 function ask(
   agent: Agent,
   url: URL,
@@ -54,7 +54,7 @@ const isConstant = ({ body, location }: Answer) =>
   (body === '' || PAGES.has(body)) && (location === undefined || RESULTS.includes(location))
 
 describe('a callback', () => {
-  it('with no, an empty, a wrong, a repeated or an old state is refused, and no code is sent anywhere', async () => {
+  it('[C1 8252-7 9700-2 OIDC-authorization-response-state] is refused with no, an empty, a wrong, a repeated or an old state, and no code is sent', async () => {
     const { client, sandbox } = await newWorld()
     const before = await start(client)
     await client.call('cancelLogin')
@@ -70,7 +70,7 @@ describe('a callback', () => {
     expect(await client.call('status')).toMatchObject({ state: 'signed_in' })
   })
 
-  it('whose code was stolen is worth nothing without the verifier', async () => {
+  it('[C2 9700-4] has a code that cannot be redeemed without the verifier', async () => {
     const { client, sandbox } = await newWorld()
     const { url, redirectUri } = await start(client)
     const { callbackUrl } = await sandbox.signIn(url, { deliver: false })
@@ -85,7 +85,7 @@ describe('a callback', () => {
     expect((await fetch(new URL('/other', redirectUri))).status).toBe(404)
   })
 
-  it('that is forged ten thousand times does not end the sign-in', { timeout: 300_000 }, async () => {
+  it('[C3] does not end the sign-in when it is forged thousands of times', { timeout: 300_000 }, async () => {
     const { client, sandbox } = await newWorld()
     const { url, redirectUri } = await start(client)
     const agent = new Agent({ keepAlive: true, maxSockets: 16 })
@@ -121,7 +121,7 @@ describe('a callback', () => {
     figure(`${total} forged callbacks in one sign-in: it completed, with ${sandbox.count(TOKEN)} token request`)
   })
 
-  it('gets constant pages and constant addresses, whatever is put into it', { timeout: 300_000 }, async () => {
+  it('[C4 C5 9700-1] is answered with constant pages and constant locations', { timeout: 300_000 }, async () => {
     let called = 0
     const listener = await CallbackListener.listen({
       address: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
@@ -138,7 +138,7 @@ describe('a callback', () => {
     listener.expect(state)
     const agent = new Agent({ keepAlive: true, maxSockets: 16 })
     const at = new URL(listener.redirectUri)
-    const dice = newDice()
+    const random = seededRandom()
     const names = [
       'state',
       'code',
@@ -152,7 +152,7 @@ describe('a callback', () => {
       'x',
     ]
     const paths = [at.pathname, ...RESULTS, '/refused/forged', '/', '/nowhere']
-    const canary = () => `Xss${dice.below(2 ** 31).toString(36)}`
+    const canary = () => `Xss${random.below(2 ** 31).toString(36)}`
     const shapes = [
       (x: string) => `<script>${x}</script>`,
       (x: string) => `"><img src=x onerror=${x}>`,
@@ -188,7 +188,7 @@ describe('a callback', () => {
     )
   })
 
-  it('that is right leads to an address without a query, and to a page that refers to nothing', async () => {
+  it('[C6] leads to a URL without a query, and to a page that loads nothing', async () => {
     const { client, sandbox } = await newWorld()
     const { url } = await start(client)
     const { finalUrl, body } = await sandbox.signIn(url)
@@ -197,7 +197,7 @@ describe('a callback', () => {
     expect(body).not.toMatch(/\b(?:href|src|action)=|url\(|@import/)
   })
 
-  it('that comes by another name (DNS rebinding) is refused, whatever it brings', async () => {
+  it('[A3] is refused under another host name (DNS rebinding)', async () => {
     const { client, sandbox } = await newWorld()
     const { url } = await start(client)
     const callback = new URL((await sandbox.signIn(url, { deliver: false })).callbackUrl)
@@ -209,7 +209,7 @@ describe('a callback', () => {
     expect((await fetch(callback)).status).toBe(200)
   })
 
-  it('that a browser fetches ahead, or twice, is one token request', async () => {
+  it('[C7] causes one token request when the browser prefetches it or requests it twice', async () => {
     const { client, sandbox } = await newWorld()
     const { url } = await start(client)
     const { callbackUrl } = await sandbox.signIn(url, { deliver: false })
@@ -219,7 +219,7 @@ describe('a callback', () => {
     expect(sandbox.count(TOKEN)).toBe(0)
     const both = await Promise.all([fetch(callbackUrl), fetch(callbackUrl)])
     expect(both.map((answer) => new URL(answer.url).pathname)).toEqual(['/signed-in', '/signed-in'])
-    // Once more a moment later: the same page while the listener is there, nobody after that.
+    // Once more a moment later: the same page, or a refused connection once the listener is closed.
     await fetch(callbackUrl).then(
       (answer) => expect(new URL(answer.url).pathname).toBe('/signed-in'),
       () => undefined,
@@ -227,7 +227,7 @@ describe('a callback', () => {
     expect(sandbox.count(TOKEN)).toBe(1)
   })
 
-  it('that never comes ends in a timeout; its port is closed, and the next sign-in works', async () => {
+  it('[C8] times out when it never arrives: its port is closed, and the next sign-in works', async () => {
     const { client, sandbox, signIn } = await newWorld()
     const seconds = { openBrowser: false, timeoutSeconds: 1 }
     const login = client.call('login', seconds).catch((error: unknown) => error)
@@ -242,7 +242,7 @@ describe('a callback', () => {
 })
 
 describe('a hostile provider', () => {
-  it('starts no program but the browser, and that with nothing but a web address', async () => {
+  it('[C9] starts no program but the browser, with nothing but a web URL', async () => {
     const { home } = await newWorld()
     const seen = join(home, 'argv')
     const browser = join(home, 'browser')
@@ -274,7 +274,7 @@ describe('a hostile provider', () => {
     expect(await readFile(seen, 'utf8')).toBe(`1\n${authorizationUrl}\n`)
   })
 
-  it('that is not the one who was asked is seen by its iss', async () => {
+  it('[C11 9700-3 9207-1 9207-2 OIDC-authorization-response-iss] is recognised by its iss in a mix-up', async () => {
     const { client, sandbox } = await newWorld()
     for (const iss of ['https://evil.example', undefined, '', `${sandbox.issuer}/`]) {
       const login = client.call('login', { openBrowser: false }).catch((error: unknown) => error)

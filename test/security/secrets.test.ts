@@ -1,4 +1,4 @@
-// Secrets outside their box (threats D1 to D9): a whole life, and then a search of everything that it has left behind.
+// Leaked secrets (attacks D1 to D9): runs a daemon from sign-in to sign-out, and searches everything that it leaves behind.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
@@ -16,9 +16,9 @@ import { figure } from '../support/rounds.ts'
 import { newSandbox, newWorld, settingsOf } from '../support/world.ts'
 
 const TOKEN = '/oauth/token'
-const IN_THE_LINK = ['state', 'nonce'] // the link to the sign-in carries them; see SECURITY.md
+const IN_THE_LINK = ['state', 'nonce'] // the sign-in link carries them; see SECURITY.md
 
-/** What a command is asked to print. */
+/** The secrets that a command prints on request. */
 const ASKED_FOR: Readonly<Record<string, readonly string[]>> = {
   header: ['access_token'],
   refresh: ['access_token'],
@@ -38,7 +38,7 @@ async function filesOf(folder: string, label: string): Promise<Surface[]> {
   return found
 }
 
-/** A program in place of the browser, which notes its arguments and its environment. */
+/** A program in place of the browser that records its arguments and its environment. */
 async function newSpy() {
   const folder = await temporaryFolder()
   const program = join(folder, 'browser')
@@ -68,7 +68,7 @@ function processSurfaces(pid: number | undefined, what: string): Surface[] {
   }))
 }
 
-/** Tokens that the provider gives from now on, by the requests to come. */
+/** Collects the tokens of the next token responses. */
 function watchTokens(sandbox: Sandbox, secrets: Secret[], times: number): void {
   for (let i = 0; i < times; i++) {
     sandbox.script(TOKEN, {
@@ -84,7 +84,7 @@ function watchTokens(sandbox: Sandbox, secrets: Secret[], times: number): void {
 }
 
 describe('a search for secrets', () => {
-  it('finds one in each form, wherever it lies', () => {
+  it('finds a secret in each form and at each offset', () => {
     const value = 'rt_a+b/c=d e~0123456789'
     const forms = [...formsOf(value).keys()]
     const places = [
@@ -105,8 +105,8 @@ describe('a search for secrets', () => {
   })
 })
 
-describe('nothing secret is left', { timeout: 60_000 }, () => {
-  it('in a log, an output, a page, an argument, an environment or a file, after a whole life with OAuth', async () => {
+describe('no secret is left', { timeout: 60_000 }, () => {
+  it('[D1 D2 D3 D7 7636-3 OWASP-logs] in a log, an output, a page, an argument, an environment or a file: OAuth', async () => {
     const sandbox = await newSandbox({ accessTokenTtl: 2 })
     const [home, scratch] = [await temporaryFolder(), await temporaryFolder()]
     const spy = await newSpy()
@@ -154,13 +154,13 @@ describe('nothing secret is left', { timeout: 60_000 }, () => {
       await command(...args)
     }
     const canary = `canary_${newKey().toString('base64url')}`
-    secrets.push({ name: 'what a provider says', value: canary })
+    secrets.push({ name: 'text of the provider', value: canary })
     const body = JSON.stringify({ error: canary, error_description: canary, token: canary })
     for (const status of [400, 401, 500, 200]) sandbox.script(TOKEN, { kind: 'answer', status, body })
     for (let i = 0; i < 4; i++) await command('refresh')
     await command('rpc', 'refresh', JSON.stringify({ rejected: `Bearer ${canary}` }))
     await command('rpc', canary, JSON.stringify({ [canary]: canary }))
-    // While it is signed in: the session file is there. What has an old state in its query is refused, and not quoted.
+    // While the daemon is signed in and the session file exists. A callback with a wrong state is refused, and not quoted.
     surfaces.push(...(await filesOf(home, 'home')), ...(await filesOf(scratch, 'temporary files')))
     const started = await runProgram(['rpc', 'login', '{"wait": false, "openBrowser": false}'], { home, env })
     const next = new URL(String(JSON.parse(started.stdout).authorizationUrl)).searchParams
@@ -193,7 +193,7 @@ describe('nothing secret is left', { timeout: 60_000 }, () => {
     figure(`canary, OAuth: ${secrets.length} secrets in ${formsOf('x').size} forms, ${own.length} places, 0 hits`)
   })
 
-  it('in a log, an output, a page or a file, after a whole life with the hand-off and the broker', async () => {
+  it('[D1] in a log, an output, a page or a file: the hand-off and the broker', async () => {
     const sandbox = await newSandbox()
     const { backend } = sandbox
     const [home, scratch] = [await temporaryFolder(), await temporaryFolder()]
@@ -260,7 +260,10 @@ describe('nothing secret is left', { timeout: 60_000 }, () => {
     broker.kill('SIGTERM')
     await once(broker, 'close')
     surfaces.push(...(await filesOf(home, 'home after it')), ...(await filesOf(scratch, 'temporary files')))
-    surfaces.push({ name: 'what the daemon said', content: daemon.said() }, { name: 'the broker’s log', content: said })
+    surfaces.push(
+      { name: 'standard error of the daemon', content: daemon.said() },
+      { name: 'the broker’s log', content: said },
+    )
     surfaces.push({ name: 'notifications', content: heard.join(), may: ['state'] })
     const own = surfaces.map((surface) =>
       surface.name.endsWith('store-key.jwk') ? { ...surface, may: ['store key'] } : surface,
@@ -275,11 +278,11 @@ describe('nothing secret is left', { timeout: 60_000 }, () => {
 const pattern = process.platform === 'linux' ? readFileSync('/proc/sys/kernel/core_pattern', 'utf8').trim() : ''
 const hasCore = /^core(\.%p)?$/.test(pattern)
 
-describe('a daemon that dies', () => {
+describe('a crashing daemon', () => {
   it.skipIf(!hasCore)(
-    `leaves no secret in its core dump${hasCore ? '' : ' (needs core files in the current folder)'}`,
+    `[D4] leaves no secret in its core dump${hasCore ? '' : ' (needs core files in the current folder)'}`,
     async () => {
-      const { home, secrets, kill, folder } = await dyingDaemon([])
+      const { home, secrets, kill, folder } = await crashingDaemon([])
       await kill('SIGABRT')
       const dumps = (await readdir(folder)).filter((name) => name.startsWith('core'))
       const surfaces: Surface[] = []
@@ -292,10 +295,10 @@ describe('a daemon that dies', () => {
     },
   )
 
-  it('leaves no secret in a report, where a developer has asked for one', async () => {
+  it('[D6] leaves no secret in a diagnostic report', async () => {
     const reports = await temporaryFolder()
     const flags = ['--report-on-signal', '--report-signal=SIGUSR2', `--report-directory=${reports}`]
-    const { secrets, child, kill } = await dyingDaemon(flags)
+    const { secrets, child, kill } = await crashingDaemon(flags)
     child.kill('SIGUSR2')
     const size = async () => (await filesOf(reports, 'reports'))[0]?.content.length ?? 0
     await expect.poll(size, { timeout: 10_000 }).toBeGreaterThan(1000)
@@ -304,8 +307,8 @@ describe('a daemon that dies', () => {
     expect(findSecrets(secrets, surfaces)).toEqual([])
   })
 
-  /** A daemon that is signed in, in a folder where it may leave what the system makes of it. */
-  async function dyingDaemon(flags: readonly string[]) {
+  /** Starts a signed-in daemon in a folder of its own, which receives its core dump. */
+  async function crashingDaemon(flags: readonly string[]) {
     const { sandbox, home, daemon, client, signIn, env } = await newWorld()
     await signIn()
     await client.call('refresh')
@@ -338,8 +341,8 @@ describe('a daemon that dies', () => {
   }
 })
 
-describe('what a crash or a person leaves on the disk', () => {
-  it('is swept at the next start where it was a write cut short, and nothing else is', async () => {
+describe('a file that a crash or a backup leaves on the disk', () => {
+  it('[D5] is deleted at the next start if it is an interrupted write, and no other file is', async () => {
     const { home, daemon, signIn, env } = await newWorld()
     await signIn()
     await daemon.stop('SIGKILL')
@@ -353,7 +356,7 @@ describe('what a crash or a person leaves on the disk', () => {
     expect((await readdir(join(home, 'data'))).filter((name) => name.endsWith('.tmp'))).toEqual([])
   })
 
-  it('is yesterday’s session, restored: one token request at the most, then a person is asked', async () => {
+  it('[D9] causes at most one token request if it is a restored session, then the user has to sign in', async () => {
     const { home, daemon, client, signIn, env, sandbox } = await newWorld()
     await signIn()
     const file = join(home, 'config', 'sessions', 'production.jwe')

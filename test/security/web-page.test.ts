@@ -1,4 +1,4 @@
-// What a web page can try against the daemon (threats A1 to A8), against the real one in its own process.
+// What a web page can try against the daemon (attacks A1 to A8), with the real daemon in its own process.
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { systemFiles } from '../../src/host/files.ts'
@@ -8,7 +8,7 @@ import { type Endpoint, readEndpoint } from '../../src/rpc/discovery.ts'
 import { authorization } from '../../src/rpc/handshake.ts'
 import { startDaemonProcess, temporaryFolder } from '../support/program.ts'
 import { sendRaw } from '../support/raw.ts'
-import { figure, newDice, rounds } from '../support/rounds.ts'
+import { figure, rounds, seededRandom } from '../support/rounds.ts'
 import { bytesOf, type UpgradeRequest, upgradeRequest } from '../support/rpc.ts'
 import { newWorld } from '../support/world.ts'
 import { kinds } from './hostile.ts'
@@ -19,9 +19,9 @@ async function startDaemon() {
   const daemon = await startDaemonProcess({ home: await temporaryFolder() })
   const endpoint = (await readEndpoint(systemFiles, daemon.discoveryFile)) as Endpoint
   const port = Number(endpoint.endpoint.split(':')[1])
-  const knock = async (spoil: (request: UpgradeRequest) => void) => {
+  const knock = async (change: (request: UpgradeRequest) => void) => {
     const request = upgradeRequest(endpoint)
-    spoil(request)
+    change(request)
     return (await sendRaw(port, bytesOf(request))).text
   }
   const isServed = async () => {
@@ -39,7 +39,7 @@ const replace = (name: string, value?: string) => (request: UpgradeRequest) => {
 }
 
 describe('a web page', () => {
-  it('opens no socket, whatever its Origin: nobody who has one gets in', async () => {
+  it('[A1 A7 OWASP-origin] opens no socket with any Origin', async () => {
     const { port, knock, isServed } = await startDaemon()
     const own = [`http://127.0.0.1:${port}`, `http://localhost:${port}`, 'http://localhost:3000']
     const others = ['https://evil.example', 'null', '', 'file://', 'chrome-extension://abc', 'vscode-webview://abc']
@@ -51,7 +51,7 @@ describe('a web page', () => {
     expect(await isServed()).toBe(true)
   })
 
-  it('is not let in for having no Origin: without a proof nobody is', async () => {
+  it('[A2 OWASP-authentication] opens no socket without a proof, even without an Origin', async () => {
     const { knock } = await startDaemon()
     expect(await knock(replace('Authorization'))).toBe(REFUSED)
     for (const value of ['', 'CadzeroAuth', 'CadzeroAuth instance="", nonce="", mac=""', 'Bearer abc']) {
@@ -59,7 +59,7 @@ describe('a web page', () => {
     }
   })
 
-  it('that calls us by a name of its own (DNS rebinding) is refused', async () => {
+  it('[A3] opens no socket under a host name of its own (DNS rebinding)', async () => {
     const { port, knock, endpoint } = await startDaemon()
     const names = ['evil.example', 'localhost', 'localhost.', '127.0.0.1.nip.io', '0.0.0.0', '127.1', '2130706433']
     const hosts = [...names.map((name) => `${name}:${port}`), 'evil.example', '[::ffff:127.0.0.1]', '127.0.0.1:1']
@@ -74,7 +74,7 @@ describe('a web page', () => {
   })
 
   it.skipIf(process.platform !== 'linux')(
-    'does not reach it through 0.0.0.0: it listens on 127.0.0.1 alone',
+    '[A4] does not reach the daemon through 0.0.0.0, since it listens on 127.0.0.1 only',
     async () => {
       const { port, daemon } = await startDaemon()
       const hex = port.toString(16).toUpperCase().padStart(4, '0')
@@ -89,7 +89,7 @@ describe('a web page', () => {
     },
   )
 
-  it('finds no other address there, and no header that would let it read an answer', async () => {
+  it('[A5] finds no other path, and no header that would let it read a response', async () => {
     const { port, endpoint } = await startDaemon()
     const methods = ['GET', 'POST', 'OPTIONS', 'HEAD', 'CONNECT']
     const preflight =
@@ -104,7 +104,7 @@ describe('a web page', () => {
     }
   })
 
-  it('that sends its window to the callback changes nothing', async () => {
+  it('[A6] changes nothing when it sends its window to the callback', async () => {
     const { client, sandbox } = await newWorld()
     const { authorizationUrl } = await client.call('login', { openBrowser: false, wait: false })
     const callback = new URL(String(new URL(String(authorizationUrl)).searchParams.get('redirect_uri')))
@@ -118,7 +118,7 @@ describe('a web page', () => {
     expect(await client.call('status')).toMatchObject({ state: 'signed_in' })
   })
 
-  it('that plays with the syntax of HTTP is not understood in two ways', async () => {
+  it('[A8] sends no malformed HTTP that is parsed in two ways', async () => {
     const { port, endpoint, isServed } = await startDaemon()
     const right = () => bytesOf(upgradeRequest(endpoint))
     const changed = (change: (bytes: string) => string) => sendRaw(port, change(right()))
@@ -134,39 +134,39 @@ describe('a web page', () => {
     expect(await isServed()).toBe(true)
   })
 
-  it('or a stranger gets in by none of fifty kinds of requests, and the right one always', {
+  it('[OWASP-authorization] opens no socket by any of fifty kinds of hostile requests, and a correct request always does', {
     timeout: 600_000,
   }, async () => {
     const { port, endpoint, isServed } = await startDaemon()
     const each = rounds(8, 1000)
-    const dice = newDice()
+    const random = seededRandom()
     expect(kinds.length).toBeGreaterThanOrEqual(50)
     let accepted = 0
-    for (const [name, spoil] of kinds) {
+    for (const [name, mutate] of kinds) {
       for (let done = 0; done < each; done += 8) {
         await Promise.all(
           Array.from({ length: 8 }, async () => {
             const request = upgradeRequest(endpoint)
-            spoil(request, endpoint, dice)
+            mutate(request, endpoint, random)
             const bytes = bytesOf(request)
             const { text } = await sendRaw(port, bytes)
-            // Node itself answers what is no HTTP; everything else is the same refusal.
+            // Node.js itself answers malformed HTTP; every other request gets the same refusal.
             const isRefused = text === REFUSED || /^HTTP\/1\.1 4\d\d [\w ]+\r\nConnection: close\r\n\r\n$/.test(text)
             if (!isRefused) accepted++
-            expect(isRefused, `${name}, seed ${dice.seed}: ${bytes.slice(0, 2000)}\n${text}`).toBe(true)
+            expect(isRefused, `${name}, seed ${random.seed}: ${bytes.slice(0, 2000)}\n${text}`).toBe(true)
           }),
         )
       }
       expect(await isServed(), `after ${name}`).toBe(true)
     }
     figure(
-      `hostile handshakes: ${kinds.length} kinds, ${each} mutations each, ${accepted} accepted, the right one always`,
+      `hostile handshakes: ${kinds.length} kinds, ${each} variants each, ${accepted} accepted, the correct request always`,
     )
   })
 })
 
 describe('a proof', () => {
-  it('that is right gets in each time, and only once', async () => {
+  it('opens a socket once', async () => {
     const { port, endpoint } = await startDaemon()
     for (let i = 0; i < rounds(10, 1000); i++) {
       const bytes = bytesOf({ ...upgradeRequest(endpoint) })
