@@ -1,30 +1,30 @@
-// Fuzzes the broker's requests, at the handler and at its server: only a right proof earns a token, whatever else is sent.
+// Fuzzes requests to the broker, at its handler and at its server: only a valid proof gets a token.
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { serveBroker } from '../../src/broker/server.ts'
 import { systemClock } from '../../src/host/clock.ts'
 import { newBroker } from '../support/broker.ts'
 import {
-  answersIn,
   check,
   cuts,
+  type Edit,
+  edit,
+  edited,
   exchange,
   FUZZ_TIMEOUT,
   headIn,
-  isHalf,
-  isNodesOwn,
-  isToHead,
+  isFromNode,
+  isHeadRequest,
+  isIncomplete,
   latin1,
-  readAnswer,
-  type Spoil,
-  spoil,
-  spoiled,
+  readResponse,
+  responsesIn,
 } from '../support/fuzz.ts'
 import { newSandbox } from '../support/world.ts'
 
-const CANARY = 'kanarienvogel' // in what requests say; in no answer
+const CANARY = 'kanarienvogel' // in every request; in no response
 const DAY = 86_400
-// Stand for what each run of the tests makes anew.
+// Placeholders for the values of a run.
 const [REFRESH, SESSION, TOKEN] = ['<refresh>', '<session>', '<token>']
 const DESCRIPTIONS: Readonly<Record<number, RegExp>> = {
   400: /^(expected a JSON object with session_id|the session has ended, or the token does not prove it)/,
@@ -44,7 +44,7 @@ async function newWorld() {
   const refreshToken = String(body.refresh_token)
   const fill = (text: string) =>
     text.replaceAll(REFRESH, refreshToken).replaceAll(SESSION, sessionId).replaceAll(TOKEN, token)
-  /** Whether a request proves the session: what the wire contract says, on what is sent. */
+  /** Whether a request proves the session by the wire contract. */
   const proves = (method: string, path: string, type: string, authorization: string, body: string) => {
     if (method !== 'POST' || path !== '/api/auth/refresh' || !/^application\/json *(;|$)/i.test(type)) return false
     const value = parsed(body)
@@ -55,7 +55,7 @@ async function newWorld() {
   return { ...world, sessionId, refreshToken, fill, proves }
 }
 
-/** Whether both are the same bytes: what base64 passes over, such as a space, is no other token. */
+/** Whether both are the same bytes: base64 decoding ignores spaces, for example. */
 function isSameToken(given: unknown, right: string): boolean {
   const bytes = (token: string) => token.split('.').map((part) => Buffer.from(part, 'base64url').toString('hex'))
   return typeof given === 'string' && bytes(given).join('.') === bytes(right).join('.')
@@ -118,9 +118,9 @@ const asked = fc.record({
     fc.constantFrom('', `Basic ${CANARY}`, `Bearer eyJraWQiOiJ4In0.${CANARY}.x`, 'Bearer bnVsbA.x.y', 'Bearer W10.x.y'),
   ),
   body,
-  spoils: fc.oneof(
-    { arbitrary: fc.constant<Spoil[]>([]), weight: 3 },
-    { arbitrary: fc.array(spoil, { minLength: 1, maxLength: 2 }), weight: 1 },
+  edits: fc.oneof(
+    { arbitrary: fc.constant<Edit[]>([]), weight: 3 },
+    { arbitrary: fc.array(edit, { minLength: 1, maxLength: 2 }), weight: 1 },
   ),
 })
 
@@ -133,12 +133,12 @@ function expectRefused(status: number | undefined, body: string): void {
 }
 
 describe('any request to the broker', FUZZ_TIMEOUT, () => {
-  it('is answered with JSON and the right status, and with a token for a right proof alone', async () => {
+  it('gets JSON with the expected status, and a token only for a valid proof', async () => {
     const { broker, refresh, refreshToken, fill, proves, logLines } = await newWorld()
     await check(
       150,
-      fc.asyncProperty(asked, async ({ method, path, type, authorization, body, spoils }) => {
-        const content = spoils.reduce(spoiled, fill(body))
+      fc.asyncProperty(asked, async ({ method, path, type, authorization, body, edits }) => {
+        const content = edits.reduce(edited, fill(body))
         const headers = { 'content-type': type, authorization: fill(authorization) }
         const isSent = method !== 'GET' && method !== 'HEAD'
         const request = new Request(`http://broker${path}`, { method, headers, ...(isSent ? { body: content } : {}) })
@@ -147,10 +147,10 @@ describe('any request to the broker', FUZZ_TIMEOUT, () => {
         expect(response.headers.get('cache-control')).toBe('no-store')
         expect(response.headers.get('content-type')).toBe('application/json')
         expect(text).not.toContain(CANARY)
-        const isRight = proves(method, path, type, headers.authorization, content)
-        if (response.status === 200) expect(isRight).toBe(true)
+        const isProof = proves(method, path, type, headers.authorization, content)
+        if (response.status === 200) expect(isProof).toBe(true)
         else expectRefused(response.status, text)
-        if (isRight && spoils.length === 0) expect(response.status).toBe(200)
+        if (isProof && edits.length === 0) expect(response.status).toBe(200)
         expect(logLines.splice(0).map(({ reason }) => reason)).not.toContain('unexpected')
       }),
       5,
@@ -158,7 +158,7 @@ describe('any request to the broker', FUZZ_TIMEOUT, () => {
     expect((await refresh(refreshToken)).status).toBe(200)
   })
 
-  it('is answered as well where it comes over the wire, in any pieces', async () => {
+  it('gets the same response over a socket, in any pieces', async () => {
     const { broker, refresh, refreshToken, fill, proves } = await newWorld()
     const server = await serveBroker(broker, { host: '127.0.0.1', port: 0, clock: systemClock })
     onTestFinished(() => server.close())
@@ -173,16 +173,16 @@ describe('any request to the broker', FUZZ_TIMEOUT, () => {
       header: fc.option(
         fc.constantFrom('Transfer-Encoding: chunked', 'Expect: 100-continue', 'Host: a', 'Connection: close'),
       ),
-      headSpoils: fc.oneof(
-        { arbitrary: fc.constant<Spoil[]>([]), weight: 2 },
-        { arbitrary: fc.array(spoil, { maxLength: 2 }), weight: 1 },
+      headEdits: fc.oneof(
+        { arbitrary: fc.constant<Edit[]>([]), weight: 2 },
+        { arbitrary: fc.array(edit, { maxLength: 2 }), weight: 1 },
       ),
       cuts,
     })
     await check(
       80,
-      fc.asyncProperty(wire, async ({ asked, method, target, length, header, headSpoils, cuts }) => {
-        const content = Buffer.from(asked.spoils.reduce(spoiled, fill(asked.body))).toString('latin1')
+      fc.asyncProperty(wire, async ({ asked, method, target, length, header, headEdits, cuts }) => {
+        const content = Buffer.from(asked.edits.reduce(edited, fill(asked.body))).toString('latin1')
         const lines = [
           `${method ?? asked.method} ${target ?? asked.path} HTTP/1.1`,
           'Host: broker',
@@ -191,24 +191,24 @@ describe('any request to the broker', FUZZ_TIMEOUT, () => {
           `Content-Length: ${length ?? content.length}`,
           ...(header === null ? [] : [header]),
         ]
-        const head = headSpoils.reduce(spoiled, lines.join('\r\n'))
+        const head = headEdits.reduce(edited, lines.join('\r\n'))
         const bytes = `${head}\r\n\r\n${content}`
-        const { text, wasReset } = await exchange(port, bytes, cuts, isCutShort(bytes))
+        const { text, wasReset } = await exchange(port, bytes, cuts, isIncompleteRequest(bytes))
         expect(text).not.toContain(CANARY)
         if (text === '') {
-          expect(wasReset || isCutShort(bytes) || /^[\r\n]*CONNECT /.test(bytes)).toBe(true)
+          expect(wasReset || isIncompleteRequest(bytes) || /^[\r\n]*CONNECT /.test(bytes)).toBe(true)
           return
         }
-        const isHead = isToHead(bytes)
-        for (const one of isHead ? [headIn(text)] : answersIn(text)) {
-          const { status, body, headers } = readAnswer(one)
-          if (isNodesOwn(one) || (status === 200 && body === 'ok')) continue
+        const isHead = isHeadRequest(bytes)
+        for (const one of isHead ? [headIn(text)] : responsesIn(text)) {
+          const { status, body, headers } = readResponse(one)
+          if (isFromNode(one) || (status === 200 && body === 'ok')) continue
           expect(headers.get('cache-control')).toBe('no-store')
           if (status === 200 && !isHead) {
             const word = Buffer.from(content, 'latin1').toString()
             const sent = length === null || length === '0' ? word : word.slice(0, Number(length))
             const isProof = proves('POST', '/api/auth/refresh', asked.type, fill(asked.authorization), sent)
-            expect(isProof || headSpoils.length > 0).toBe(true)
+            expect(isProof || headEdits.length > 0).toBe(true)
           } else if (status !== 200 && !isHead) expectRefused(status, body)
         }
       }),
@@ -218,9 +218,11 @@ describe('any request to the broker', FUZZ_TIMEOUT, () => {
   })
 })
 
-/** Whether the server has to wait for more. */
-function isCutShort(bytes: string): boolean {
+/** Whether the server waits for more bytes. */
+function isIncompleteRequest(bytes: string): boolean {
   const at = bytes.indexOf('\r\n\r\n')
   const [, length = '0'] = /^content-length:[ \t]*(\d+)/im.exec(bytes.slice(0, at)) ?? []
-  return isHalf(bytes) || /^transfer-encoding:/im.test(bytes.slice(0, at)) || Number(length) > bytes.length - at - 4
+  return (
+    isIncomplete(bytes) || /^transfer-encoding:/im.test(bytes.slice(0, at)) || Number(length) > bytes.length - at - 4
+  )
 }

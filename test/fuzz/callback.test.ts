@@ -1,4 +1,4 @@
-// Fuzzes the callback that the browser comes back to: only constant pages, and nothing happens without the right state.
+// Fuzzes the callback listener: it serves constant pages only, and accepts nothing without the correct state.
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type CallbackAddress, CallbackListener } from '../../src/callback/callback-listener.ts'
@@ -7,21 +7,21 @@ import { pages } from '../../src/callback/pages.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { TestClock } from '../support/clock.ts'
 import {
-  answersIn,
   check,
   cuts,
+  type Edit,
+  edit,
+  edited,
   exchange,
   FUZZ_TIMEOUT,
-  type HttpAnswer,
+  type HttpResponse,
   headIn,
-  isHalf,
-  isNodesOwn,
-  isToHead,
+  isFromNode,
+  isHeadRequest,
+  isIncomplete,
   latin1,
-  readAnswer,
-  type Spoil,
-  spoil,
-  spoiled,
+  readResponse,
+  responsesIn,
 } from '../support/fuzz.ts'
 
 const OUTCOMES: readonly Outcome[] = [
@@ -60,7 +60,7 @@ async function listen(address: CallbackAddress, state: string | null) {
   onTestFinished(async () => {
     const closed = listener.close()
     await new Promise((resolve) => setImmediate(resolve))
-    clock.advance(1) // it gives the browser time for its last page
+    clock.advance(1) // the listener gives the browser time for its last page
     await closed
   })
   listener.expect(state)
@@ -74,7 +74,7 @@ async function listen(address: CallbackAddress, state: string | null) {
   }
 }
 
-const RIGHT = '<right>' // stands for the state, which each run has to find out about anew
+const RIGHT = '<right>' // a placeholder for the state
 const param = fc.tuple(
   fc.constantFrom('state', 'state', 'code', 'error', 'token', 'iss', 'STATE', 'state[]', '%73tate', '__proto__', ''),
   fc.constantFrom('=', '=', '=', '', '=%', '=='),
@@ -120,9 +120,9 @@ const hit = fc.record({
     { arbitrary: latin1(0, 12), weight: 1 },
   ),
   headers: fc.array(header, { maxLength: 2 }),
-  spoils: fc.oneof(
-    { arbitrary: fc.constant<Spoil[]>([]), weight: 3 },
-    { arbitrary: fc.array(spoil, { maxLength: 2 }), weight: 1 },
+  edits: fc.oneof(
+    { arbitrary: fc.constant<Edit[]>([]), weight: 3 },
+    { arbitrary: fc.array(edit, { maxLength: 2 }), weight: 1 },
   ),
   cuts,
 })
@@ -134,66 +134,57 @@ function bytesOf({ method, target, host, headers }: Hit, port: number, state: st
   return lines.join('\r\n').replaceAll(RIGHT, state)
 }
 
-/** What may be said, whoever asks. */
+/** Checks that a response has a known status, known headers and a constant body. */
 function expectConstant(text: string, isHead: boolean): void {
-  const answer = readAnswer(text)
-  if (isNodesOwn(text)) return
-  expect([200, 204, 303, 400, 404]).toContain(answer.status)
-  if (answer.status === 303) expect(PATHS).toContain(answer.headers.get('location'))
-  else expect(answer.headers.has('location')).toBe(false)
-  if ([204, 303].includes(Number(answer.status)) || isHead) expect(answer.body).toBe('')
-  else expect(BODIES.get(answer.body)).toBe(answer.status)
-  expect(unknownHeaders(answer)).toEqual([])
+  const response = readResponse(text)
+  if (isFromNode(text)) return
+  expect([200, 204, 303, 400, 404]).toContain(response.status)
+  if (response.status === 303) expect(PATHS).toContain(response.headers.get('location'))
+  else expect(response.headers.has('location')).toBe(false)
+  if ([204, 303].includes(Number(response.status)) || isHead) expect(response.body).toBe('')
+  else expect(BODIES.get(response.body)).toBe(response.status)
+  expect(unknownHeaders(response)).toEqual([])
 }
 
 const HEADERS = Object.keys(pages.notFound.headers)
   .concat('Location', 'Date', 'Keep-Alive')
   .map((name) => name.toLowerCase())
-const unknownHeaders = ({ headers }: HttpAnswer) => [...headers.keys()].filter((name) => !HEADERS.includes(name))
+const unknownHeaders = ({ headers }: HttpResponse) => [...headers.keys()].filter((name) => !HEADERS.includes(name))
 
-/** Whether a hit brings the state once, as a browser would have it: read from the bytes as they were sent. */
-function bringsState(
-  bytes: string,
-  path: string,
-  port: number,
-  names: readonly string[],
-  state: string | null,
-): boolean {
+/** Whether a request has the state exactly once: an independent parser of the bytes that were sent. */
+function hasState(bytes: string, path: string, port: number, names: readonly string[], state: string | null): boolean {
   const [first = '', ...lines] = bytes.replace(/^[\r\n]+/, '').split('\r\n')
   const [, target = ''] = /^GET +([^ ]+) +HTTP\/1\.[01]$/.exec(first) ?? []
   const hosts = lines.flatMap((line) => /^host:[ \t]*(.*?)[ \t]*$/i.exec(line)?.[1] ?? [])
   if (!target.startsWith(`${path}?`) || !names.some((name) => hosts[0] === `${name}:${port}`)) return false
-  // A second question mark is no part of the first name: so reads the setter of `URL.search`.
+  // The setter of `URL.search` drops a second question mark.
   const states = new URL(`http://x${target.replace('??', '?')}`).searchParams.getAll('state')
   return state === null || (states.length === 1 && states[0] === state)
 }
 
-describe('any hit on the callback', FUZZ_TIMEOUT, () => {
+describe('any request to the callback listener', FUZZ_TIMEOUT, () => {
   it.each([
     ['OAuth', oauth, systemRandom(32).toString('base64url'), ['127.0.0.1']],
     ['hand-off', handoff, systemRandom(32).toString('base64url'), ['localhost', '127.0.0.1', '[::1]']],
     ['hand-off without a state', handoff, null, ['localhost', '127.0.0.1', '[::1]']],
-  ])(
-    'is answered with constant bytes, and taken only with the right state: %s',
-    async (_name, address, state, names) => {
-      const { port, redirectUri, taken, end } = await listen(address, state)
-      await check(
-        80,
-        fc.asyncProperty(hit, async (hit) => {
-          const bytes = hit.spoils.reduce(spoiled, bytesOf(hit, port, state ?? 'none'))
-          const { text, wasReset } = await exchange(port, bytes, hit.cuts)
-          const isHead = isToHead(bytes) // its answer tells the length of a body that is not there
-          if (text !== '') for (const one of isHead ? [headIn(text)] : answersIn(text)) expectConstant(one, isHead)
-          else expect(wasReset || /^[\r\n]*CONNECT /.test(bytes) || isHalf(bytes)).toBe(true)
-          const mayBeTaken = bringsState(bytes, address.path, port, names, state)
-          expect(taken.splice(0).length > 0 && !mayBeTaken).toBe(false)
-        }),
-      )
-      end('signedIn')
-      const right = new URL(redirectUri)
-      right.search = new URLSearchParams({ code: 'code', ...(state === null ? {} : { state }) }).toString()
-      const response = await fetch(right)
-      expect([response.status, new URL(response.url).pathname, taken.length]).toEqual([200, '/signed-in', 1])
-    },
-  )
+  ])('gets a constant page, and is accepted only with the correct state: %s', async (_name, address, state, names) => {
+    const { port, redirectUri, taken, end } = await listen(address, state)
+    await check(
+      80,
+      fc.asyncProperty(hit, async (hit) => {
+        const bytes = hit.edits.reduce(edited, bytesOf(hit, port, state ?? 'none'))
+        const { text, wasReset } = await exchange(port, bytes, hit.cuts)
+        const isHead = isHeadRequest(bytes) // its response has the length of a body that is not sent
+        if (text !== '') for (const one of isHead ? [headIn(text)] : responsesIn(text)) expectConstant(one, isHead)
+        else expect(wasReset || /^[\r\n]*CONNECT /.test(bytes) || isIncomplete(bytes)).toBe(true)
+        const isAcceptable = hasState(bytes, address.path, port, names, state)
+        expect(taken.splice(0).length > 0 && !isAcceptable).toBe(false)
+      }),
+    )
+    end('signedIn')
+    const right = new URL(redirectUri)
+    right.search = new URLSearchParams({ code: 'code', ...(state === null ? {} : { state }) }).toString()
+    const response = await fetch(right)
+    expect([response.status, new URL(response.url).pathname, taken.length]).toEqual([200, '/signed-in', 1])
+  })
 })

@@ -1,4 +1,4 @@
-// Fuzzes the files that others may have written: the session file, config.json and an older add-in's token file.
+// Fuzzes the files that another program may have written: the session file, config.json and the token file of an older add-in.
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -22,14 +22,14 @@ import { SessionStore } from '../../src/store/store.ts'
 import { StoreKeys } from '../../src/store/store-keys.ts'
 import { TestClock } from '../support/clock.ts'
 import { temporaryFolder } from '../support/folder.ts'
-import { check, FUZZ_TIMEOUT, latin1, type Spoil, spoil, spoiled } from '../support/fuzz.ts'
+import { check, type Edit, edit, edited, FUZZ_TIMEOUT, latin1 } from '../support/fuzz.ts'
 import { startServer } from '../support/rpc.ts'
 import { newSession } from '../support/session.ts'
 
-const CANARY = 'kanarienvogel' // in every text that a file holds as a value; in no error
+const CANARY = 'kanarienvogel' // in every text value of a file; in no error
 const IS_NAME = new RegExp(`${CANARY}[^"]*"\\s*:`)
 const TRAPS = ['__proto__', 'constructor', 'prototype', 'toString', 'valueOf']
-const spoils = fc.array(spoil, { minLength: 1, maxLength: 3 })
+const edits = fc.array(edit, { minLength: 1, maxLength: 3 })
 const text = fc.string({ unit: 'binary', maxLength: 20 }).map((text) => `${CANARY}${text}`)
 const any = fc.oneof(
   text,
@@ -44,14 +44,14 @@ describe('any session file', FUZZ_TIMEOUT, () => {
   const header = { alg: 'dir', enc: 'A256GCM', typ: 'cadzero-session+jwe', version: 1, profile: binding.profile }
 
   type Damage =
-    | { readonly spoils: Spoil[] }
+    | { readonly edits: Edit[] }
     | { readonly bytes: Uint8Array }
     | { readonly flipped: number }
     | { readonly header: object }
     | { readonly parts: readonly number[] }
     | { readonly sealed: string }
   const damage: fc.Arbitrary<Damage> = fc.oneof(
-    fc.record({ spoils }),
+    fc.record({ edits }),
     fc.record({ bytes: fc.uint8Array({ maxLength: 300 }) }),
     fc.record({ flipped: fc.nat() }),
     fc.record({
@@ -61,7 +61,7 @@ describe('any session file', FUZZ_TIMEOUT, () => {
     fc.record({ sealed: fc.oneof(fc.json(), text) }),
   )
 
-  it('gives the session, none, or an error that says why, and no byte of it is lost', async () => {
+  it('loads as the session, as none, or as a StoreError, and keeps every byte', async () => {
     const home = await temporaryFolder()
     const folder = join(home, 'sessions')
     await mkdir(folder, { mode: 0o700 })
@@ -75,7 +75,7 @@ describe('any session file', FUZZ_TIMEOUT, () => {
 
     const damaged = async (damage: Damage): Promise<Buffer> => {
       const parts = good.toString('latin1').split('.')
-      if ('spoils' in damage) return Buffer.from(damage.spoils.reduce(spoiled, good.toString('latin1')), 'latin1')
+      if ('edits' in damage) return Buffer.from(damage.edits.reduce(edited, good.toString('latin1')), 'latin1')
       if ('bytes' in damage) return Buffer.from(damage.bytes)
       if ('parts' in damage) return Buffer.from(damage.parts.map((at) => parts[at] ?? '').join('.'), 'latin1')
       if ('header' in damage) {
@@ -154,7 +154,7 @@ describe('any config.json', FUZZ_TIMEOUT, () => {
   )
   const content = fc.oneof(
     { arbitrary: settings.map((value) => JSON.stringify(value)), weight: 6 },
-    { arbitrary: fc.tuple(settings, spoil).map(([value, spoil]) => spoiled(JSON.stringify(value), spoil)), weight: 2 },
+    { arbitrary: fc.tuple(settings, edit).map(([value, edit]) => edited(JSON.stringify(value), edit)), weight: 2 },
     { arbitrary: fc.oneof(fc.json(), latin1(0, 40)), weight: 1 },
   )
   const VARIABLES = ['PROFILE', 'ISSUER', 'CLIENT_ID', 'SCOPES', 'REDIRECT_PORT', 'SIGN_IN_URL', 'BROKER_URL']
@@ -190,7 +190,7 @@ describe('any config.json', FUZZ_TIMEOUT, () => {
     }
   }
 
-  it('is a configuration that can be used, or a mistake with its name, and never a value of it', async () => {
+  it('loads as a valid configuration, or as an error that names the setting and not its value', async () => {
     const inherited = Object.getOwnPropertyNames(Object.prototype).join()
     await check(
       400,
@@ -203,7 +203,7 @@ describe('any config.json', FUZZ_TIMEOUT, () => {
           expect(loaded).toBeInstanceOf(ConfigurationError)
           const { setting, expected, message } = loaded as ConfigurationError
           expect([setting, expected]).not.toContain('')
-          // The name of a setting is said; a spoilt text may have made one of a value.
+          // The message names the setting, and an edit may have turned a value into a name.
           if (!IS_NAME.test(text)) expect(message).not.toContain(CANARY)
         } else expectUsable(loaded as Config)
         expect(Object.getOwnPropertyNames(Object.prototype).join()).toBe(inherited)
@@ -212,7 +212,7 @@ describe('any config.json', FUZZ_TIMEOUT, () => {
   })
 })
 
-describe('any older token file', FUZZ_TIMEOUT, () => {
+describe('any token file of an older add-in', FUZZ_TIMEOUT, () => {
   const KEYS = ['token', 'session_id', 'user_id', 'user_email', 'user_name', 'token_expiry']
   const value = fc.oneof(
     any,
@@ -222,11 +222,11 @@ describe('any older token file', FUZZ_TIMEOUT, () => {
   const content = fc.oneof(
     { arbitrary: near, weight: 4 },
     { arbitrary: value.map((token) => JSON.stringify({ token })), weight: 2 },
-    { arbitrary: fc.tuple(near, spoil).map(([text, spoil]) => spoiled(text, spoil)), weight: 1 },
+    { arbitrary: fc.tuple(near, edit).map(([text, edit]) => edited(text, edit)), weight: 1 },
     { arbitrary: fc.oneof(fc.json(), latin1(0, 40)), weight: 1 },
   )
 
-  it('is read as params that the daemon takes, or as none', async () => {
+  it('is read as valid params of importSession, or as none', async () => {
     const { params } = contract.importSession
     await check(
       300,
@@ -239,7 +239,7 @@ describe('any older token file', FUZZ_TIMEOUT, () => {
     )
   })
 
-  it('is left alone, to the byte, where it is not one whose session the daemon has taken over', async () => {
+  it('stays unchanged unless the daemon has imported its session', async () => {
     const home = await temporaryFolder()
     const folders = locateFolders({ CADZERO_AUTH_HOME: home })
     await mkdir(folders.data, { recursive: true, mode: 0o700 })

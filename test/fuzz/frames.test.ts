@@ -1,18 +1,18 @@
-// Fuzzes WebSocket frames behind a genuine handshake: each is answered, or ends its connection with the right code.
+// Fuzzes WebSocket frames after a valid handshake: each gets its response, or closes its connection with the expected code.
 import { isUtf8 } from 'node:buffer'
 import { connect, type Socket } from 'node:net'
 import fc from 'fast-check'
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
-import { check, cuts, FUZZ_TIMEOUT, type Spoil, spoil, spoiled } from '../support/fuzz.ts'
+import { check, cuts, type Edit, edit, edited, FUZZ_TIMEOUT } from '../support/fuzz.ts'
 import { bytesOf, startServer, upgradeRequest } from '../support/rpc.ts'
 
 const methods = { ping: { params: v.any(), handle: () => ['pong'] } }
 const CALL = '{"jsonrpc":"2.0","method":"ping","id":1}'
-const ANSWER = '{"jsonrpc":"2.0","id":1,"result":["pong"]}'
+const RESPONSE = '{"jsonrpc":"2.0","id":1,"result":["pong"]}'
 const [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG] = [0, 1, 2, 8, 9, 10]
 const [LARGEST_MESSAGE, MOST_FRAGMENTS] = [64 * 1024, 64]
-const MOST_PINGS = 60 // at once: `ws` cuts off who sends more
+const MOST_PINGS = 60 // at once: the connection may be cut off after more
 
 interface Frame {
   readonly fin: boolean
@@ -21,7 +21,7 @@ interface Frame {
   readonly isMasked: boolean
   readonly mask: number
   readonly payload: string
-  /** How the length is written; and what it says, where that is not the truth. */
+  /** The size of the length field; and the length that it claims, if that is wrong. */
   readonly lengthBytes: 0 | 2 | 8
   readonly claimed: bigint | undefined
   readonly times: number
@@ -68,7 +68,7 @@ const frame: fc.Arbitrary<Frame> = fc.record({
   ),
   times: mostly(1, fc.constantFrom(2, 64, 65)),
 })
-/** One text message in several frames, with another frame perhaps between them. */
+/** One text message in several frames, possibly with another frame between them. */
 const fragmented: fc.Arbitrary<Frame[]> = fc
   .record({ count: fc.integer({ min: 2, max: 70 }), between: fc.option(frame, { freq: 3 }), whole: frame })
   .map(({ count, between, whole }) => {
@@ -103,16 +103,16 @@ function encode(frame: Frame): Buffer {
   ])
 }
 
-/** What must come of bytes: answers and pongs in any order, and then a close code, or an end that is still open. */
+/** The expected outcome: responses and pongs in any order, then a close code or an open connection. */
 interface Expected {
   readonly texts: number
   readonly calls: number
   readonly pongs: readonly string[]
-  /** `open`: the next frame will be read; `waiting`: what comes next is part of a frame that has begun. */
+  /** `open`: the server reads the next frame; `waiting`: the server waits for the rest of a frame. */
   readonly end: number | 'open' | 'waiting'
 }
 
-// The second opinion: RFC 6455 section 5 and the limits of the wire contract, on the bytes as they were sent.
+// An independent implementation of RFC 6455 section 5 and of the limits of the wire contract.
 function judge(bytes: Buffer): Expected {
   const pongs: string[] = []
   let [texts, calls, at] = [0, 0, 0]
@@ -175,7 +175,7 @@ function closeCode(data: Buffer): number {
   return isUtf8(data.subarray(2)) ? code : 1007
 }
 
-/** What a server says: its frames are whole, final, unmasked and known, or this throws. */
+/** Parses the frames of the server; throws unless they are final, unmasked and of a known kind. */
 class ServerFrames {
   readonly texts: string[] = []
   readonly pongs: string[] = []
@@ -195,7 +195,7 @@ class ServerFrames {
       if (this.#rest.length < end) return
       const data = this.#rest.subarray(2 + extended, end)
       this.#rest = this.#rest.subarray(end)
-      if (this.closed !== undefined) throw new Error('a frame behind the close frame')
+      if (this.closed !== undefined) throw new Error('a frame after the close frame')
       if (first === (0x80 | TEXT)) this.texts.push(data.toString())
       else if (first === (0x80 | PONG)) this.pongs.push(data.toString('latin1'))
       else if (first === (0x80 | CLOSE)) this.closed = size === 0 ? 1005 : data.readUInt16BE(0)
@@ -217,7 +217,7 @@ const endPing = encode({
   times: 1,
 })
 
-/** Sends bytes behind a handshake; resolves when the server has closed, or has seen all of them. */
+/** Sends bytes after a handshake; resolves when the server has closed or has read all of them. */
 function talk(port: number, handshake: string, bytes: Buffer, cutAt: readonly number[], end: Expected['end']) {
   return new Promise<ServerFrames>((resolve, reject) => {
     const frames = new ServerFrames()
@@ -243,7 +243,7 @@ function talk(port: number, handshake: string, bytes: Buffer, cutAt: readonly nu
         } else frames.read(chunk)
         if (frames.closed !== undefined) socket.end()
         const answered = frames.pongs.filter((text) => text === END).length
-        // Answers that are promises come behind the first pong, but before the second.
+        // Asynchronous responses arrive after the first pong, but before the second.
         if (answered === 2) socket.destroy()
         else if (answered === pings && pings === 1) ping()
       } catch (error) {
@@ -260,7 +260,7 @@ async function send(socket: Socket, bytes: Buffer, cutAt: readonly number[]): Pr
   const places = [0, ...cutAt.map((part) => Math.floor(part * bytes.length)).sort((a, b) => a - b), bytes.length]
   for (const [i, end] of places.slice(1).entries()) {
     socket.write(bytes.subarray(places[i], end))
-    await new Promise((done) => setImmediate(done)) // the server reads what it has so far
+    await new Promise((done) => setImmediate(done)) // the server reads this piece first
   }
 }
 
@@ -269,33 +269,33 @@ const traffic = fc.record({
     { arbitrary: fc.array(frame, { minLength: 1, maxLength: 6 }), weight: 4 },
     { arbitrary: fragmented, weight: 1 },
   ),
-  spoils: fc.oneof(
-    { arbitrary: fc.constant<Spoil[]>([]), weight: 4 },
-    { arbitrary: fc.array(spoil, { maxLength: 2 }), weight: 1 },
+  edits: fc.oneof(
+    { arbitrary: fc.constant<Edit[]>([]), weight: 4 },
+    { arbitrary: fc.array(edit, { maxLength: 2 }), weight: 1 },
   ),
   cuts,
 })
 
 describe('any frames', FUZZ_TIMEOUT, () => {
-  it('are answered as RFC 6455 says, or end their own connection and no other', async () => {
+  it('get the responses of RFC 6455, or close their own connection and no other', async () => {
     const { server, endpoint, connect } = await startServer({ methods })
     const other = await connect()
     await check(
       100,
-      fc.asyncProperty(traffic, async ({ frames, spoils, cuts }) => {
+      fc.asyncProperty(traffic, async ({ frames, edits, cuts }) => {
         const sent = frames.flatMap((frame) => Array.from({ length: frame.times }, () => encode(frame)))
-        const text = spoils.reduce(spoiled, Buffer.concat(sent).toString('latin1'))
+        const text = edits.reduce(edited, Buffer.concat(sent).toString('latin1'))
         const bytes = Buffer.from(text, 'latin1')
         const expected = judge(bytes)
-        const said = await talk(server.port, bytesOf(upgradeRequest(endpoint)), bytes, cuts, expected.end)
+        const received = await talk(server.port, bytesOf(upgradeRequest(endpoint)), bytes, cuts, expected.end)
         expect(await other.callAny('ping')).toEqual(['pong'])
-        if (expected.pongs.length > MOST_PINGS && said.closed === undefined) return
-        expect(said.pongs.filter((text) => text !== END)).toEqual(expected.pongs)
-        if (typeof expected.end === 'number') expect(said.closed).toBe(expected.end)
-        expect(said.texts.length).toBeLessThanOrEqual(expected.texts) // a spoilt call may have become a notification
+        if (expected.pongs.length > MOST_PINGS && received.closed === undefined) return
+        expect(received.pongs.filter((text) => text !== END)).toEqual(expected.pongs)
+        if (typeof expected.end === 'number') expect(received.closed).toBe(expected.end)
+        expect(received.texts.length).toBeLessThanOrEqual(expected.texts) // an edited call may have become a notification
         if (expected.end === 'open') {
-          expect(said.closed).toBeUndefined()
-          expect(said.texts.filter((text) => text === ANSWER).length).toBe(expected.calls)
+          expect(received.closed).toBeUndefined()
+          expect(received.texts.filter((text) => text === RESPONSE).length).toBe(expected.calls)
         }
       }),
     )

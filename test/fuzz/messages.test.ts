@@ -1,4 +1,4 @@
-// Fuzzes JSON-RPC messages: every answer is what JSON-RPC 2.0 asks for, and says nothing of the request but its id.
+// Fuzzes JSON-RPC messages: every response conforms to JSON-RPC 2.0, and repeats nothing of the request but its id.
 import { once } from 'node:events'
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -8,14 +8,14 @@ import { methods as contract, errors, RpcError } from '../../src/rpc/contract.ts
 import type { Method } from '../../src/rpc/dispatcher.ts'
 import { authorization, SUBPROTOCOL } from '../../src/rpc/handshake.ts'
 import { PreEncoded } from '../../src/rpc/pre-encoded.ts'
-import { check, FUZZ_TIMEOUT, type Spoil, spoil, spoiled } from '../support/fuzz.ts'
+import { check, type Edit, edit, edited, FUZZ_TIMEOUT } from '../support/fuzz.ts'
 import { startServer } from '../support/rpc.ts'
 
-const CANARY = 'kanarienvogel' // in every text that a request brings; in no answer, but for its id
+const CANARY = 'kanarienvogel' // in every text of a request; in no response, except in its id
 const HEADER = { headers: { Authorization: 'Bearer x' }, expiresAt: 1 }
 const PRE_ENCODED = new PreEncoded(HEADER)
 
-/** What a method does, whatever it is called with. */
+/** The handlers of the methods; each ignores its params. */
 const KINDS = [
   () => ({ done: true }),
   () => null,
@@ -55,7 +55,7 @@ const { any } = fc.letrec<{ any: unknown }>((tie) => ({
     { maxDepth: 4 },
     fc.oneof(text, fc.constantFrom(null, true, false, 0, -1, 1e308, 'production'), fc.double({ noNaN: true })),
     fc.array(tie('any'), { maxLength: 4 }),
-    // Not a dictionary: `__proto__` has to come out as a key of its own.
+    // Not a dictionary: `__proto__` has to become an own key.
     fc.array(fc.tuple(key, tie('any')), { maxLength: 4 }).map((entries) => Object.fromEntries(entries)),
   ),
 }))
@@ -99,9 +99,9 @@ const message = fc.oneof(
 const LARGEST_FRAME = 64 * 1024
 const sent = fc.record({
   message: message.filter((text) => Buffer.byteLength(text) < LARGEST_FRAME - 100),
-  spoils: fc.oneof(
-    { arbitrary: fc.constant<Spoil[]>([]), weight: 4 },
-    { arbitrary: fc.array(spoil, { maxLength: 2 }), weight: 1 },
+  edits: fc.oneof(
+    { arbitrary: fc.constant<Edit[]>([]), weight: 4 },
+    { arbitrary: fc.array(edit, { maxLength: 2 }), weight: 1 },
   ),
 })
 
@@ -113,14 +113,14 @@ function nested([value, depth]: [unknown, number]): string {
   return `{"jsonrpc":"2.0","method":"status","params":${'['.repeat(depth)}${JSON.stringify(value)}${']'.repeat(depth)}}`
 }
 
-/** What must come of one request: its id, and which errors it may be answered with; undefined for no answer at all. */
+/** The expected response to a request: its id and its error code. */
 interface Expected {
   readonly id: unknown
-  /** Undefined where it may also succeed. */
+  /** Undefined if the request may also succeed. */
   readonly code?: number
 }
 
-// The second opinion: JSON-RPC 2.0 sections 4 to 6, and the limits of the wire contract.
+// An independent implementation of JSON-RPC 2.0, sections 4 to 6, and of the limits of the wire contract.
 function judge(text: string): Expected | (Expected | undefined)[] | undefined {
   let value: unknown
   try {
@@ -154,15 +154,15 @@ function depthOf(value: unknown): number {
   return 1 + Math.max(0, ...Object.values(value).map(depthOf))
 }
 
-function expectAnswer(answer: Record<string, unknown>, { id, code }: Expected): void {
-  const { jsonrpc, id: given, result, error, ...rest } = answer
+function expectResponse(response: Record<string, unknown>, { id, code }: Expected): void {
+  const { jsonrpc, id: given, result, error, ...rest } = response
   expect(jsonrpc).toBe('2.0')
   expect(JSON.stringify(given)).toBe(JSON.stringify(id))
   expect(Object.keys(rest)).toEqual([])
-  expect('result' in answer).toBe(!('error' in answer))
+  expect('result' in response).toBe(!('error' in response))
   expect(JSON.stringify([result, error])).not.toContain(CANARY)
   if (code !== undefined) expect(error).toMatchObject({ code })
-  if (!('error' in answer)) return
+  if (!('error' in response)) return
   const { code: number, message, data, ...others } = error as Record<string, unknown>
   expect(Number.isInteger(number)).toBe(true)
   expect(MESSAGES).toContain(message)
@@ -191,39 +191,39 @@ async function open() {
     await pong
     socket.removeAllListeners('close')
   }
-  /** Sends a message; resolves with every answer to it. */
+  /** Sends a message; resolves with all responses. */
   return async (message: string): Promise<unknown[]> => {
     received = []
     socket.send(message)
     await turn()
-    await turn() // answers that are promises come behind the first pong, but before the second
+    await turn() // asynchronous responses arrive after the first pong, but before the second
     return received.map((text) => JSON.parse(text))
   }
 }
 
 describe('any message', FUZZ_TIMEOUT, () => {
-  it('gets the answers that JSON-RPC 2.0 asks for, and none says what was sent', async () => {
+  it('gets the responses of JSON-RPC 2.0, and none repeats the request', async () => {
     const ask = await open()
     const inherited = Object.getOwnPropertyNames(Object.prototype).join()
     await check(
       250,
-      fc.asyncProperty(sent, async ({ message, spoils }) => {
-        const text = Buffer.from(spoils.reduce(spoiled, message)).toString() // as it will arrive
+      fc.asyncProperty(sent, async ({ message, edits }) => {
+        const text = Buffer.from(edits.reduce(edited, message)).toString() // as it will arrive
         const expected = judge(text)
-        const answers = await ask(text)
+        const responses = await ask(text)
         if (Array.isArray(expected)) {
           const asked = expected.filter((one) => one !== undefined)
-          expect(answers.length).toBe(asked.length > 0 ? 1 : 0)
-          const batch = (answers[0] ?? []) as Record<string, unknown>[]
+          expect(responses.length).toBe(asked.length > 0 ? 1 : 0)
+          const batch = (responses[0] ?? []) as Record<string, unknown>[]
           expect(batch.length).toBe(asked.length)
-          for (const [i, one] of asked.entries()) expectAnswer(batch[i] ?? {}, one)
-        } else if (expected === undefined) expect(answers).toEqual([])
+          for (const [i, one] of asked.entries()) expectResponse(batch[i] ?? {}, one)
+        } else if (expected === undefined) expect(responses).toEqual([])
         else {
-          expect(answers.length).toBe(1)
-          const answer = answers[0] as Record<string, unknown>
-          // Brackets are counted before anything is parsed: text that is no JSON may be too deep as well.
-          const isDeep = expected.code === -32700 && JSON.stringify(answer).includes('nested deeper')
-          expectAnswer(answer, isDeep ? { id: null, code: -32600 } : expected)
+          expect(responses.length).toBe(1)
+          const response = responses[0] as Record<string, unknown>
+          // The depth is checked before parsing, so that invalid JSON may be too deep as well.
+          const isDeep = expected.code === -32700 && JSON.stringify(response).includes('nested deeper')
+          expectResponse(response, isDeep ? { id: null, code: -32600 } : expected)
         }
         expect(Object.getOwnPropertyNames(Object.prototype).join()).toBe(inherited)
       }),

@@ -1,4 +1,4 @@
-// Fuzzes the upgrade request: whatever is sent, only what a second opinion calls right becomes a WebSocket.
+// Fuzzes the upgrade request: only a request that an independent check accepts becomes a WebSocket.
 import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import * as v from 'valibot'
@@ -9,19 +9,19 @@ import { authorization, mac } from '../../src/rpc/handshake.ts'
 import {
   check,
   cuts,
+  type Edit,
+  edit,
+  edited,
   exchange,
   FUZZ_TIMEOUT,
-  isHalf,
+  isIncomplete,
   latin1,
-  readAnswer,
-  type Spoil,
-  spoil,
-  spoiled,
+  readResponse,
 } from '../support/fuzz.ts'
 import { bytesOf, startServer, type UpgradeRequest, upgradeRequest } from '../support/rpc.ts'
 
 const REFUSED = 'HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
-// What is no HTTP is told so, in as few words.
+// Node.js itself responds to malformed HTTP.
 const REFUSALS = [
   REFUSED,
   ...['400 Bad Request', '431 Request Header Fields Too Large'].map((status) =>
@@ -33,7 +33,7 @@ const methods = { ping: { params: v.any(), handle: () => ['pong'] } }
 const OURS = ['Host', 'Upgrade', 'Connection', 'Authorization', 'Sec-WebSocket-Key']
   .concat(['Sec-WebSocket-Version', 'Sec-WebSocket-Protocol'])
   .concat(['Sec-WebSocket-Extensions'])
-const TELLTALES = ['Origin', 'Referer', 'Cookie', 'Sec-Fetch-Site', 'Forwarded', 'X-Forwarded-For', 'Via']
+const FORBIDDEN_NAMES = ['Origin', 'Referer', 'Cookie', 'Sec-Fetch-Site', 'Forwarded', 'X-Forwarded-For', 'Via']
 const BODIES = ['Content-Length', 'Transfer-Encoding', 'Expect', 'TE', 'Trailer', 'Keep-Alive']
 const VALUES = ['', '0', '5', '13', '8', 'chunked', 'websocket', 'h2c', 'Upgrade', 'keep-alive, Upgrade', 'close']
   .concat(['100-continue', 'permessage-deflate', 'cadzero-auth.v1', 'cadzero-auth.v1, chat', 'null'])
@@ -41,7 +41,7 @@ const VALUES = ['', '0', '5', '13', '8', 'chunked', 'websocket', 'h2c', 'Upgrade
 
 const name = fc.oneof(
   { arbitrary: fc.constantFrom(...OURS), weight: 5 },
-  { arbitrary: fc.constantFrom(...TELLTALES, ...BODIES), weight: 3 },
+  { arbitrary: fc.constantFrom(...FORBIDDEN_NAMES, ...BODIES), weight: 3 },
   { arbitrary: latin1(0, 8), weight: 1 },
 )
 const value = fc.oneof(
@@ -86,15 +86,15 @@ const change: fc.Arbitrary<Change> = fc.oneof(
 
 const hostile = fc.record({
   changes: fc.array(change, { maxLength: 3 }),
-  spoils: fc.array(spoil, { maxLength: 2 }),
-  behind: fc.oneof(fc.constant(''), latin1(1, 64), fc.constant('GET /rpc HTTP/1.1\r\nHost: x\r\n\r\n')),
+  edits: fc.array(edit, { maxLength: 2 }),
+  suffix: fc.oneof(fc.constant(''), latin1(1, 64), fc.constant('GET /rpc HTTP/1.1\r\nHost: x\r\n\r\n')),
   cuts,
 })
 
 const harmless = fc.record({
   order: fc.shuffledSubarray([0, 1, 2, 3, 4, 5, 6, 7], { minLength: 8, maxLength: 8 }),
   upper: fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }),
-  space: fc.constantFrom('', ' ', '   '), // not tabs: Node's parser sees no upgrade in a Connection with one
+  space: fc.constantFrom('', ' ', '   '), // not tabs: the parser of Node.js finds no upgrade in a Connection with a tab
   added: fc.tuple(fc.stringMatching(/^X-[A-Za-z0-9!#$%&'*+.^_`|~]{1,20}$/), fc.stringMatching(/^[!-~]{0,64}$/)),
   cuts,
 })
@@ -133,15 +133,15 @@ function credentials(
   return authorization({ ...endpoint, ...other }, systemRandom).value
 }
 
-// The second opinion: written from the wire contract and RFC 9112 alone, on the bytes as they were sent.
+// An independent check, written from the wire contract and RFC 9112.
 
 const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/
 const FORBIDDEN = /^(origin|referer|cookie|sec-fetch-|forwarded$|x-forwarded-|via$)/
 const CREDENTIALS = /^CadzeroAuth instance="([^"]*)", nonce="([\w-]{22})", mac="([^"]*)"$/
 
-/** The proof that a right request earns, or undefined where it is none. */
+/** The expected proof of the server; undefined if the request must be refused. */
 function proofFor(bytes: string, endpoint: Endpoint, spent: Set<string>): string | undefined {
-  const text = bytes.replace(/^[\r\n]+/, '') // RFC 9112 section 2.2 allows empty lines in front
+  const text = bytes.replace(/^[\r\n]+/, '') // RFC 9112 section 2.2 allows empty lines before the request
   const end = text.indexOf('\r\n\r\n')
   const [first = '', ...lines] = end < 0 ? [] : text.slice(0, end).split('\r\n')
   if (!/^GET +\/rpc +HTTP\/1\.1$/.test(first)) return undefined
@@ -173,7 +173,7 @@ function proofFor(bytes: string, endpoint: Endpoint, spent: Set<string>): string
 }
 
 describe('any upgrade request', FUZZ_TIMEOUT, () => {
-  it('is refused with the same few bytes, unless it is a right one', async () => {
+  it('is refused with the same bytes unless it is correct', async () => {
     const { server, endpoint, connect } = await startServer({ methods })
     const owner = await connect()
     const spent = new Set<string>()
@@ -183,23 +183,23 @@ describe('any upgrade request', FUZZ_TIMEOUT, () => {
     const [, usedCredentials = ''] = used.headers.find(isHeader('Authorization')) ?? []
     await check(
       120,
-      fc.asyncProperty(hostile, async ({ changes, spoils, behind, cuts }) => {
+      fc.asyncProperty(hostile, async ({ changes, edits, suffix, cuts }) => {
         let request = upgradeRequest(endpoint)
         for (const one of changes) request = applied(request, one, endpoint, usedCredentials)
-        const bytes = spoils.reduce((text: string, one: Spoil) => spoiled(text, one), bytesOf(request) + behind)
+        const bytes = edits.reduce((text: string, one: Edit) => edited(text, one), bytesOf(request) + suffix)
         const { text, wasReset } = await exchange(server.port, bytes, cuts)
         const proof = proofFor(bytes, endpoint, spent)
-        if (readAnswer(text).status === 101) {
-          expect(readAnswer(text).headers.get('cadzeroauth-proof')).toBe(proof)
+        if (readResponse(text).status === 101) {
+          expect(readResponse(text).headers.get('cadzeroauth-proof')).toBe(proof)
         } else if (text !== '') expect(REFUSALS).toContain(text)
-        else if (text === '') expect(wasReset || isHalf(bytes)).toBe(true)
+        else if (text === '') expect(wasReset || isIncomplete(bytes)).toBe(true)
         expect(await owner.callAny('ping')).toEqual(['pong'])
       }),
     )
     expect(await (await connect()).callAny('ping')).toEqual(['pong'])
   })
 
-  it('is taken in any order, casing and spacing that HTTP allows', async () => {
+  it('is accepted in any order, case and spacing that HTTP allows', async () => {
     const { server, endpoint } = await startServer({ methods })
     const spent = new Set<string>()
     await check(
@@ -213,9 +213,9 @@ describe('any upgrade request', FUZZ_TIMEOUT, () => {
         })
         const bytes = [requestLine, ...lines, '', ''].join('\r\n')
         const { text } = await exchange(server.port, bytes, cuts)
-        const answer = readAnswer(text)
-        expect(answer.status).toBe(101)
-        expect(answer.headers.get('cadzeroauth-proof')).toBe(proofFor(bytes, endpoint, spent))
+        const response = readResponse(text)
+        expect(response.status).toBe(101)
+        expect(response.headers.get('cadzeroauth-proof')).toBe(proofFor(bytes, endpoint, spent))
       }),
     )
   })

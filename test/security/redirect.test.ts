@@ -229,7 +229,7 @@ describe('a callback', () => {
 
   it('[C8] times out when it never arrives: its port is closed, and the next sign-in works', async () => {
     const { client, sandbox, signIn } = await newWorld()
-    const seconds = { openBrowser: false, timeoutSeconds: 1 }
+    const seconds = { openBrowser: false, timeoutSeconds: 4 }
     const login = client.call('login', seconds).catch((error: unknown) => error)
     const { authorizationUrl } = await client.call('login', { ...seconds, wait: false })
     const redirectUri = String(new URL(String(authorizationUrl)).searchParams.get('redirect_uri'))

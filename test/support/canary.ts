@@ -1,4 +1,4 @@
-// Looks for secrets in whatever a run has left behind: as they are, in base64, in hex and as in a URL.
+// Searches files and outputs for secrets: as they are, in base64, in hex and URL-encoded.
 export interface Secret {
   readonly name: string
   readonly value: string
@@ -7,11 +7,11 @@ export interface Secret {
 export interface Surface {
   readonly name: string
   readonly content: string | Buffer
-  /** Secrets that belong there, by name. */
+  /** The names of the secrets that are expected there. */
   readonly may?: readonly string[]
 }
 
-/** The forms that a secret may have taken on its way. */
+/** The encodings in which a secret may appear. */
 export function formsOf(value: string): Map<string, string> {
   const bytes = Buffer.from(value)
   const forms = new Map([['raw', value]])
@@ -19,26 +19,26 @@ export function formsOf(value: string): Map<string, string> {
   if (encoded !== value) forms.set('url', encoded)
   forms.set('hex', bytes.toString('hex'))
   forms.set('HEX', bytes.toString('hex').toUpperCase())
-  // In base64 a text looks different by where it begins; its first and last group depend on its neighbours.
+  // The base64 form depends on the offset; the first and the last group depend on the neighbouring bytes.
   for (const before of [0, 1, 2]) {
     const shifted = Buffer.concat([Buffer.alloc(before), bytes])
-    const whole = shifted.subarray(0, shifted.length - (shifted.length % 3)).toString('base64')
-    const sure = whole.slice(before === 0 ? 0 : 4)
-    forms.set(`base64+${before}`, sure)
-    forms.set(`base64url+${before}`, sure.replaceAll('+', '-').replaceAll('/', '_'))
+    const encodedText = shifted.subarray(0, shifted.length - (shifted.length % 3)).toString('base64')
+    const stable = encodedText.slice(before === 0 ? 0 : 4)
+    forms.set(`base64+${before}`, stable)
+    forms.set(`base64url+${before}`, stable.replaceAll('+', '-').replaceAll('/', '_'))
   }
   return forms
 }
 
-/** Names what was found where; never the secret itself. */
+/** Returns which secret was found where, without the secret itself. */
 export function findSecrets(secrets: readonly Secret[], surfaces: readonly Surface[]): string[] {
   const hits: string[] = []
   for (const { name, value } of secrets) {
-    if (value.length < 16) throw new Error(`the secret ${name} is too short to be looked for`)
+    if (value.length < 16) throw new Error(`the secret ${name} is too short to search for`)
     for (const [form, text] of formsOf(value)) {
       for (const { name: where, content, may = [] } of surfaces) {
-        const isThere = typeof content === 'string' ? content.includes(text) : content.includes(text, 0, 'latin1')
-        if (isThere && !may.includes(name)) hits.push(`${name} (${form}) in ${where}`)
+        const isFound = typeof content === 'string' ? content.includes(text) : content.includes(text, 0, 'latin1')
+        if (isFound && !may.includes(name)) hits.push(`${name} (${form}) in ${where}`)
       }
     }
   }

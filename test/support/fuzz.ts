@@ -1,24 +1,24 @@
-// What the fuzz tests share: how many runs and how long, what may stay in memory, and bytes sent in pieces over a socket.
+// What the fuzz tests share: the number and the duration of runs, a bound for memory, and requests sent in pieces.
 import { connect } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect } from 'vitest'
 
-// CADZERO_AUTH_FUZZ_RUNS: runs of each property. …_SECONDS: the most that each may take. …_SEED: as a failure printed it.
-const runs = given('RUNS')
-const seed = given('SEED')
-const seconds = given('SECONDS') ?? (runs === undefined ? 5 : 600)
+// CADZERO_AUTH_FUZZ_RUNS: runs of each property. …_SECONDS: the limit for each. …_SEED: the seed that a failure printed.
+const runs = setting('RUNS')
+const seed = setting('SEED')
+const seconds = setting('SECONDS') ?? (runs === undefined ? 5 : 600)
 
-const RUN_MS = 10_000 // an answer that is not there by then will not come
-const KEPT_BYTES = 24 * 1024 * 1024 // what a property may leave behind: code that ran for the first time, no more
+const RUN_MS = 10_000 // a run that takes longer waits for a response that will not come
+const KEPT_BYTES = 24 * 1024 * 1024 // what a property may leave in memory: code that was compiled for the first time
 
-/** For a test of one property: the bounds of `check` come first. */
+/** The timeout of a test of one property: the limits of `check` apply first. */
 export const FUZZ_TIMEOUT = { timeout: (seconds + 30) * 1000 }
 
 /**
- * Checks a property in as many runs as were asked for, else in `few`, and that nothing stays in memory.
- * @param cost of one run where it takes long: so much fewer are many
+ * Checks a property in the configured number of runs, else in `few`, and that nothing stays in memory.
+ * @param cost of one run: the configured number is divided by it
  */
 export async function check<T>(few: number, property: fc.IAsyncProperty<T>, cost = 1): Promise<void> {
   const before = liveBytes()
@@ -31,7 +31,7 @@ export async function check<T>(few: number, property: fc.IAsyncProperty<T>, cost
   expect(liveBytes() - before).toBeLessThan(KEPT_BYTES)
 }
 
-function given(name: string): number | undefined {
+function setting(name: string): number | undefined {
   const text = process.env[`CADZERO_AUTH_FUZZ_${name}`]
   return text ? Number(text) : undefined
 }
@@ -45,12 +45,12 @@ function liveBytes(): number {
   return heapUsed + external
 }
 
-/** Bytes as text, a character each. */
+/** Random bytes as text, a character each. */
 export const latin1 = (minLength: number, maxLength: number) =>
   fc.uint8Array({ minLength, maxLength }).map((bytes) => Buffer.from(bytes).toString('latin1'))
 
-/** A change of any text at one place: something put in, taken out, or both. */
-export interface Spoil {
+/** An edit of a text at one place: `put` is inserted, and `taken` characters are removed. */
+export interface Edit {
   readonly at: number
   readonly put: string
   readonly taken: number
@@ -58,7 +58,7 @@ export interface Spoil {
 
 const part = fc.nat(1000).map((thousandths) => thousandths / 1000)
 
-export const spoil: fc.Arbitrary<Spoil> = fc.record({
+export const edit: fc.Arbitrary<Edit> = fc.record({
   at: part,
   put: fc.oneof(
     latin1(0, 3),
@@ -67,37 +67,37 @@ export const spoil: fc.Arbitrary<Spoil> = fc.record({
   taken: fc.oneof({ arbitrary: fc.nat(3), weight: 9 }, { arbitrary: fc.nat(4096), weight: 1 }),
 })
 
-export function spoiled(text: string, { at, put, taken }: Spoil): string {
+export function edited(text: string, { at, put, taken }: Edit): string {
   const place = Math.floor(at * text.length)
   return text.slice(0, place) + put + text.slice(place + taken)
 }
 
-/** Where to cut a text into pieces that are sent one after another. */
+/** Places at which a text is cut into pieces that are sent one after another. */
 export const cuts = fc.oneof(fc.constant([]), fc.array(part, { minLength: 1, maxLength: 4 }))
 
-export interface Exchanged {
-  /** Everything that came, a character a byte. */
+export interface Exchange {
+  /** All received bytes, a character each. */
   readonly text: string
-  /** The peer cut the connection, and with it perhaps an answer that was on its way. */
+  /** The server reset the connection, and a response may have been lost with it. */
   readonly wasReset: boolean
 }
 
-/** Whether answers are heads alone, whatever they say of a body. */
-export const isToHead = (request: string) => /^[\r\n]*HEAD /.test(request)
+/** Whether the response to a request has no body, whatever its Content-Length. */
+export const isHeadRequest = (request: string) => /^[\r\n]*HEAD /.test(request)
 
-/** Half a head waits for its other half. */
-export const isHalf = (request: string) => !request.replace(/^[\r\n]+/, '').includes('\r\n\r\n')
+/** Whether the head of a request does not end. */
+export const isIncomplete = (request: string) => !request.replace(/^[\r\n]+/, '').includes('\r\n\r\n')
 
 /**
- * Sends a request, a character a byte, in pieces; collects the answer until the peer has closed.
- * @param isCutShort whether the peer has to be told that no more will come; an answer may then not come either
+ * Sends a request in pieces, a character per byte; collects the response until the server closes.
+ * @param ends whether to end the request, since the server waits for more; the response may then be missing
  */
 export function exchange(
   port: number,
   request: string,
   cutAt: readonly number[] = [],
-  isCutShort = isHalf(request),
-): Promise<Exchanged> {
+  ends = isIncomplete(request),
+): Promise<Exchange> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     let text = ''
@@ -105,16 +105,16 @@ export function exchange(
     const send = async () => {
       for (const piece of pieces(request, cutAt)) {
         socket.write(piece, 'latin1')
-        await new Promise((done) => setImmediate(done)) // the peer reads what it has so far
+        await new Promise((done) => setImmediate(done)) // the server reads this piece first
       }
-      if (isCutShort) socket.end()
+      if (ends) socket.end()
     }
     socket.on('connect', () => void send())
     socket.setEncoding('latin1')
     socket.on('data', (chunk) => {
       text += chunk
       if (text.startsWith('HTTP/1.1 101 ') && text.includes('\r\n\r\n')) socket.destroy()
-      else if (isToHead(request) ? headIn(text) !== '' : readAnswer(text).end !== undefined) socket.end()
+      else if (isHeadRequest(request) ? headIn(text) !== '' : readResponse(text).end !== undefined) socket.end()
     })
     socket.on('error', () => {
       wasReset = true
@@ -128,16 +128,16 @@ function pieces(text: string, cutAt: readonly number[]): string[] {
   return places.slice(1).map((end, i) => text.slice(places[i], end))
 }
 
-export interface HttpAnswer {
+export interface HttpResponse {
   readonly status: number | undefined
   readonly headers: ReadonlyMap<string, string>
   readonly body: string
-  /** Where the next answer begins; undefined where this one is not whole, or ends with the connection. */
+  /** The offset of the next response; undefined if this one is incomplete or ends with the connection. */
   readonly end: number | undefined
 }
 
-/** The first final answer in what came: Node says `100 Continue` by itself. */
-export function readAnswer(all: string): HttpAnswer {
+/** Parses the first final response: Node.js sends `100 Continue` by itself. */
+export function readResponse(all: string): HttpResponse {
   const start = /^(?:HTTP\/1\.1 100 Continue\r\n\r\n)*/.exec(all)?.[0].length ?? 0
   const at = all.indexOf('\r\n\r\n', start)
   if (at < 0) return { status: undefined, headers: new Map(), body: '', end: undefined }
@@ -171,24 +171,24 @@ function readBody(text: string, start: number, status: number, headers: Readonly
   }
 }
 
-/** The head of the first answer: all that there is of one to HEAD. */
+/** The head of the first final response. */
 export const headIn = (text: string) =>
   text.split(/(?<=\r\n\r\n)/).find((head) => !head.startsWith('HTTP/1.1 100 ')) ?? ''
 
-/** The texts of the answers in what came, one for each request. */
-export function answersIn(text: string): string[] {
+/** Splits the received text into responses. */
+export function responsesIn(text: string): string[] {
   if (text === '') return []
-  const { end = text.length } = readAnswer(text)
-  return [text.slice(0, end), ...answersIn(text.slice(end))]
+  const { end = text.length } = readResponse(text)
+  return [text.slice(0, end), ...responsesIn(text.slice(end))]
 }
 
 const BARE = ['400 Bad Request', '431 Request Header Fields Too Large'].map(
   (status) => `HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`,
 )
 
-/** Whether Node itself has answered: to what it cannot read, to a missing Host, to an Expect that it does not know. */
-export function isNodesOwn(text: string): boolean {
-  const { status, headers, body } = readAnswer(text)
+/** Whether Node.js itself has responded: to malformed HTTP, to a missing Host, to an unknown Expect. */
+export function isFromNode(text: string): boolean {
+  const { status, headers, body } = readResponse(text)
   const isEmpty = !headers.has('content-length') && body === ''
   return BARE.includes(text) || (isEmpty && [400, 417].includes(Number(status)))
 }
