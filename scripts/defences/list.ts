@@ -43,8 +43,10 @@ const OTHERS = 'test/security/other-users.test.ts'
 const REDIRECT = 'test/security/redirect.test.ts'
 const SECRETS = 'test/security/secrets.test.ts'
 const STANDARDS = 'test/security/standards.test.ts'
-const JSON_RPC = 'test/rpc/json-rpc.test.ts'
-const HANDSHAKE = 'test/rpc/handshake.test.ts'
+const GUARD_TEST = 'test/rpc/guard.test.ts'
+const SOCKETS_TEST = 'test/rpc/unauthenticated-sockets.test.ts'
+const DISPATCHER_TEST = 'test/rpc/dispatcher.test.ts'
+const CONNECTION_TEST = 'test/rpc/connection.test.ts'
 const STORE = 'test/store/store.test.ts'
 const PROVIDER = 'test/clerk/authorization-server.test.ts'
 const HANDOFF = 'test/clerk/handoff.test.ts'
@@ -89,7 +91,7 @@ export const defences: readonly Defence[] = [
     GUARD,
     "if (request.socket.remoteAddress !== '127.0.0.1' || request.socket.localAddress !== '127.0.0.1') return 'address'",
     '',
-    HANDSHAKE,
+    GUARD_TEST,
     'another loopback address',
   ),
   one(
@@ -165,18 +167,25 @@ export const defences: readonly Defence[] = [
     LIMITS,
     'unauthenticatedSeconds: 2',
     'unauthenticatedSeconds: 60',
-    HANDSHAKE,
-    'says nothing, or half a request, after two seconds',
+    SOCKETS_TEST,
+    'after two seconds without a complete request',
   ),
   one(
     'so many strangers, the oldest goes first',
     LIMITS,
     'unauthenticatedSockets: 256',
     'unauthenticatedSockets: 100_000',
-    HANDSHAKE,
-    'the oldest goes first',
+    SOCKETS_TEST,
+    'destroys the oldest to accept one more',
   ),
-  one('256 connections', LIMITS, ' connections: 256', ' connections: 100_000', JSON_RPC, '257th connection'),
+  one(
+    '256 connections',
+    LIMITS,
+    ' connections: 256',
+    ' connections: 100_000',
+    'test/rpc/server.test.ts',
+    '257th connection',
+  ),
   one(
     'one answer for every plain request',
     UPGRADE,
@@ -190,35 +199,43 @@ export const defences: readonly Defence[] = [
     DISPATCHER,
     'this.#server.mapErrorToJSONRPCErrorResponse = toErrorResponse',
     '',
-    JSON_RPC,
-    'internal error and no more',
+    DISPATCHER_TEST,
+    'a bare internal error',
   ),
   one(
     'frames of 64 KiB',
     LIMITS,
     'frameBytes: 64 * 1024',
     'frameBytes: 64 * 1024 * 1024',
-    JSON_RPC,
-    'closes with 1009 on a byte more',
+    CONNECTION_TEST,
+    'closes with 1009 on one more byte',
   ),
-  one('64 fragments', LIMITS, 'fragments: 64', 'fragments: 1_000_000', JSON_RPC, 'more than 64 fragments'),
-  one('batches of 32', LIMITS, 'batchCalls: 32', 'batchCalls: 3200', JSON_RPC, 'a batch of 32 calls'),
-  one('JSON 64 deep', LIMITS, 'jsonDepth: 64', 'jsonDepth: 100_000', JSON_RPC, 'nested 64 deep'),
-  one('text frames alone', CONNECTION, 'if (isBinary) {', 'if (false) {', JSON_RPC, 'binary frame'),
+  one(
+    '4,096 running calls',
+    LIMITS,
+    'runningCalls: 4096',
+    'runningCalls: 400_000',
+    CONNECTION_TEST,
+    '4,096 calls at once',
+  ),
+  one('64 fragments', LIMITS, 'fragments: 64', 'fragments: 1_000_000', CONNECTION_TEST, 'more than 64 fragments'),
+  one('batches of 32', LIMITS, 'batchCalls: 32', 'batchCalls: 3200', DISPATCHER_TEST, 'a batch of 32 calls'),
+  one('JSON 64 deep', LIMITS, 'jsonDepth: 64', 'jsonDepth: 100_000', DISPATCHER_TEST, 'nested 64 deep'),
+  one('text frames alone', CONNECTION, 'if (isBinary) {', 'if (false) {', CONNECTION_TEST, 'binary frame'),
   one(
     'a megabyte for who does not read',
     LIMITS,
     'bufferedBytes: 1024 * 1024',
     'bufferedBytes: 1024 * 1024 * 1024',
-    JSON_RPC,
-    'never reads',
+    CONNECTION_TEST,
+    'disconnected before much is buffered',
   ),
   one(
     'who answers no ping is dropped',
     CONNECTION,
     'const UNANSWERED_PINGS = 2',
     'const UNANSWERED_PINGS = 2_000_000',
-    JSON_RPC,
+    CONNECTION_TEST,
     'silent for two pings',
   ),
   one(

@@ -1,4 +1,4 @@
-// A client of the daemon: finds it, proves itself, makes the daemon prove itself, then calls.
+// A client of the daemon: finds it, completes the mutual handshake and calls its methods.
 import { JSONRPCClient, type JSONRPCErrorResponse } from 'json-rpc-2.0'
 import WebSocket from 'ws'
 import { errorCode, type FileSystem } from '../host/files.ts'
@@ -7,16 +7,16 @@ import { type MethodName, type Params, type Result, RpcError } from './contract.
 import { type Endpoint, readEndpoint } from './discovery.ts'
 import { authorization, mac, PROOF_HEADER, SUBPROTOCOL, sameMac } from './handshake.ts'
 
-/** Nobody who knows the discovery file's key answers there. */
+/** No daemon that knows the discovery file's key can be reached. */
 export class NoDaemonError extends Error {
-  /** @param genuine false where somebody answered, but could not prove to be the daemon */
+  /** @param reason `not_genuine` if a program answered that could not prove to be the daemon */
   constructor(readonly reason: 'absent' | 'refused' | 'not_genuine') {
     super(reason === 'not_genuine' ? 'not the genuine daemon' : 'no daemon is running')
     this.name = 'NoDaemonError'
   }
 }
 
-/** The connection ended before the answer came. */
+/** The connection was closed before the response. */
 export class ConnectionClosedError extends Error {
   constructor(readonly code: number) {
     super('the daemon closed the connection')
@@ -25,15 +25,15 @@ export class ConnectionClosedError extends Error {
 }
 
 export interface RpcClient {
-  /** What the daemon has proven to be. */
+  /** The endpoint whose key the daemon has proven to know. */
   readonly endpoint: Endpoint
-  /** @throws RpcError as the daemon answered; ConnectionClosedError */
+  /** @throws RpcError with the code of the daemon's response; ConnectionClosedError */
   call<M extends MethodName>(method: M, params?: Params<M>): Promise<Result<M>>
-  /** The same for a method and params that come from outside. */
+  /** The same for a method and params that are not known at compile time. */
   callAny(method: string, params?: unknown): Promise<unknown>
   /** Called for each notification. */
   onNotification(listener: (method: string, params: unknown) => void): void
-  /** Resolves with the close code once the connection has ended. */
+  /** Resolves with the close code once the connection is closed. */
   readonly closed: Promise<number>
   close(): void
 }
@@ -41,9 +41,9 @@ export interface RpcClient {
 const HANDSHAKE_MS = 5000
 
 /**
- * Connects to the daemon that the discovery file names. Where it is refused, the file is read once more: the daemon
- * may have been replaced in between.
- * @throws NoDaemonError; FileError where the discovery file is not private to us.
+ * Connects to the daemon of the discovery file. If that fails, it reads the file once more: the daemon may have been
+ * replaced in between.
+ * @throws NoDaemonError; FileError if other users may access the discovery file
  */
 export async function connect(files: FileSystem, discoveryFile: string, random: Random): Promise<RpcClient> {
   const endpoint = await readEndpoint(files, discoveryFile)
@@ -75,7 +75,7 @@ export async function connectTo(endpoint: Endpoint, random: Random): Promise<Rpc
     })
     socket.once('open', () => {
       if (genuine) return resolve()
-      socket.terminate() // before a single frame of ours
+      socket.terminate() // before the client sends its first frame
       reject(new NoDaemonError('not_genuine'))
     })
     socket.once('error', (error) => {

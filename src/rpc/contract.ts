@@ -1,9 +1,9 @@
-// The wire contract: methods, the schemas of their params and results, the notification and the error codes.
+// The wire contract: methods, the schemas of their params and results, notifications and error codes.
 import * as v from 'valibot'
 
 const profile = v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(64)))
 const seconds = (least: number, most = Number.MAX_VALUE) => v.pipe(v.number(), v.minValue(least), v.maxValue(most))
-const nothing = v.strictObject({})
+const noParams = v.strictObject({})
 const onlyProfile = v.strictObject({ profile })
 
 const shortText = v.pipe(v.string(), v.minLength(1), v.maxLength(320))
@@ -31,15 +31,15 @@ const status = v.object({
   daemon: v.object({ version: v.string(), pid: v.number(), uptimeSeconds: v.number() }),
 })
 
-/** What `getAuthHeader` and `refresh` answer. `expiresAt` is in Unix seconds. */
+/** The result of `getAuthHeader` and `refresh`. `expiresAt` is in Unix seconds. */
 export type AuthHeader = v.InferOutput<typeof authHeader>
-/** What `status` answers and `sessionChanged` carries. Times are Unix seconds; it never holds a token. */
+/** The result of `status` and the params of `sessionChanged`. Times are in Unix seconds. It never holds a token. */
 export type Status = v.InferOutput<typeof status>
 
-/** The methods of the daemon: what each does, what it takes and what it gives. */
+/** The methods of the daemon. Summaries appear in the OpenRPC document. */
 export const methods = {
   getAuthHeader: {
-    summary: 'A header for a request to the API, its token good for some time yet. Refreshes or signs in as needed.',
+    summary: 'Returns an Authorization header whose token is valid for some time. Refreshes or signs in if needed.',
     params: v.strictObject({
       profile,
       minValiditySeconds: v.optional(seconds(0)),
@@ -48,12 +48,12 @@ export const methods = {
     result: authHeader,
   },
   refresh: {
-    summary: 'A header with a token newly issued; where `rejected` is not the current header value, the current one.',
+    summary: 'Returns a header with a new token, or the current header if `rejected` is not its value.',
     params: v.strictObject({ profile, rejected: v.optional(v.pipe(v.string(), v.maxLength(32 * 1024))) }),
     result: authHeader,
   },
   login: {
-    summary: 'Signs a person in with the browser. A sign-in that runs already is joined.',
+    summary: 'Signs the user in with the browser. Joins a sign-in that is already running.',
     params: v.strictObject({
       profile,
       openBrowser: v.optional(v.boolean()),
@@ -62,15 +62,15 @@ export const methods = {
     }),
     result: status,
   },
-  cancelLogin: { summary: 'Ends a sign-in that runs.', params: onlyProfile, result: status },
+  cancelLogin: { summary: 'Cancels the running sign-in.', params: onlyProfile, result: status },
   logout: {
-    summary: 'Deletes the session here in every case, and revokes it at the provider as well as can be.',
+    summary: 'Deletes the local session in every case, and asks the provider to revoke it.',
     params: onlyProfile,
     result: v.object({ revoked: v.boolean(), accessTokenValidUntil: time }),
   },
   importSession: {
     summary:
-      'Takes over a session that CADZERO kept before it had this daemon, or, where its token is dead, whose it was.',
+      'Imports a session that an earlier CADZERO program kept, or only its user if the token is no longer valid.',
     params: v.strictObject({
       profile,
       token: v.pipe(v.string(), v.minLength(1), v.maxLength(16 * 1024)),
@@ -84,13 +84,13 @@ export const methods = {
     result: v.object({ imported: v.picklist(['session', 'user', 'nothing']) }),
   },
   status: {
-    summary: 'Who is signed in, until when, and how the session is kept.',
+    summary: 'Returns who is signed in, until when, and how the session is stored.',
     params: onlyProfile,
     result: status,
   },
   shutdown: {
-    summary: 'Ends the daemon once the calls that run have finished. Nobody is signed out.',
-    params: nothing,
+    summary: 'Stops the daemon once the running calls have finished. The session is kept.',
+    params: noParams,
     result: v.object({ pid: v.number() }),
   },
 } as const
@@ -103,7 +103,7 @@ export const notifications = {
   sessionChanged: { summary: 'The state, the user or the token of a profile has changed.', params: status },
 } as const
 
-/** The codes of errors beyond JSON-RPC's own (section 5.1), with the reasons that `data.reason` may give. */
+/** The application's error codes, outside the range that JSON-RPC 2.0 section 5.1 reserves. */
 export const errors = {
   interactionRequired: { code: 1001, message: 'interaction required' },
   signInFailed: { code: 1002, message: 'sign-in failed' },
@@ -120,7 +120,7 @@ export const METHOD_NOT_FOUND = -32601
 export const INVALID_PARAMS = -32602
 export const INTERNAL_ERROR = -32603
 
-/** An error with its number, ready for the wire. Its texts are constants: they quote no request, answer or secret. */
+/** An error of the contract. Its texts are constants: they quote no request, response or secret. */
 export class RpcError extends Error {
   constructor(
     readonly code: number,
@@ -133,19 +133,19 @@ export class RpcError extends Error {
 }
 
 export interface ParamIssue {
-  /** The name of the param, or empty for the params as a whole. */
+  /** The name of the param. Empty if the issue is about the params as a whole. */
   readonly path: string
   readonly expected: string
 }
 
-/** @throws RpcError -32602 that says which param is wrong and what it should be. */
+/** Returns the parsed params. @throws RpcError -32602 that names each wrong param and what is expected */
 export function parseParams<S extends v.GenericSchema>(schema: S, params: unknown): v.InferOutput<S> {
   const parsed = v.safeParse(schema, params ?? {})
   if (parsed.success) return parsed.output
   throw new RpcError(INVALID_PARAMS, 'invalid params', { issues: parsed.issues.map(describe) })
 }
 
-// Not the library's message: it quotes the value that was sent. Nor the name of an unknown param.
+// Not the library's message, which quotes the value, nor the name of an unknown param: both come from the client.
 function describe(issue: v.BaseIssue<unknown>): ParamIssue {
   if (issue.expected === 'never') {
     const isByPosition = Array.isArray(issue.path?.[0]?.input) // the library takes an array for an object

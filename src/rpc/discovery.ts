@@ -1,4 +1,4 @@
-// The discovery file: where the daemon listens, and the key with which both sides prove themselves.
+// The discovery file: the daemon's endpoint, and the key with which client and daemon prove themselves.
 import * as v from 'valibot'
 import { type FileSystem, readPrivateFile, removePrivateFile, writePrivateFile } from '../host/files.ts'
 
@@ -16,18 +16,18 @@ const endpointSchema = v.object({
   daemonVersion: v.string(),
 })
 
-/** What the discovery file holds. `key` is a secret. */
+/** The content of the discovery file. `key` is a secret. */
 export type Endpoint = v.InferOutput<typeof endpointSchema>
 
-const LARGEST_FILE = 16 * 1024
+const MAX_FILE_BYTES = 16 * 1024
 
 /**
- * Reads the discovery file; undefined where there is none, or none that makes sense (a daemon of another version,
- * half a file of a broken tool): for a client either means that no daemon can be reached.
- * @throws FileError where the file is not private to us, or a system error.
+ * Reads the discovery file. Undefined if it is absent or invalid (another version, a truncated copy): for a client
+ * both mean that no daemon can be reached.
+ * @throws FileError if other users may access the file; a system error
  */
 export async function readEndpoint(files: FileSystem, path: string): Promise<Endpoint | undefined> {
-  const text = (await readPrivateFile(files, path, LARGEST_FILE))?.toString('utf8')
+  const text = (await readPrivateFile(files, path, MAX_FILE_BYTES))?.toString('utf8')
   if (text === undefined) return undefined
   try {
     return v.parse(endpointSchema, JSON.parse(text))

@@ -1,4 +1,4 @@
-// The two-sided handshake: client and daemon prove that they know the discovery file's key, which never travels.
+// The mutual handshake: client and daemon prove that they know the discovery file's key without sending it.
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { type Random, randomText } from '../host/random.ts'
 import type { Endpoint } from './discovery.ts'
@@ -8,7 +8,7 @@ export const PROOF_HEADER = 'CadzeroAuth-Proof'
 
 export type Role = 'client' | 'server'
 
-/** HMAC-SHA256 over role, endpoint, instance and nonce, a line each, as base64url text. */
+/** The base64url of an HMAC-SHA256 over role, endpoint, instance and nonce, each on its own line. */
 export function mac(role: Role, endpoint: Endpoint, nonce: string): string {
   return createHmac('sha256', Buffer.from(endpoint.key, 'base64url'))
     .update(`${role}\n${endpoint.endpoint}\n${endpoint.instance}\n${nonce}`)
@@ -38,7 +38,7 @@ export function authorization(endpoint: Endpoint, random: Random): { value: stri
 const AUTHORIZATION =
   /^CadzeroAuth instance="([A-Za-z0-9_-]{22})", nonce="([A-Za-z0-9_-]{22})", mac="([A-Za-z0-9_-]{43})"$/
 
-/** Reads such a header value; undefined where it is anything else. */
+/** Parses the value of an `Authorization` header. Undefined if it has another form. */
 export function parseAuthorization(value: string): Credentials | undefined {
   const [, instance, nonce, given] = AUTHORIZATION.exec(value) ?? []
   return instance && nonce && given ? { instance, nonce, mac: given } : undefined

@@ -1,4 +1,4 @@
-// The OpenRPC document of the contract, made from the very schemas that check the params.
+// The OpenRPC document of the contract, generated from the schemas that check the params.
 import { toJsonSchema } from '@valibot/to-json-schema'
 import type { GenericSchema } from 'valibot'
 import { errors, methods, notifications } from './contract.ts'
@@ -18,7 +18,7 @@ function paramsOf(schema: GenericSchema): object[] {
   return Object.entries(properties).map(([name, schema]) => ({ name, required: required.includes(name), schema }))
 }
 
-/** Made anew for each call: it is asked for once in a while, by a developer. */
+/** Returns the OpenRPC document. It is not cached: only a developer asks for it. */
 export function openRpcDocument(version: string): object {
   const described = Object.entries(methods).map(([name, { summary, params, result }]) => ({
     name,
@@ -30,7 +30,7 @@ export function openRpcDocument(version: string): object {
   }))
   const own = {
     name: 'rpc.discover',
-    summary: 'This document.',
+    summary: 'Returns this document.',
     paramStructure: 'by-name',
     params: [],
     result: { name: 'result', schema: { type: 'object' } },

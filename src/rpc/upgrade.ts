@@ -39,7 +39,6 @@ export class UpgradeListener {
   readonly #unauthenticated: UnauthenticatedSockets
   readonly #proofs = new WeakMap<IncomingMessage, string>()
   #guards: readonly ((request: IncomingMessage) => Verdict)[] = []
-  #isClosed = false
 
   constructor(options: UpgradeOptions) {
     this.#options = options
@@ -88,9 +87,8 @@ export class UpgradeListener {
     this.#guards = [guard, ...this.#guards.slice(0, 1)]
   }
 
-  /** Upgrades no further client. Resolves once every socket has ended, upgraded ones included. */
+  /** Accepts no further socket. Resolves once every socket has ended, upgraded ones included. */
   close(): Promise<void> {
-    this.#isClosed = true
     const ended = new Promise<void>((resolve) => this.#http.close(() => resolve()))
     this.#unauthenticated.destroyAll()
     return ended
@@ -108,8 +106,7 @@ export class UpgradeListener {
   }
 
   #judge(request: IncomingMessage): Verdict {
-    let verdict: Verdict = { allowed: false, why: 'request_line' } // without an endpoint, or once closed
-    if (this.#isClosed) return verdict
+    let verdict: Verdict = { allowed: false, why: 'request_line' } // until there is an endpoint
     for (const guard of this.#guards) {
       verdict = guard(request)
       if (verdict.allowed || verdict.why !== 'authorization') break // the guards differ in the key alone

@@ -1,13 +1,13 @@
-// Raw HTTP requests by a plain socket, so that a test decides about every byte.
+// Sends raw bytes over a plain socket, so that a test decides about every byte of a request.
 import { connect } from 'node:net'
 
 export interface RawAnswer {
-  /** Everything that came until the peer closed, or until the upgrade was done. */
+  /** All bytes until the server closed the socket, or until the upgrade was complete, as Latin-1. */
   readonly text: string
   readonly status: number | undefined
 }
 
-/** Sends bytes and collects the answer until the peer closes; an accepted upgrade is closed by us. */
+/** Sends bytes and collects the answer until the server closes the socket. Closes it itself after an accepted upgrade. */
 export function sendRaw(
   port: number,
   bytes: string | Buffer,
