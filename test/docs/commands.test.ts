@@ -9,37 +9,42 @@ const SHELLS = ['sh', 'bash', 'shell', 'console', 'powershell', 'cmd']
 const NOT_RUN = ['http', 'json', 'mermaid', 'text']
 
 let sandbox: Sandbox
+let user: User
 
 beforeAll(async () => {
   sandbox = await startSandbox()
+  user = await newUser(sandbox)
 })
-afterAll(() => sandbox.close())
+afterAll(async () => {
+  await user.close()
+  await sandbox.close()
+})
 
 const runnable = (block: Block) => block.skip === undefined && !NOT_RUN.includes(block.language)
+const pagesToRun = pages
+  .map(({ path, blocks }) => [path, blocks.filter(runnable)] as const)
+  .filter(([, blocks]) => blocks.length > 0)
 
-describe.each(pages.filter(({ blocks }) => blocks.some(runnable)))('$path', ({ blocks }) => {
-  let user: User
-  beforeAll(async () => {
-    user = await newUser(sandbox)
-  })
-  afterAll(() => user.close())
-
-  it.each(blocks.filter(runnable))('has a $language block in line $line that works', async (block) => {
-    if (!/cadzero-auth login/.test(block.text)) await user.signInUnlessSignedIn()
-    const { code, output } = await run(block, user)
-    expect(code, output).toBe(0)
-  })
+describe.each(pagesToRun)('%s', (_path, blocks) => {
+  it.each(blocks.map((block) => [block.language, block.line, block] as const))(
+    'shows a working %s block in line %i',
+    async (_language, _line, block) => {
+      if (!block.text.includes('cadzero-auth login')) await user.signInUnlessSignedIn()
+      const { code, output } = await run(block)
+      expect(code, output).toBe(0)
+    },
+  )
 })
 
-async function run(block: Block, user: User) {
+async function run(block: Block) {
   if (SHELLS.includes(block.language)) return await user.runShell(block.text)
   if (block.language === 'python') return await user.run('python3', ['-c', block.text])
-  if (block.language === 'js' && block.use === 'broker') return await runBroker(block.text, user)
+  if (block.language === 'js' && block.use === 'broker') return await runBroker(block.text)
   throw new Error(`no test knows how to run a block of ${block.language}`)
 }
 
 /** A refusal in the broker's own words shows that the handler of the block is one. */
-async function runBroker(text: string, user: User) {
+async function runBroker(text: string) {
   const ask = `
     const headers = { 'Content-Type': 'application/json' }
     const request = new Request('http://localhost/api/auth/refresh', { method: 'POST', headers, body: '{}' })
