@@ -1,24 +1,31 @@
-"""Drop-in for the add-in's own auth.py: the same names and shapes, with the session kept by cadzero-auth.
+"""Drop-in for the add-in's own auth.py: the same names and shapes, while the daemon keeps the session.
 
-Put this file and cadzero_auth.py in its place. Nothing else of the add-in has to change: whoever called
-`get_auth_headers()` before a request gets a token that is still good, and no sign-in is asked for each minute.
+Copy this file and the folder cadzero_auth to the place of the add-in's auth.py; the rest of the add-in stays as it is.
+`get_auth_headers()` returns a token that is still valid, and the user does not have to sign in again when it expires.
 """
+
+from __future__ import annotations
 
 import logging
 import os
 import subprocess
+import sys
 import threading
+from typing import TYPE_CHECKING, Any
 
-try:
-    from . import cadzero_auth
-except ImportError:  # outside a package, as in a test or a script
+if TYPE_CHECKING:
     import cadzero_auth
+else:
+    try:
+        from . import cadzero_auth
+    except ImportError:  # outside a package, as in a script
+        import cadzero_auth
 
 log = logging.getLogger('cadzero_auth')
 
 SIGN_IN_SECONDS = 300
 IMPORT_SECONDS = 30
-EXPIRY_BUFFER = 30  # s; the add-in counts a token as expired so long before it is
+EXPIRY_BUFFER = 30  # seconds by which the add-in counts a token as expired before it is
 
 _LEGACY_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '.auth_token.json')
 
@@ -26,106 +33,118 @@ client = cadzero_auth.Client()
 
 
 class AuthToken:
-    """The surface of the class of this name that the add-in has. It holds no token: the daemon does."""
+    """The add-in's class of this name. It asks the daemon and stores no token."""
 
-    def get_auth_header(self):
-        """The headers for a request, or {} where nobody is signed in. Never opens a browser, never raises."""
-        _bring_legacy_session()
+    def get_auth_header(self) -> dict[str, str]:
+        """Returns the headers for a request, or {} if no user is signed in. Opens no browser and raises nothing."""
+        _import_legacy_session()
         try:
             return client.get_auth_header(interactive=False)
         except cadzero_auth.AuthError as error:
-            _note('no header', error)
+            _log_failure('no header', error)
             return {}
 
-    def is_authenticated(self):
+    def is_authenticated(self) -> bool:
+        """Returns whether a user is signed in."""
         return bool(self._user())
 
-    def refresh_token(self):
-        """A new token now. False where there is none to be had."""
+    def refresh_token(self) -> bool:
+        """Refreshes the token now; returns whether that succeeded."""
         try:
             client.refresh()
             return True
         except cadzero_auth.AuthError as error:
-            _note('not refreshed', error)
+            _log_failure('not refreshed', error)
             return False
 
-    def is_token_expired(self):
-        """The daemon renews tokens by itself: expired is who is not signed in."""
+    def is_token_expired(self) -> bool:
+        """Returns whether no user is signed in: the daemon refreshes an expired token by itself."""
         return not self.is_authenticated()
 
-    def save_token(self, token=None, user_id=None, user_email=None, user_name=None, session_id=None, token_expiry=None):
-        """Kept for who calls it. A token is nobody's to keep any more, and this one goes nowhere."""
+    def save_token(  # noqa: PLR0913, PLR0917 (the add-in's own signature)
+        self,
+        token: str | None = None,
+        user_id: str | None = None,
+        user_email: str | None = None,
+        user_name: str | None = None,
+        session_id: str | None = None,
+        token_expiry: float | None = None,
+    ) -> None:
+        """Does nothing; kept for existing callers. The daemon alone stores tokens."""
 
-    def load_token(self):
-        """Kept for who calls it."""
+    def load_token(self) -> None:
+        """Does nothing; kept for existing callers."""
 
-    def clear_token(self):
-        """Kept for who calls it: signs out."""
+    def clear_token(self) -> None:
+        """Signs the user out; kept for existing callers."""
         sign_out()
 
     @property
-    def token(self):
-        """The current token, for who still builds the header by hand; None where nobody is signed in."""
-        return self.get_auth_header().get('Authorization', '')[len('Bearer '):] or None
+    def token(self) -> str | None:
+        """The current token, for callers that build the header themselves; None if no user is signed in."""
+        return self.get_auth_header().get('Authorization', '')[len('Bearer ') :] or None
 
     @property
-    def user_id(self):
+    def user_id(self) -> str | None:
+        """The id of the signed-in user, or None."""
         return self._user().get('id')
 
     @property
-    def user_email(self):
+    def user_email(self) -> str | None:
+        """The e-mail address of the signed-in user, or None."""
         return self._user().get('email')
 
     @property
-    def user_name(self):
+    def user_name(self) -> str | None:
+        """The name of the signed-in user, or None."""
         return self._user().get('name')
 
     @property
-    def session_id(self):
+    def session_id(self) -> str | None:
+        """The id of the Clerk session, or None."""
         return self._status().get('sessionId')
 
     @property
-    def token_expiry(self):
-        """Unix seconds, with the buffer that the add-in takes off; None where nobody is signed in."""
-        expires_at = self._status().get('tokenExpiresAt')
+    def token_expiry(self) -> float | None:
+        """The expiry of the token in Unix seconds, less EXPIRY_BUFFER; None if no user is signed in."""
+        expires_at: float | None = self._status().get('tokenExpiresAt')
         return None if expires_at is None else expires_at - EXPIRY_BUFFER
 
-    def _user(self):
+    def _user(self) -> dict[str, Any]:
         return self._status().get('user') or {}
 
-    def _status(self):
-        _bring_legacy_session()
+    def _status(self) -> dict[str, Any]:
+        _import_legacy_session()
         try:
             return client.status()
         except cadzero_auth.AuthError as error:
-            _note('no status', error)
+            _log_failure('no status', error)
             return {}
 
 
 auth_token = AuthToken()
 
 
-def initiate_clerk_signin():
-    """Opens the browser and waits for the person, five minutes at most. True where they have signed in."""
+def initiate_clerk_signin() -> bool:
+    """Opens the browser and waits up to SIGN_IN_SECONDS for the user; returns whether the user is signed in."""
     try:
-        return client.login(timeout=SIGN_IN_SECONDS).get('state') == 'signed_in'
+        return bool(client.login(timeout=SIGN_IN_SECONDS).get('state') == 'signed_in')
     except cadzero_auth.AuthError as error:
-        _note('not signed in', error)
+        _log_failure('not signed in', error)
         return False
 
 
-def sign_out():
-    """Ends the session here in every case, and at Clerk as well as can be."""
+def sign_out() -> None:
+    """Deletes the session on this computer and revokes it at Clerk if Clerk can be reached."""
     try:
         client.logout()
     except cadzero_auth.AuthError as error:
-        _note('not signed out', error)
+        _log_failure('not signed out', error)
 
 
-def get_current_user():
-    """Who is signed in, in the shape that the add-in's palette knows."""
-    status = auth_token._status()
-    user = status.get('user')
+def get_current_user() -> dict[str, Any]:
+    """Returns the signed-in user in the shape that the add-in's palette expects."""
+    user = auth_token._user()
     if not user:
         return {'is_authenticated': False}
     return {
@@ -136,51 +155,55 @@ def get_current_user():
     }
 
 
-def get_auth_headers():
-    """The headers for a request, or {} where nobody is signed in."""
+def get_auth_headers() -> dict[str, str]:
+    """Returns the headers for a request, or {} if no user is signed in."""
     return auth_token.get_auth_header()
 
 
-def stop():
-    """To be called when the add-in stops; nobody is signed out."""
+def stop() -> None:
+    """Closes the connection; the session is kept. Call it when the add-in stops."""
     client.close()
 
 
 _import_lock = threading.Lock()
-_import_done = threading.Event()
+_import_started = threading.Event()
 
 
-def _bring_legacy_session():
-    """Once: takes the session over from the plain token file of the auth.py before this one. The command removes it."""
-    if _import_done.is_set() or not os.path.isfile(_LEGACY_FILE):
+def _import_legacy_session() -> None:
+    """Starts, once, the import of the token file that the add-in's own auth.py left behind."""
+    if _import_started.is_set() or not os.path.isfile(_LEGACY_FILE):
         return
     with _import_lock:
-        if _import_done.is_set():
+        if _import_started.is_set():
             return
-        _import_done.set()
-        # Not in the caller's time: it may be Fusion's main thread. The next call finds what was taken over.
+        _import_started.set()
+        # In the background: the caller may be Fusion's main thread. The next call finds the imported session.
         threading.Thread(target=_import_legacy_file, name='cadzero-auth-import', daemon=True).start()
 
 
-def _import_legacy_file():
+def _import_legacy_file() -> None:
     command = cadzero_auth.find_command()
     if command is None:
         return
-    flags = {'creationflags': subprocess.CREATE_NO_WINDOW} if os.name == 'nt' else {}
+    if sys.platform == 'win32':
+        creation_flags = subprocess.CREATE_NO_WINDOW
+    else:
+        creation_flags = 0
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, 'import-legacy', _LEGACY_FILE],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=cadzero_auth._child_environment(),
+            env=cadzero_auth.launcher.child_environment(),
             timeout=IMPORT_SECONDS,
-            **flags,
+            creationflags=creation_flags,
+            check=False,
         )
-        log.info('the older session was %s', 'taken over' if done.returncode == 0 else 'left alone')
+        log.info('the legacy session was %s', 'imported' if process.returncode == 0 else 'not imported')
     except (OSError, subprocess.SubprocessError) as error:
-        log.warning('the older session was left alone: %s', type(error).__name__)
+        log.warning('the legacy session was not imported: %s', type(error).__name__)
 
 
-def _note(what, error):
+def _log_failure(what: str, error: cadzero_auth.AuthError) -> None:
     log.info('%s: %s %s', what, type(error).__name__, error.reason or '')

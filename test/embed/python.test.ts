@@ -1,8 +1,7 @@
-// The add-in's client and drop-in, in Python: by themselves against strangers, and beside the real daemon.
+// The Python client and its drop-in: their own tests in each Python, and an add-in beside the real daemon.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -14,30 +13,31 @@ import { newSandbox } from '../support/world.ts'
 
 const EMBED = fileURLToPath(new URL('../../embed/python', import.meta.url))
 
+const PARTS = ['auth.py', 'cadzero_auth'] // what an add-in copies
+
 const pythons = findPythons()
-/** The oldest, the newest, and the one that comes first on the path. */
+/** The oldest and the newest. */
 const chosen = [...new Set([pythons.at(0), pythons.at(-1)])].filter((python) => python !== undefined)
 const cases = chosen.map((python): [string, Python] => [python.version.join('.'), python])
-const where =
-  cases.length === 0 ? 'skipped: there is no Python 3.9 or newer' : `Python ${cases.map(([v]) => v).join(' and ')}`
+const condition =
+  cases.length === 0 ? 'skipped: needs Python 3.9 or newer' : `Python ${cases.map(([v]) => v).join(' and ')}`
 
-describe.skipIf(cases.length === 0)(`the add-in’s client (${where})`, { timeout: 120_000 }, () => {
-  it.each(cases)('says nothing to strangers and keeps no caller waiting, in Python %s', (_version, { program }) => {
-    const args = ['-B', '-W', 'error', '-m', 'unittest', 'discover', '-s', 'tests', '-p', 'test_*.py']
+describe.skipIf(cases.length === 0)(`the Python client (${condition})`, { timeout: 120_000 }, () => {
+  it.each(cases)('passes its unit tests, the hostile daemons included, in Python %s', (_version, { program }) => {
+    const args = ['-B', '-W', 'error', '-m', 'unittest']
     const { status, stderr } = spawnSync(program, args, { cwd: EMBED, encoding: 'utf8', timeout: 110_000 })
     expect(stderr).toMatch(/Ran \d\d+ tests/)
     expect(status, stderr).toBe(0)
   })
 
-  it.each(cases)('compiles without a warning in Python %s', (_version, { program }) => {
-    for (const name of ['cadzero_auth.py', 'auth.py']) {
-      const source = `import sys; compile(sys.stdin.buffer.read(), '${name}', 'exec')`
-      execFileSync(program, ['-W', 'error', '-c', source], { input: readFileSync(join(EMBED, name)) })
-    }
+  it.each(cases)('compiles without a warning in Python %s', async (_version, { program }) => {
+    const folder = await temporaryFolder()
+    for (const part of PARTS) await cp(join(EMBED, part), join(folder, part), { recursive: true })
+    execFileSync(program, ['-W', 'error', '-m', 'compileall', '-q', '-f', folder])
   })
 
   it.each(cases)(
-    'and its drop-in serve an add-in from its older session to a sign-out, in Python %s',
+    'serves an add-in through the drop-in, from its legacy session to a sign-out, in Python %s',
     async (_version, { program }) => {
       const sandbox = await newSandbox()
       const [home, folder] = [await temporaryFolder(), await temporaryFolder()]
@@ -48,16 +48,16 @@ describe.skipIf(cases.length === 0)(`the add-in’s client (${where})`, { timeou
       const { id: user_id, email: user_email, name: user_name } = sandbox.user
       const legacyToken = await sandbox.backend.sessionToken(sessionId)
       const legacy = { token: legacyToken, user_id, user_email, user_name, session_id: sessionId, token_expiry: 1.5 }
-      for (const name of ['auth.py', 'cadzero_auth.py']) await copyFile(join(EMBED, name), join(folder, name))
+      for (const part of PARTS) await cp(join(EMBED, part), join(folder, part), { recursive: true })
       await writeFile(join(folder, '.auth_token.json'), JSON.stringify(legacy))
 
-      // The person: a browser that is signed in, and brings a session's token to whoever asks.
+      // The user's browser: it is signed in, and sends a session token to the callback at once.
       const signedIn = sandbox.backend.createSession()
       const token = await sandbox.backend.sessionToken(signedIn, { lifetimeSeconds: 300 })
-      const brought = new URLSearchParams({ token, session_id: signedIn, user_id })
-      await mkdir(join(folder, 'person'))
-      await writeFile(join(folder, 'person', 'params'), brought.toString(), { mode: 0o600 })
-      const browser = join(folder, 'person', 'browser')
+      const query = new URLSearchParams({ token, session_id: signedIn, user_id })
+      await mkdir(join(folder, 'browser'))
+      await writeFile(join(folder, 'browser', 'params'), query.toString(), { mode: 0o600 })
+      const browser = join(folder, 'browser', 'open')
       await writeFile(
         browser,
         `#!${process.execPath}
@@ -75,17 +75,17 @@ fetch(callback).then((page) => page.text())
       }
       onTestFinished(async () => void (await runProgram(['daemon', '--stop'], { home })))
       const child = spawn(program, ['-B', '-W', 'error', join(EMBED, 'tests', 'scenario.py'), folder], { env })
-      let said = ''
+      let output = ''
       for (const stream of [child.stdout, child.stderr]) {
         stream.on('data', (chunk) => {
-          said += chunk
+          output += chunk
         })
       }
       const [code] = await once(child, 'close')
-      expect(code, said).toBe(0)
-      expect(said.match(/^ok /gm)).toHaveLength(9)
+      expect(code, output).toBe(0)
+      expect(output.match(/^ok /gm)).toHaveLength(9)
       const log = await readFile(join(home, 'log', 'daemon.log'), 'utf8')
-      for (const secret of [legacyToken, token]) expect(said + log).not.toContain(secret)
+      for (const secret of [legacyToken, token]) expect(output + log).not.toContain(secret)
       expect(sandbox.backend.status(sessionId)).toBe('revoked')
       expect(sandbox.backend.status(signedIn)).toBe('revoked')
     },

@@ -1,19 +1,19 @@
-// The Pythons of this machine that the add-in's files have to run on.
+// Finds the Python interpreters of this computer that the add-in's client supports.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
 export interface Python {
   readonly program: string
-  /** As in 3.13; numbers that compare. */
+  /** Major and minor version, such as [3, 13]. */
   readonly version: readonly [number, number]
 }
 
-/** Python 3.9 or newer, as far as this machine has any: on the path, Debian's own, and those that pyenv keeps. */
+/** Returns one Python of each version from 3.9 on, oldest first: from PATH, from Debian, and from pyenv. */
 export function findPythons(): Python[] {
   const names = ['python3', '/usr/bin/python3', ...[9, 10, 11, 12, 13, 14].map((minor) => `python3.${minor}`)]
-  const kept = spawnSync('pyenv', ['versions', '--bare'], { encoding: 'utf8' })
-  const roots = (kept.stdout ?? '').split('\n').filter((version) => /^3\.\d+/.test(version))
-  for (const version of roots) {
+  const pyenv = spawnSync('pyenv', ['versions', '--bare'], { encoding: 'utf8' })
+  const managed = (pyenv.stdout ?? '').split('\n').filter((version) => /^3\.\d+/.test(version))
+  for (const version of managed) {
     const { stdout, status } = spawnSync('pyenv', ['prefix', version], { encoding: 'utf8' })
     if (status === 0) names.push(join(stdout.trim(), 'bin', 'python3'))
   }

@@ -1,0 +1,125 @@
+"""The discovery file: its path, its permissions and its content."""
+
+import contextlib
+import os
+import unittest
+from unittest import mock
+
+import cadzero_auth
+from cadzero_auth import Client
+from cadzero_auth.discovery import Endpoint
+
+from .fake_daemon import ClientTestCase, answer_all, base64url, genuine
+
+KEY = bytes(range(32))
+NONCE = 'AAAAAAAAAAAAAAAAAAAAAA'
+DOCUMENT = {
+    'version': 1,
+    'endpoint': '127.0.0.1:49152',
+    'path': '/rpc',
+    'instance': 'AAAAAAAAAAAAAAAAAAAAAA',
+    'key': base64url(KEY),
+}
+POSIX = hasattr(os, 'getuid')
+
+
+class PathTest(unittest.TestCase):
+    def test_the_home_variable_overrides_every_folder(self):
+        with mock.patch.dict(os.environ, {'CADZERO_AUTH_HOME': os.path.join(os.sep, 'x')}):
+            self.assertEqual(cadzero_auth.discovery_file(), os.path.join(os.sep, 'x', 'data', 'endpoint.json'))
+
+    def test_each_system_has_its_own_folder(self):
+        variables = {'XDG_DATA_HOME': '/data', 'LOCALAPPDATA': '/local'}
+        paths = {
+            'linux': '/data/cadzero-auth/endpoint.json',
+            'darwin': '/home/ada/Library/Application Support/cadzero-auth/endpoint.json',
+            'win32': '/local/cadzero-auth/Data/endpoint.json',
+        }
+        patches = contextlib.ExitStack()
+        self.addCleanup(patches.close)
+        patches.enter_context(mock.patch.dict(os.environ, variables, clear=True))
+        patches.enter_context(mock.patch('os.path.expanduser', lambda _: '/home/ada'))
+        for platform, path in paths.items():
+            with self.subTest(platform), mock.patch('sys.platform', platform):
+                self.assertEqual(cadzero_auth.discovery_file().replace(os.sep, '/'), path)
+
+
+class EndpointTest(unittest.TestCase):
+    def test_a_document_of_version_1_is_parsed_and_unknown_members_are_ignored(self):
+        endpoint = Endpoint.parse({**DOCUMENT, 'host': 'workstation', 'bootId': None})
+        self.assertEqual(endpoint, Endpoint('127.0.0.1:49152', 49152, '/rpc', DOCUMENT['instance'], KEY))
+
+    def test_any_other_value_is_rejected_by_the_name_of_its_member(self):
+        cases = [
+            ('version', 2),
+            ('version', None),
+            ('key', 'short'),
+            ('instance', 5),
+            ('path', '/rpc\r\nX: y'),
+            ('path', 'rpc'),
+            *(('endpoint', value) for value in ('127.0.0.2:80', 'localhost:80', '127.0.0.1', '[::1]:80')),
+            *(('endpoint', value) for value in ('127.0.0.1:80@evil.example', '127.0.0.1:0', '127.0.0.1:65536')),
+        ]
+        for name, value in cases:
+            with self.subTest(name, value=value), self.assertRaisesRegex(ValueError, name):
+                Endpoint.parse({**DOCUMENT, name: value})
+        for value in ([], None, 'text'):
+            with self.subTest(value), self.assertRaises(ValueError):
+                Endpoint.parse(value)
+
+    def test_the_mac_is_the_one_of_the_wire_contract(self):
+        endpoint = Endpoint.parse(DOCUMENT)
+        self.assertEqual(endpoint.mac('client', NONCE), 'ipNT149ixz_c1X0yGBZr5K0O71ER4_97IsFryVOUj58')
+        self.assertEqual(endpoint.mac('server', NONCE), 'YmSjIjVoz_Of4Eyze4D3pKTiOyLhBC9tJK-AXUz8a-0')
+
+    def test_the_key_is_not_in_the_representation(self):
+        self.assertNotIn(repr(KEY), repr(Endpoint.parse(DOCUMENT)))
+
+
+class FileTest(ClientTestCase):
+    def assert_refused(self, error, **changes):
+        daemon, client = self.serve(genuine(answer_all))
+        daemon.write_discovery_file(**changes)
+        with self.assertRaises(error):
+            client.get_auth_header()
+        self.assertEqual(daemon.connections, 0)
+
+    @unittest.skipUnless(POSIX, 'needs POSIX permissions')
+    def test_a_file_that_other_users_can_read_or_write_is_not_trusted(self):
+        for mode in (0o640, 0o620, 0o604, 0o602):
+            with self.subTest(oct(mode)):
+                self.assert_refused(cadzero_auth.NotGenuineError, mode=mode)
+
+    @unittest.skipUnless(POSIX, 'needs POSIX owners')
+    def test_a_file_of_another_user_is_not_trusted(self):
+        with mock.patch('os.getuid', return_value=os.getuid() + 1):
+            self.assert_refused(cadzero_auth.NotGenuineError)
+
+    @unittest.skipUnless(POSIX, 'needs POSIX links and pipes')
+    def test_a_link_and_a_pipe_are_not_followed(self):
+        daemon, _ = self.serve(genuine(answer_all))
+        link, pipe = daemon.path + '.link', daemon.path + '.pipe'
+        os.symlink(daemon.path, link)
+        os.mkfifo(pipe, 0o600)
+        for path in (link, pipe):
+            with Client(start=False, discovery=path) as client, self.assertRaises(cadzero_auth.NotGenuineError):
+                client.get_auth_header()
+
+    def test_an_invalid_or_missing_file_means_that_no_daemon_is_running(self):
+        self.assert_refused(cadzero_auth.NoDaemonError, version=2)
+        self.assert_refused(cadzero_auth.NoDaemonError, endpoint='127.0.0.1:65536')
+        daemon, client = self.serve(genuine(answer_all))
+        for content in (b'', b'{', b'\xff', b'[]'):
+            with open(daemon.path, 'wb') as file:
+                file.write(content)
+            with self.subTest(content), self.assertRaises(cadzero_auth.NoDaemonError):
+                client.get_auth_header()
+        os.remove(daemon.path)
+        with self.assertRaises(cadzero_auth.NoDaemonError):
+            client.get_auth_header()
+
+    def test_a_stale_file_means_that_no_daemon_is_running(self):
+        daemon, client = self.serve(genuine(answer_all))
+        daemon.stop_listening()
+        with self.assertRaises(cadzero_auth.NoDaemonError):
+            client.get_auth_header(timeout=30)

@@ -1,0 +1,186 @@
+"""The transport: one connection for all threads, timeouts, retries, reconnecting, listeners, closing, forking."""
+
+import os
+import threading
+import unittest
+
+import cadzero_auth
+
+from . import fake_daemon
+from .fake_daemon import CLOSE, HEADER, ClientTestCase, answer_all, genuine, never_answer, result_of
+
+
+class CallTest(ClientTestCase):
+    def test_a_call_fails_when_its_timeout_has_passed(self):
+        _, client = self.serve(genuine(never_answer))
+        with self.assertRaises(cadzero_auth.DaemonTimeoutError):
+            client.status(timeout=0.1)
+
+    def test_a_slow_upgrade_does_not_extend_the_timeout_of_a_call(self):
+        _, client = self.serve(lambda daemon, connection, head: daemon.read_frame(connection))
+        with self.assertRaises(cadzero_auth.DaemonTimeoutError):
+            client.status(timeout=0.1)
+
+    def test_a_late_response_is_not_taken_for_that_of_the_next_call(self):
+        def talk(daemon, connection):
+            calls = [daemon.read_call(connection)]
+            while calls[-1]['method'] != 'next':
+                calls.append(daemon.read_call(connection))
+            for call in calls:
+                connection.sendall(fake_daemon.encode_frame(result_of(call, call['method'])))
+
+        _, client = self.serve(genuine(talk))
+        with self.assertRaises(cadzero_auth.DaemonTimeoutError):
+            client.call('late', timeout=0.1)
+        self.assertEqual(client.call('next', timeout=30), 'next')
+
+    def test_many_threads_share_one_connection(self):
+        daemon, client = self.serve(genuine(answer_all))
+        results = []
+
+        def work():
+            for _ in range(50):
+                results.append(client.get_auth_header(timeout=60))
+
+        threads = [threading.Thread(target=work) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        self.assertEqual(len(results), 800)
+        self.assertEqual(daemon.connections, 1)
+
+    def test_messages_that_answer_no_call_are_ignored(self):
+        def talk(daemon, connection):
+            call = daemon.read_call(connection)
+            for text in (b'[]', b'5', b'{"id": 99, "result": 1}', b'{"id": {}, "result": 1}', b'{"method": "other"}'):
+                connection.sendall(fake_daemon.encode_frame(text))
+            connection.sendall(fake_daemon.encode_frame(result_of(call, HEADER)))
+
+        _, client = self.serve(genuine(talk))
+        self.assertEqual(client.get_auth_header(), HEADER['headers'])
+
+    def test_only_a_harmless_call_is_sent_again_after_a_loss_and_only_once(self):
+        sent = []
+
+        def talk(daemon, connection):
+            sent.append(daemon.read_call(connection)['method'])
+            connection.close()
+
+        _, client = self.serve(genuine(talk))
+        for call, times in (
+            (client.status, 2),
+            (client.get_auth_header, 2),
+            (lambda: client.refresh(rejected='Bearer old'), 2),
+            (lambda: client.get_auth_header(interactive=True), 1),
+            (client.refresh, 1),
+            (client.login, 1),
+            (client.logout, 1),
+            (client.cancel_login, 1),
+        ):
+            sent.clear()
+            with self.assertRaises(cadzero_auth.ConnectionLostError):
+                call()
+            self.assertEqual(len(sent), times, sent)
+
+    def test_a_harmless_call_is_answered_by_the_next_connection(self):
+        def talk(daemon, connection):
+            call = daemon.read_call(connection)
+            if daemon.connections > 1:
+                connection.sendall(fake_daemon.encode_frame(result_of(call, HEADER)))
+            else:
+                connection.close()
+
+        _, client = self.serve(genuine(talk))
+        self.assertEqual(client.get_auth_header(), HEADER['headers'])
+
+
+class ListenerTest(ClientTestCase):
+    def test_a_listener_that_fails_is_called_again_after_a_reconnect(self):
+        def talk(daemon, connection):
+            notification = {'jsonrpc': '2.0', 'method': 'sessionChanged', 'params': {'n': daemon.connections}}
+            connection.sendall(fake_daemon.encode_json(notification))
+            connection.sendall(fake_daemon.encode_frame(b'\x03\xf4', opcode=CLOSE))  # 1012: the daemon is replaced
+
+        _, client = self.serve(genuine(talk))
+        heard, twice = [], threading.Event()
+
+        def listen(status):
+            heard.append(status['n'])
+            if len(heard) == 2:
+                twice.set()
+            raise ValueError('a bug of the add-in')
+
+        with self.assertLogs('cadzero_auth', 'ERROR') as logs:
+            client.on_change(listen)
+            self.assertTrue(twice.wait(20))
+            client.close()
+        self.assertEqual(heard[:2], [1, 2])
+        self.assertIn('a listener failed: ValueError', logs.output[0])
+
+    def test_a_removed_listener_is_not_called(self):
+        def talk(daemon, connection):
+            while True:
+                call = daemon.read_call(connection)
+                connection.sendall(fake_daemon.encode_json({'method': 'sessionChanged', 'params': {}}))
+                connection.sendall(fake_daemon.encode_frame(result_of(call, {})))
+
+        _, client = self.serve(genuine(talk))
+        heard = []
+        remove = client.on_change(heard.append)
+        client.status(timeout=30)
+        remove()
+        client.status(timeout=30)
+        self.assertEqual(heard, [{}])
+        remove()
+
+
+class CloseTest(ClientTestCase):
+    def test_a_closed_client_raises_and_leaves_no_thread(self):
+        _, client = self.serve(genuine(answer_all))
+        client.get_auth_header()
+        client.close()
+        self.assertNotIn('cadzero-auth', [thread.name for thread in threading.enumerate()])
+        with self.assertRaises(cadzero_auth.NoDaemonError):
+            client.status()
+
+    def test_closing_fails_the_calls_in_progress(self):
+        called = threading.Event()
+
+        def talk(daemon, connection):
+            daemon.read_call(connection)
+            called.set()
+            never_answer(daemon, connection)
+
+        _, client = self.serve(genuine(talk))
+        errors = []
+
+        def call():
+            try:
+                client.login(timeout=60)
+            except cadzero_auth.AuthError as error:
+                errors.append(type(error))
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        self.assertTrue(called.wait(20))
+        client.close()
+        thread.join(20)
+        self.assertEqual(errors, [cadzero_auth.NoDaemonError])
+
+
+@unittest.skipUnless(hasattr(os, 'fork'), 'needs fork()')
+class ForkTest(ClientTestCase):
+    def test_a_forked_child_opens_its_own_connection(self):
+        daemon, client = self.serve(genuine(answer_all))
+        client.get_auth_header()
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if client.get_auth_header() == HEADER['headers'] else 1)
+            except BaseException:
+                os._exit(2)
+        _, status = os.waitpid(child, 0)
+        self.assertEqual(status, 0)
+        self.assertEqual(client.get_auth_header(), HEADER['headers'])
+        self.assertEqual(daemon.connections, 2)
