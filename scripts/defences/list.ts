@@ -36,7 +36,9 @@ const REFRESH_TOKEN = 'src/broker/refresh-token.ts'
 const BROKER_CLERK = 'src/broker/clerk-sessions.ts'
 const BROKER = 'src/broker/broker.ts'
 const BROKER_REQUEST = 'src/broker/request.ts'
-const PYTHON = 'embed/python/cadzero_auth.py'
+const PYTHON_DISCOVERY = 'embed/python/cadzero_auth/discovery.py'
+const PYTHON_WEBSOCKET = 'embed/python/cadzero_auth/websocket.py'
+const PYTHON_TEST = 'test/embed/python.test.ts'
 
 const WEB = 'test/security/web-page.test.ts'
 const OTHERS = 'test/security/other-users.test.ts'
@@ -675,26 +677,27 @@ export const defences: readonly Defence[] = [
 
   one(
     'Python: the daemon’s proof',
-    PYTHON,
+    PYTHON_WEBSOCKET,
     "genuine = hmac.compare_digest(proof.encode(), endpoint.mac('server', nonce).encode())",
     'genuine = True',
-    'test/embed/python.test.ts',
-    'strangers',
+    PYTHON_TEST,
+    'hostile daemons',
   ),
+  one('Python: no header twice', PYTHON_WEBSOCKET, ' or name.lower() in headers', '', PYTHON_TEST, 'hostile daemons'),
   one(
     'Python: a file of the user’s alone',
-    PYTHON,
-    'or found.st_mode & 0o077)',
-    'or found.st_mode & 0o000)',
-    'test/embed/python.test.ts',
-    'strangers',
+    PYTHON_DISCOVERY,
+    'or status.st_mode & 0o077)',
+    'or status.st_mode & 0o000)',
+    PYTHON_TEST,
+    'hostile daemons',
   ),
   one(
     'Python: no link is followed',
-    PYTHON,
+    PYTHON_DISCOVERY,
     "| getattr(os, 'O_NOFOLLOW', 0) ",
     '',
-    'test/embed/python.test.ts',
-    'strangers',
+    PYTHON_TEST,
+    'hostile daemons',
   ),
 ]
