@@ -26,7 +26,12 @@ SECURITY_HEADERS = ['Upgrade', 'Connection', 'Sec-WebSocket-Accept', 'Sec-WebSoc
 class UpgradeTest(ClientTestCase):
     def assert_not_genuine(self, behave):
         """The client refuses the server, does not connect to it again, and sends it neither a frame nor the key."""
-        daemon, client = self.serve(behave)
+
+        def behave_and_answer(daemon, connection, head):
+            behave(daemon, connection, head)
+            answer_all(daemon, connection)  # so that a client that trusts the server fails the test at once
+
+        daemon, client = self.serve(behave_and_answer)
         for _ in range(3):
             with self.assertRaises(cadzero_auth.NotGenuineError):
                 client.get_auth_header()
@@ -172,8 +177,8 @@ class FrameTest(ClientTestCase):
             'binary': fake_daemon.encode_frame(b'{}', opcode=2),
             'unknown opcode': fake_daemon.encode_frame(b'', opcode=5),
             'too large': b'\x81\x7f\x7f' + b'\xff' * 7,
-            'a message too large': fake_daemon.encode_frame(b'x' * MAX_MESSAGE_BYTES, final=False)
-            + fake_daemon.encode_frame(b'x', opcode=0),
+            'a message too large': fake_daemon.encode_frame(b' ' * MAX_MESSAGE_BYTES, final=False)
+            + fake_daemon.encode_frame(b'{}', opcode=0),
             'a continuation without a start': fake_daemon.encode_frame(b'{}', opcode=0),
             'a start inside a message': fake_daemon.encode_frame(b'{', final=False) + fake_daemon.encode_frame(b'{}'),
             'not UTF-8': fake_daemon.encode_frame(b'\xff\xfe'),
@@ -255,6 +260,11 @@ class CodecTest(unittest.TestCase):
         buffer += frame[-1:] + b'\x81'
         self.assertEqual(take_frame(buffer), Frame(True, TEXT, b'x' * 300))
         self.assertEqual(buffer, b'\x81')
+
+    def test_a_masked_frame_and_a_reserved_bit_are_refused(self):
+        for data in (fake_daemon.encode_frame(b'{}', masked=True), b'\xc1\x02{}', b'\xa1\x02{}', b'\x91\x02{}'):
+            with self.subTest(data), self.assertRaises(ProtocolError):
+                take_frame(bytearray(data))
 
     def test_an_oversized_frame_is_refused_before_its_data_arrives(self):
         with self.assertRaises(ProtocolError):
