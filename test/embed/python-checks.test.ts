@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Diagnostic, PositionEncoding, Workspace } from '@astral-sh/ruff-wasm-nodejs'
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../support/folder.ts'
 import { findPythons } from '../support/python.ts'
 
@@ -18,6 +18,11 @@ const withToml = findPythons().find(({ version: [, minor] }) => minor >= 11) // 
 const hasMypy = spawnSync('mypy', ['--version']).status === 0
 
 describe.skipIf(withToml === undefined)(`Ruff${withToml ? '' : ' (skipped: needs Python 3.11 or newer)'}`, () => {
+  let options: RuffOptions
+  beforeAll(() => {
+    options = readOptions(String(withToml?.program))
+  })
+
   const files = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.py'))
 
   it.each(files)('finds nothing to report in %s, and nothing to format', (file) => {
@@ -35,19 +40,20 @@ describe.skipIf(withToml === undefined)(`Ruff${withToml ? '' : ' (skipped: needs
     expect(ruff.format('x = "a"\n')).toBe("x = 'a'\n")
   })
 
-  /** Ruff's WebAssembly build knows neither files nor TOML: it gets the options of pyproject.toml for this file. */
+  /** Ruff's WebAssembly build reads no files: it gets the options of pyproject.toml that apply to this file. */
   function newWorkspace(file: string): Workspace {
-    const script = 'import json, sys, tomllib; json.dump(tomllib.load(sys.stdin.buffer)["tool"]["ruff"], sys.stdout)'
-    const input = readFileSync(join(FOLDER, 'pyproject.toml'))
-    const options: RuffOptions = JSON.parse(
-      execFileSync(String(withToml?.program), ['-c', script], { input }).toString(),
-    )
     const { 'per-file-ignores': perFile, ...lint } = options.lint
     const forTests = file.startsWith('tests/') ? (perFile['tests/*'] ?? []) : []
     const effective = { ...options, lint: { ...lint, ignore: [...lint.ignore, ...forTests] } }
     return new Workspace(effective, PositionEncoding.Utf16)
   }
 })
+
+function readOptions(python: string): RuffOptions {
+  const script = 'import json, sys, tomllib; json.dump(tomllib.load(sys.stdin.buffer)["tool"]["ruff"], sys.stdout)'
+  const input = readFileSync(join(FOLDER, 'pyproject.toml'))
+  return JSON.parse(execFileSync(python, ['-c', script], { input, encoding: 'utf8' }))
+}
 
 describe.skipIf(!hasMypy)(
   `mypy --strict${hasMypy ? '' : ' (skipped: needs Debian’s mypy)'}`,
