@@ -278,8 +278,8 @@ export const defences: readonly Defence[] = [
     FILES,
     "if (found.size > maxBytes) throw new FileError('too_large', path)",
     '',
-    STORE,
-    'too large to be one',
+    'test/host/files.test.ts',
+    'refuses a file that is too large',
   ),
   one(
     'folders of ours alone',
@@ -328,7 +328,7 @@ export const defences: readonly Defence[] = [
     'if (profile !== binding.profile || iss !== binding.issuer || client_id !== binding.clientId) {',
     'if (profile === undefined && iss === client_id) {',
     STORE,
-    'does not open the file of another',
+    'does not load the file of another',
   ),
 
   one(

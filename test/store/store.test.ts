@@ -1,70 +1,21 @@
-// The session store on real files: what it keeps, what it refuses, and that it tells one from the other.
-import { chmod, link, mkdir, readdir, readFile, rename, stat, symlink, truncate, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+// The session store on real files: what it returns, what it sets aside, and what it refuses to read.
+import { chmod, link, readdir, readFile, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { compactDecrypt, decodeProtectedHeader } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { type FileSystem, readPrivateFile, sweepTemporaries, systemFiles } from '../../src/host/files.ts'
-import { systemRandom } from '../../src/host/random.ts'
-import { StoreError } from '../../src/store/errors.ts'
-import { type KeyProvider, keyfileProvider, keyringProvider, passphraseProvider } from '../../src/store/key.ts'
-import type { Keyring } from '../../src/store/keyring.ts'
-import { SessionStore } from '../../src/store/store.ts'
-import { StoreKeys } from '../../src/store/store-keys.ts'
-import { TestClock } from '../support/clock.ts'
-import { temporaryFolder } from '../support/folder.ts'
+import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { newSession } from '../support/session.ts'
+import { newStore } from '../support/store.ts'
 
-const binding = { profile: 'production', issuer: 'https://clerk.example.com', clientId: 'client_1' }
-
-async function newStore(options: { files?: FileSystem; providers?: (home: string) => KeyProvider[] } = {}) {
-  const home = await temporaryFolder()
-  const files = options.files ?? systemFiles
-  const folder = join(home, 'sessions')
-  await mkdir(folder, { mode: 0o700 })
-  const providers = options.providers ?? ((home) => [keyfileProvider(files, join(home, 'store-key.jwk'), systemRandom)])
-  const open = (change: Partial<typeof binding> = {}, keys = new StoreKeys(providers(home))) =>
-    new SessionStore({ files, clock: new TestClock(), folder, keys, binding: { ...binding, ...change } })
-  return { home, folder, path: join(folder, 'production.jwe'), open }
-}
-
-/** A keyring in memory that can be taken away, locked or emptied. */
-function testKeyring() {
-  let text: string | undefined
-  const ring = {
-    state: 'open' as 'open' | 'locked' | 'unavailable',
-    reads: 0,
-    writes: 0,
-    empty: () => (text = undefined),
-  }
-  const check = () => {
-    if (ring.state === 'locked') throw new StoreError('key_locked')
-    if (ring.state === 'unavailable') throw new StoreError('keyring_unavailable')
-  }
-  const keyring: Keyring = {
-    async remove() {},
-    async get() {
-      ring.reads++
-      check()
-      return text
-    },
-    async set(value) {
-      ring.writes++
-      check()
-      text = value
-    },
-  }
-  return Object.assign(ring, { keyring })
-}
-
-describe('the session store', () => {
-  it('gives back what it saved, also to the next process', async () => {
+describe('SessionStore', () => {
+  it('loads what was saved, also in a new process', async () => {
     const { open } = await newStore()
     const session = newSession()
     await open().save(session)
     expect(await open().load()).toEqual(session)
   })
 
-  it('says that there is none where none was saved, and after it was removed', async () => {
+  it('loads undefined if no session was saved, and after it was removed', async () => {
     const { open, folder } = await newStore()
     const store = open()
     expect(await store.load()).toBeUndefined()
@@ -75,20 +26,7 @@ describe('the session store', () => {
     expect(await readdir(folder)).toEqual([])
   })
 
-  it('keeps nothing readable in the file', async () => {
-    const { open, path } = await newStore()
-    const session = newSession()
-    await open().save(session)
-    const text = await readFile(path, 'utf8')
-    for (const secret of [session.refreshToken, session.accessToken.value, 'ada@example.com']) {
-      expect(text).not.toContain(String(secret))
-      for (const part of text.split('.')) {
-        expect(Buffer.from(part, 'base64url').toString('latin1')).not.toContain(String(secret))
-      }
-    }
-  })
-
-  it('writes a compact JWE that says version, profile, issuer, client and key', async () => {
+  it('seals the file with its profile, issuer and client and the id of the store key', async () => {
     const { open, path, home } = await newStore()
     const session = newSession()
     await open().save(session)
@@ -107,7 +45,7 @@ describe('the session store', () => {
     expect(JSON.parse(new TextDecoder().decode(plaintext))).toEqual(session)
   })
 
-  it.skipIf(process.platform === 'win32')('gives no right to anybody else, under any umask', async () => {
+  it.skipIf(process.platform === 'win32')('writes files without permissions for others, under any umask', async () => {
     const before = process.umask()
     try {
       for (const mask of [0o000, 0o077, 0o777]) {
@@ -130,7 +68,7 @@ describe('the session store', () => {
     ['not a JWE', (path: string) => writeFile(path, 'hello')],
     ['five empty parts', (path: string) => writeFile(path, '....')],
     ['larger than a session can be', (path: string) => truncate(path, 1024 * 1024 + 1)],
-  ])('sets a file aside that is %s, and goes on as signed out', async (_name, damage) => {
+  ])('[E4] sets aside a file that is %s, and loads undefined', async (_name, damage) => {
     const { open, folder, path } = await newStore()
     await open().save(newSession())
     await damage(path)
@@ -138,7 +76,7 @@ describe('the session store', () => {
     expect(await readdir(folder)).toEqual([expect.stringMatching(/^production\.jwe\.bad-\d+$/)])
   })
 
-  it('purges what was set aside along with the session: it may still open', async () => {
+  it('purges the session and the files that were set aside', async () => {
     const { open, folder } = await newStore()
     await open().save(newSession())
     await open().setAside()
@@ -147,7 +85,7 @@ describe('the session store', () => {
     expect(await readdir(folder)).toEqual([])
   })
 
-  it('opens a file with any one byte changed as no session at all', async () => {
+  it('[D8] loads undefined from a file with one byte changed', async () => {
     const { open, folder, path } = await newStore()
     await open().save(newSession())
     const good = await readFile(path)
@@ -164,22 +102,14 @@ describe('the session store', () => {
     ['profile', { profile: 'staging' }],
     ['issuer', { issuer: 'https://clerk.example.org' }],
     ['client', { clientId: 'client_2' }],
-  ])('does not open the file of another %s', async (_name, change) => {
+  ])('[D8] does not load the file of another %s', async (_name, change) => {
     const { open, folder, path } = await newStore()
     await open().save(newSession())
     if ('profile' in change) await rename(path, join(folder, 'staging.jwe'))
     expect(await open(change).load()).toBeUndefined()
   })
 
-  it('does not read a file that is too large to be one', async () => {
-    const { path, folder } = await newStore()
-    await writeFile(path, '', { mode: 0o600 })
-    await truncate(path, 2 ** 30) // a gigabyte that takes no room
-    await expect(readPrivateFile(systemFiles, path, 1024)).rejects.toMatchObject({ code: 'too_large' })
-    expect(await readdir(folder)).toEqual(['production.jwe'])
-  })
-
-  it('does not open the file of another user’s key, and keeps it aside', async () => {
+  it('[D8 E4] does not load a file that another user’s key has sealed, and sets it aside', async () => {
     const one = await newStore()
     const other = await newStore()
     await one.open().save(newSession())
@@ -189,7 +119,7 @@ describe('the session store', () => {
     expect(await readdir(one.folder)).toEqual([expect.stringContaining('.bad-')])
   })
 
-  it('leaves the file of a newer version alone, and says so', async () => {
+  it('throws newer_version for a file of a newer version, and leaves it', async () => {
     const { open, path } = await newStore()
     await open().save(newSession())
     const [, ...rest] = (await readFile(path, 'utf8')).split('.')
@@ -200,7 +130,7 @@ describe('the session store', () => {
   })
 
   it.skipIf(process.platform === 'win32').each([
-    ['open to others', (path: string) => chmod(path, 0o644)],
+    ['accessible to others', (path: string) => chmod(path, 0o644)],
     [
       'a symbolic link',
       async (path: string) => {
@@ -209,7 +139,7 @@ describe('the session store', () => {
       },
     ],
     ['a hard link', (path: string) => link(path, `${path}.other`)],
-  ])('refuses a file that is %s, and leaves it where it is', async (_name, change) => {
+  ])('[B7] refuses a file that is %s, and leaves it', async (_name, change) => {
     const { open, path } = await newStore()
     await open().save(newSession())
     await change(path)
@@ -217,7 +147,7 @@ describe('the session store', () => {
     await expect(stat(path)).resolves.toBeDefined()
   })
 
-  it('keeps the old session whole when the disk is full at any step of a write', async () => {
+  it('keeps the old session whole if the disk is full at any step of a write', async () => {
     for (const step of ['open', 'writeFile', 'sync', 'rename'] as const) {
       let armed = false
       const fail = () => {
@@ -252,115 +182,93 @@ describe('the session store', () => {
       expect(await readdir(folder), step).toEqual(['production.jwe'])
     }
   })
-
-  it('sweeps what a crash in the middle of a write has left, and nothing else', async () => {
-    const { open, folder } = await newStore()
-    await open().save(newSession())
-    await writeFile(join(folder, '.production.jwe.0123456789abcdef.tmp'), 'half')
-    await writeFile(join(folder, 'notes.tmp'), 'a person’s own')
-    await sweepTemporaries(systemFiles, folder)
-    expect((await readdir(folder)).sort()).toEqual(['notes.tmp', 'production.jwe'])
-  })
-
-  it('is not kept from a start by leftovers on a disk that has become read-only', async () => {
-    const { folder } = await newStore()
-    await writeFile(join(folder, '.production.jwe.0123456789abcdef.tmp'), 'half')
-    const readOnly: FileSystem = {
-      ...systemFiles,
-      unlink: () => Promise.reject(Object.assign(new Error('read-only'), { code: 'EROFS' })),
-    }
-    await expect(sweepTemporaries(readOnly, folder)).resolves.toBeUndefined()
-  })
 })
 
-describe('the store key', () => {
-  const both = (ring: ReturnType<typeof testKeyring>) => (home: string) => [
-    keyringProvider(ring.keyring, systemRandom),
-    keyfileProvider(systemFiles, join(home, 'store-key.jwk'), systemRandom),
-  ]
-
-  it('is made once in the keyring, and read once a start', async () => {
-    const ring = testKeyring()
-    const { open, home } = await newStore({ providers: both(ring) })
+describe('SessionStore.look', () => {
+  it('returns same after a load or a save, and nothing is set aside', async () => {
+    const { open, folder } = await newStore()
     const store = open()
     await store.save(newSession())
-    await store.save(newSession())
-    expect(await store.protection()).toBe('keyring')
-    expect({ reads: ring.reads, writes: ring.writes }).toEqual({ reads: 1, writes: 1 })
-    expect(await readdir(home)).toEqual(['sessions'])
+    expect(await store.look()).toBe('same')
     const next = open()
     await next.load()
-    await next.save(newSession())
-    expect({ reads: ring.reads, writes: ring.writes }).toEqual({ reads: 2, writes: 1 })
+    expect(await next.look()).toBe('same')
+    expect(await readdir(folder)).toEqual(['production.jwe'])
   })
 
-  it('is kept in a file where there is no keyring', async () => {
-    const ring = testKeyring()
-    ring.state = 'unavailable'
-    const { open } = await newStore({ providers: both(ring) })
-    const session = newSession()
-    await open().save(session)
-    expect(await open().protection()).toBe('keyfile')
-    ring.state = 'open'
-    expect(await open().load()).toEqual(session)
+  it('returns gone if the file was deleted', async () => {
+    const { open, path } = await newStore()
+    const store = open()
+    await store.save(newSession())
+    await rm(path)
+    expect(await store.look()).toBe('gone')
   })
 
-  it.each(['locked', 'unavailable'] as const)(
-    'that is in a keyring now %s means locked, not signed out',
-    async (state) => {
-      const ring = testKeyring()
-      const { open, folder } = await newStore({ providers: both(ring) })
-      const session = newSession()
-      await open().save(session)
-      ring.state = state
+  it('throws unreadable if the folder is missing: its disk is gone, and the file was not deleted', async () => {
+    const { open, folder } = await newStore()
+    const store = open()
+    await store.save(newSession())
+    await rename(folder, `${folder}.gone`)
+    await expect(store.look()).rejects.toMatchObject({ name: 'StoreError', code: 'unreadable' })
+  })
+
+  it('returns the session of a file that another process has saved', async () => {
+    const { open } = await newStore()
+    const store = open()
+    await store.save(newSession())
+    const newer = newSession({ generation: 7 })
+    await open().save(newer)
+    expect(await store.look()).toEqual(newer)
+  })
+
+  it.each([
+    ['is no envelope', (path: string) => writeFile(path, 'hello')],
+    ['is too large', (path: string) => truncate(path, 1024 * 1024 + 1)],
+    ['is a hard link', (path: string) => link(path, join(dirname(path), 'other-name'))],
+  ])('returns foreign for a file that %s, and sets it aside', async (_name, change) => {
+    const { open, folder, path } = await newStore()
+    const store = open()
+    await store.save(newSession())
+    await change(path)
+    expect(await store.look()).toBe('foreign')
+    expect(await readdir(folder)).toContainEqual(expect.stringMatching(/^production\.jwe\.bad-\d+$/))
+    expect(await readdir(folder)).not.toContain('production.jwe')
+  })
+
+  it('returns foreign for the file of another client, and sets it aside', async () => {
+    const { open, folder } = await newStore()
+    const store = open()
+    await store.save(newSession())
+    await open({ clientId: 'client_2' }).save(newSession())
+    expect(await store.look()).toBe('foreign')
+    expect(await readdir(folder)).toEqual([expect.stringContaining('.bad-')])
+  })
+
+  it.skipIf(process.platform === 'win32')(
+    'returns foreign for a file that others may read, and leaves it',
+    async () => {
+      const { open, folder, path } = await newStore()
       const store = open()
-      await expect(store.load()).rejects.toMatchObject({ code: 'key_locked' })
+      await store.save(newSession())
+      await chmod(path, 0o644)
+      expect(await store.look()).toBe('foreign')
       expect(await readdir(folder)).toEqual(['production.jwe'])
-      ring.state = 'open'
-      expect(await store.load()).toEqual(session)
     },
   )
+})
 
-  it('that is gone from the keyring means missing, and the file stays', async () => {
-    const ring = testKeyring()
-    const { open, folder } = await newStore({ providers: both(ring) })
-    await open().save(newSession())
-    ring.empty()
-    await expect(open().load()).rejects.toMatchObject({ code: 'key_missing' })
-    expect(await readdir(folder)).toEqual(['production.jwe'])
-  })
-
-  it('is not put into a file because the keyring is locked', async () => {
-    const ring = testKeyring()
-    ring.state = 'locked'
-    const { open, home } = await newStore({ providers: both(ring) })
-    await expect(open().save(newSession())).rejects.toMatchObject({ code: 'key_locked' })
-    expect(await readdir(home)).toEqual(['sessions'])
-  })
-
-  it('opens with its passphrase and no other', async () => {
-    const wrapped = (passphrase: string | undefined) => (home: string) => [
-      passphraseProvider(systemFiles, join(home, 'store-key.jwe'), systemRandom, passphrase),
-    ]
-    const { open, home, folder } = await newStore({ providers: wrapped('correct horse') })
-    const session = newSession()
+it('SessionStore.setAside keeps the newest three files', async () => {
+  const { open, folder } = await newStore()
+  await writeFile(join(folder, 'other.jwe.bad-1'), 'of another profile')
+  const sessions = [1, 2, 3, 4, 5].map((generation) => newSession({ generation }))
+  for (const [at, session] of sessions.entries()) {
     await open().save(session)
-    expect(await open().load()).toEqual(session)
-    for (const passphrase of ['wrong horse', '', undefined]) {
-      const keys = new StoreKeys(wrapped(passphrase)(home))
-      await expect(open({}, keys).load()).rejects.toMatchObject({ code: 'wrong_passphrase' })
-    }
-    expect(await readdir(folder)).toEqual(['production.jwe'])
-  })
-
-  it('that is damaged in its file is an error that does not quote it', async () => {
-    const { open, home } = await newStore()
-    await open().save(newSession())
-    await writeFile(join(home, 'store-key.jwk'), '{"kty":"oct","k":"c2VjcmV0"', { mode: 0o600 })
-    const error = await open()
-      .load()
-      .catch((error: unknown) => error)
-    expect(error).toBeInstanceOf(StoreError)
-    expect(String(error)).not.toContain('c2VjcmV0')
-  })
+    await open({}, undefined, 1_800_000_000 + at).setAside()
+  }
+  expect((await readdir(folder)).sort()).toEqual([
+    'other.jwe.bad-1',
+    'production.jwe.bad-1800000002000',
+    'production.jwe.bad-1800000003000',
+    'production.jwe.bad-1800000004000',
+  ])
 })
