@@ -1,21 +1,22 @@
-// The page that hands a CADZERO session to the program that asked for it on this computer, once its owner agrees.
+// The page of the hand-off: it sends the user's Clerk session token to the program on this computer, once the user agrees.
 import { useClerk, useSession } from '@clerk/react'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 
 const PROGRAM = 'CADZERO for Fusion 360'
-const LOAD_DEADLINE = 15_000 // ms: as long as Clerk's own loader waits for its script
-const TOKEN_DEADLINE = 10_000 // ms: Clerk goes on trying for minutes, a person does not
+const LOAD_TIMEOUT = 15_000 // ms, as long as Clerk's loader waits for its script
+const TOKEN_TIMEOUT = 10_000 // ms; Clerk itself retries for minutes, longer than a user waits
 
-// The spelling is checked before the URL parser sees it: the parser would make 127.0.0.1 of 127.1 and of 2130706433,
-// a slash of a backslash, and drop tabs and line ends.
+// Checks the text before the URL parser normalises it: the parser turns 127.1 and 2130706433 into 127.0.0.1 and a backslash
+// into a slash, and it drops tabs and line ends.
 const LOOPBACK = /^http:\/\/(?:localhost|127\.0\.0\.1|\[::1\]):([1-9]\d{3,4})(?:[/?][\x21-\x7e]*)?$/
 
-/** Where the answer goes, or why there is no such place. */
+/** The address that receives the result, or why the page refuses it. */
 export type Callback = { readonly url: URL } | { readonly refused: 'missing' | 'repeated' | 'unsafe' }
 
 /**
- * Reads the callback from this page's query: `redirect_url`, exactly one, `http` on `localhost`, `127.0.0.1` or `[::1]`
- * with a port from 1024 on, no user and no fragment (RFC 8252 section 7.3). A `state` beside it goes into a callback that has none.
+ * Reads the callback from this page's query. It accepts exactly one `redirect_url`: `http` on `localhost`, `127.0.0.1` or
+ * `[::1]`, with a port from 1024 on, without user or fragment (RFC 8252 section 7.3). A `state` beside `redirect_url` is
+ * added to the callback if the callback has none.
  *
  * @param search the page's query, `window.location.search`
  */
@@ -33,24 +34,24 @@ export function loopbackCallback(search: string): Callback {
   return { url }
 }
 
-/** The callback with an answer in its query; what was there already, such as `state`, stays. */
-export function answerTo(callback: URL, answer: Readonly<Record<string, string>>): string {
+/** Returns the callback with these parameters added to its query; its other parameters, such as `state`, stay. */
+export function withParameters(callback: URL, parameters: Readonly<Record<string, string>>): string {
   const url = new URL(callback)
-  for (const [name, value] of Object.entries(answer)) url.searchParams.set(name, value)
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
   return url.href
 }
 
-/** The route's component. It takes nothing but the address bar, and stands inside the app's `<ClerkProvider>`. */
+/** The route's component. It has no props and must be rendered inside the app's `<ClerkProvider>`. */
 export default function AuthCallback() {
-  const [search, setSearch] = useState<string>() // not known where the app is rendered on a server
+  const [search, setSearch] = useState<string>() // unknown while a server renders the app
   useEffect(() => setSearch(window.location.search), [])
   useNoReferrer()
-  useFreshStart()
+  useReloadOnReturn()
   if (search === undefined) return <Waiting />
   if (window.top !== window.self) {
     return (
-      <Problem title="Open this page by itself">
-        It was put inside another page. For your safety it only answers in a tab of its own.
+      <Problem title="Open this page in its own tab">
+        Another page has embedded this page. For your safety, it works only in its own tab.
       </Problem>
     )
   }
@@ -59,8 +60,8 @@ export default function AuthCallback() {
     return (
       <Problem title="Open this from CADZERO in Fusion">
         {callback.refused === 'missing'
-          ? 'This address does not say which program is to be signed in.'
-          : 'This address would send your sign-in to a place that is not CADZERO on this computer. Nothing was sent.'}
+          ? 'This address does not name the program that asks for the sign-in.'
+          : 'This address would send your sign-in to an address other than CADZERO on this computer. Nothing was sent.'}
       </Problem>
     )
   }
@@ -71,23 +72,23 @@ function SignedIn({ callback }: { readonly callback: URL }) {
   const clerk = useClerk()
   const { isLoaded, session } = useSession()
   const [isLate, setLate] = useState(false)
-  const [isLeaving, setLeaving] = useState(false)
+  const [isSigningOut, setSigningOut] = useState(false)
   const wasSignedIn = useRef(false)
-  const returning = useRef(false)
+  const isRedirecting = useRef(false)
   if (session) wasSignedIn.current = true
-  const hasEnded = wasSignedIn.current && !isLeaving
+  const hasEnded = wasSignedIn.current && !isSigningOut
 
   useEffect(() => {
     if (isLoaded) return
-    const timer = setTimeout(() => setLate(true), LOAD_DEADLINE)
+    const timer = setTimeout(() => setLate(true), LOAD_TIMEOUT)
     return () => clearTimeout(timer)
   }, [isLoaded])
 
   const signIn = () => {
-    if (returning.current) return
-    returning.current = true
+    if (isRedirecting.current) return
+    isRedirecting.current = true
     const here = window.location.href
-    // Forced as well: the app's own setting of where to go after a sign-in must not lose the program that waits.
+    // The forced URLs override the app's own redirect after a sign-in, which would not come back to this page.
     void clerk.redirectToSignIn({ redirectUrl: here, signInForceRedirectUrl: here, signUpForceRedirectUrl: here })
   }
   useEffect(() => {
@@ -95,32 +96,32 @@ function SignedIn({ callback }: { readonly callback: URL }) {
   })
 
   const switchAccount = () => {
-    setLeaving(true)
-    // With a callback Clerk leaves the way from here to this page, which goes to the sign-in.
+    setSigningOut(true)
+    // With a callback, Clerk does not redirect after the sign-out: this page goes to the sign-in itself.
     clerk
       .signOut(() => undefined)
       .then(signIn)
-      .catch(() => setLeaving(false))
+      .catch(() => setSigningOut(false))
   }
 
-  if (!isLoaded) return isLate || clerk.status === 'error' ? <NotLoading /> : <Waiting />
+  if (!isLoaded) return isLate || clerk.status === 'error' ? <LoadFailure /> : <Waiting />
   if (session === null) {
     if (!hasEnded) return <Waiting />
     return (
       <Problem title="Your session has ended" action="Sign in again" onAction={signIn}>
-        Nothing was sent. Sign in again and you come back to this page.
+        Nothing was sent. After you sign in again, you return to this page.
       </Problem>
     )
   }
   if (session.status === 'pending') {
     const finish = () => void clerk.redirectToTasks({ redirectUrl: window.location.href })
     return (
-      <Problem title="Your account needs one more step" action="Go on" onAction={finish}>
-        Finish setting up your account, then you come back to this page.
+      <Problem title="Your account needs one more step" action="Continue setup" onAction={finish}>
+        After you finish setting up your account, you return to this page.
       </Problem>
     )
   }
-  if (isLeaving) return <Waiting />
+  if (isSigningOut) return <Waiting />
   return <Consent key={session.id} callback={callback} session={session} onSwitch={switchAccount} />
 }
 
@@ -134,34 +135,34 @@ interface ConsentProps {
 
 function Consent({ callback, session, onSwitch }: ConsentProps) {
   const [phase, setPhase] = useState<'asking' | 'working' | 'failed' | 'sent'>('asking')
-  const isHere = useRef(true)
+  const isMounted = useRef(true)
   useEffect(() => {
-    isHere.current = true
+    isMounted.current = true
     return () => {
-      isHere.current = false
+      isMounted.current = false
     }
   }, [])
   const { user } = session
   const email = user?.primaryEmailAddress?.emailAddress ?? ''
   const name = user?.fullName ?? user?.username ?? ''
 
-  const leave = (answer: Readonly<Record<string, string>>) => {
+  const send = (parameters: Readonly<Record<string, string>>) => {
     setPhase('sent')
-    window.location.replace(answerTo(callback, answer)) // so that the token is in no history
+    window.location.replace(withParameters(callback, parameters)) // replaced, so that the history holds no token
   }
   const agree = async () => {
     setPhase('working')
-    // The error is not looked at: it could name the address with the token's session, and the way on is the same.
-    const token = await beforeDeadline(session.getToken({ skipCache: true })).catch(() => null)
-    if (!isHere.current) return // the session ended meanwhile
+    // The error is dropped: it may contain the URL with the session's id, and every error is shown the same way.
+    const token = await withTimeout(session.getToken({ skipCache: true })).catch(() => null)
+    if (!isMounted.current) return // the session ended in the meantime
     if (!token || !user) return setPhase('failed')
-    leave({ token, session_id: session.id, user_id: user.id, user_email: email, user_name: name })
+    send({ token, session_id: session.id, user_id: user.id, user_email: email, user_name: name })
   }
 
   if (phase === 'sent') {
     return (
-      <Card title="Back to Fusion">
-        <p role="status">If nothing happens, start the sign-in in Fusion once more. You can close this tab.</p>
+      <Card title="Return to Fusion">
+        <p role="status">You can close this tab. If Fusion does not sign you in, start the sign-in there again.</p>
       </Card>
     )
   }
@@ -179,32 +180,32 @@ function Consent({ callback, session, onSwitch }: ConsentProps) {
         </dd>
       </dl>
       {phase === 'failed' && (
-        <p role="alert">The sign-in could not be fetched. Check your connection, then try again.</p>
+        <p role="alert">The sign-in could not be completed. Check your connection, then try again.</p>
       )}
       <div className="cadzero-actions">
         <button type="button" data-primary disabled={isWorking} aria-busy={isWorking} onClick={() => void agree()}>
           {phase === 'failed' ? 'Try again' : isWorking ? 'One moment…' : 'Continue'}
         </button>
-        <button type="button" disabled={isWorking} onClick={() => leave({ error: 'access_denied' })}>
+        <button type="button" disabled={isWorking} onClick={() => send({ error: 'access_denied' })}>
           Cancel
         </button>
       </div>
       <button type="button" data-link disabled={isWorking} onClick={onSwitch}>
         Use another account
       </button>
-      <p className="cadzero-note">Continue only if you have just started the sign-in in Fusion yourself.</p>
+      <p className="cadzero-note">Continue only if you have just started a sign-in in Fusion.</p>
     </Card>
   )
 }
 
-function beforeDeadline<T>(promise: Promise<T>): Promise<T> {
+function withTimeout<T>(promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('no answer in time')), TOKEN_DEADLINE)
+    const timer = setTimeout(() => reject(new Error('timed out')), TOKEN_TIMEOUT)
     promise.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }
 
-/** What leaves this page, scripts and pictures of the app included, does not say its address: the callback's state is in it. */
+/** Keeps this page's address, which holds the callback's state, out of the Referer of every request that the app makes. */
 function useNoReferrer() {
   useEffect(() => {
     const meta = document.createElement('meta')
@@ -215,19 +216,19 @@ function useNoReferrer() {
   }, [])
 }
 
-/** A browser's Back may bring this page as it was left, in the middle of going to the sign-in: it starts anew. */
-function useFreshStart() {
+/** Reloads the page if the browser's Back button restores it, since it was left in the middle of a sign-in. */
+function useReloadOnReturn() {
   useEffect(() => {
-    const start = ({ persisted }: PageTransitionEvent) => persisted && window.location.reload()
-    window.addEventListener('pageshow', start)
-    return () => window.removeEventListener('pageshow', start)
+    const reload = ({ persisted }: PageTransitionEvent) => persisted && window.location.reload()
+    window.addEventListener('pageshow', reload)
+    return () => window.removeEventListener('pageshow', reload)
   }, [])
 }
 
-function NotLoading() {
+function LoadFailure() {
   return (
-    <Problem title="The sign-in does not load" action="Try again" onAction={() => window.location.reload()}>
-      Check your connection, and whether something blocks it, such as an ad blocker or a company firewall.
+    <Problem title="The sign-in did not load" action="Try again" onAction={() => window.location.reload()}>
+      Check your connection, and whether an ad blocker or a company firewall blocks this page.
     </Problem>
   )
 }

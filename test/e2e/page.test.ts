@@ -238,7 +238,7 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     await page.setContent(`<iframe src="${url.replaceAll('&', '&amp;')}"></iframe>`)
     const frame = page.frameLocator('iframe')
     await frame.getByRole('alert').waitFor()
-    expect(await frame.getByRole('heading').textContent()).toBe('Open this page by itself')
+    expect(await frame.getByRole('heading').textContent()).toBe('Open this page in its own tab')
     expect(await frame.getByRole('button').count()).toBe(0)
   })
 
@@ -253,7 +253,7 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     await asked
     await page.clock.fastForward(10_000)
     await page.getByRole('alert').waitFor()
-    expect(await page.getByRole('alert').textContent()).toContain('could not be fetched')
+    expect(await page.getByRole('alert').textContent()).toContain('could not be completed')
     expect(program.hits).toBe(0)
     frontend.setTokenFault('none')
     await click(page, 'Try again')
@@ -297,7 +297,7 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     await page.goto(url)
     await page.getByRole('alert').waitFor()
     expect(await heading(page)).toBe('Your account needs one more step')
-    expect(await page.getByRole('button').allTextContents()).toEqual(['Go on'])
+    expect(await page.getByRole('button').allTextContents()).toEqual(['Continue setup'])
   })
 
   it('says when Clerk does not load, and loads it at the next try', async () => {
@@ -308,7 +308,7 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     await page.getByRole('status').waitFor()
     await page.clock.fastForward(15_000)
     await page.getByRole('alert').waitFor()
-    expect(await page.getByRole('heading').allTextContents()).toEqual(['The sign-in does not load'])
+    expect(await page.getByRole('heading').allTextContents()).toEqual(['The sign-in did not load'])
     frontend.setUp(true)
     await click(page, 'Try again')
     await consent(page)
