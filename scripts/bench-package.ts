@@ -1,4 +1,4 @@
-// The bench of the single executable: what it costs over the same Node with the script, and over a bare `ws` server on it.
+// Benchmarks the single executable against the script on the same Node, and against a bare `ws` server.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
@@ -7,8 +7,8 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import manifest from '../package.json' with { type: 'json' }
-import { plainEnvironment, startBare, startDaemon } from './bench/peers.ts'
 import { compare, type Pair, rounds } from './bench/rounds.ts'
+import { plainEnvironment, startBare, startDaemon } from './bench/servers.ts'
 import { timeToLoadWs } from './bench/start.ts'
 import { type Row, tableOf } from './bench/table.ts'
 import { fetchPackages } from './package/fetch.ts'
@@ -21,9 +21,9 @@ const REST_SECONDS = 3
 const folder = await mkdtemp(join(tmpdir(), 'cadzero-auth-bench-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 const host = hostTarget()
-// Both freshly copied: how much of a file the system maps at once depends on how it came into the page cache.
+// Both are fresh copies: how much of a file the system maps at once depends on how the page cache got it.
 const executable = join(folder, 'cadzero-auth')
-const node = join(folder, 'node') // the very one that is in the executable
+const node = join(folder, 'node') // the Node that the executable contains
 await cp(resolve(`dist-bin/bench/cadzero-auth-${manifest.version}-${host.name}`), executable)
 await cp(join(await fetchPackages(host), host.node), node)
 const program = await copyOfProgram()
@@ -50,12 +50,12 @@ const rows = [
     await rounds(ROUNDS, timeToReady, async () => (await timeToLoadWs(node)).ready),
     1.6,
   ),
-  ...rowOf('3 resident at rest, MB, against ws', await rounds(REST_ROUNDS, restOfDaemon, restOfBare), 1.3),
+  ...rowOf('3 resident at rest, MB, against ws', await rounds(REST_ROUNDS, memoryOfDaemon, memoryOfBare), 1.3),
 ]
 process.stdout.write(`${host.node}, ${availableParallelism()} processors; medians of ${ROUNDS} rounds\n`)
 process.stdout.write(`${tableOf(rows)}\n`)
 
-/** With a code cache that this Node takes. */
+/** Copies the program with a code cache that this Node accepts. */
 async function copyOfProgram(): Promise<string> {
   const dist = join(folder, 'dist')
   await cp('dist', dist, { recursive: true })
@@ -85,17 +85,17 @@ async function timeToReady(): Promise<number> {
   return daemon.readyAfter
 }
 
-async function restOfDaemon(): Promise<number> {
-  return await rest(await startDaemon(options))
+async function memoryOfDaemon(): Promise<number> {
+  return await memoryAtRest(await startDaemon(options))
 }
 
-async function restOfBare(): Promise<number> {
-  return await rest(await startBare('{}', node))
+async function memoryOfBare(): Promise<number> {
+  return await memoryAtRest(await startBare('{}', node))
 }
 
-async function rest(peer: Awaited<ReturnType<typeof startBare>>): Promise<number> {
+async function memoryAtRest(server: Awaited<ReturnType<typeof startBare>>): Promise<number> {
   await wait(REST_SECONDS * 1000)
-  const megabytes = peer.residentMegabytes() ?? Number.NaN
-  await peer.stop()
+  const megabytes = server.residentMegabytes() ?? Number.NaN
+  await server.stop()
   return megabytes
 }

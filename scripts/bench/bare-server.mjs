@@ -1,4 +1,4 @@
-// A bare `ws` server to measure the daemon against: answers each message with the text that the first line on stdin holds.
+// A bare `ws` server, the yardstick of the bench: answers each message with the first line of its stdin.
 import { createInterface } from 'node:readline'
 import { WebSocketServer } from 'ws'
 
@@ -11,4 +11,4 @@ lines.once('line', (answer) => {
   })
   server.on('listening', () => process.stdout.write(`${server.address().port}\n`))
 })
-lines.once('close', () => process.exit()) // whoever started it has ended
+lines.once('close', () => process.exit()) // the bench has ended

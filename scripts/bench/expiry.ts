@@ -1,29 +1,29 @@
-// What happens at an expiry: a thousand callers at once cost one token request, and a daemon that nobody asks sends nothing.
+// Measures an expiry under load: a thousand callers at once cause one token request, and an idle daemon sends none.
 import { setTimeout as wait } from 'node:timers/promises'
 import type WebSocket from 'ws'
 import { type Sandbox, startSandbox } from '../../test/sandbox/index.ts'
 import { isNotification, REQUEST } from './load.ts'
-import { discoveryFile, type Peer, startDaemon } from './peers.ts'
+import { discoveryFile, type ServerProcess, startDaemon } from './servers.ts'
 import { signIn } from './sign-in.ts'
 
 const TOKEN_SECONDS = 2
 const CONNECTIONS = 50
-const CALLS = 20 // on each of them
-const PROVIDER_MS = 50 // so that all callers come while the one request is under way
+const CALLS = 20 // on each connection
+const PROVIDER_MS = 50 // long enough for all callers to ask while the one request is in flight
 const TOKEN_PATH = '/oauth/token'
 
-export interface Crowd {
-  /** Token requests with a refresh token that the provider saw. */
+export interface Burst {
+  /** Refreshes that the provider received. */
   readonly refreshes: number
   /** Milliseconds until the last caller had its answer. */
   readonly ms: number
-  /** The same for one caller alone, a token earlier. */
-  readonly loneMs: number
+  /** The same for a single caller, measured with the token before. */
+  readonly singleMs: number
 }
 
 export interface Expiry {
-  readonly crowds: readonly Crowd[]
-  /** Requests of any kind while nobody asked, the token long expired. */
+  readonly bursts: readonly Burst[]
+  /** Requests of any kind while no client called and the token was expired. */
   readonly idleRequests: number
 }
 
@@ -45,33 +45,33 @@ export async function measureExpiry(
   }
 }
 
-async function measure(sandbox: Sandbox, daemon: Peer, rounds: number, idleSeconds: number): Promise<Expiry> {
+async function measure(sandbox: Sandbox, daemon: ServerProcess, rounds: number, idleSeconds: number): Promise<Expiry> {
   const sockets: WebSocket[] = []
   for (let i = 0; i < CONNECTIONS; i++) sockets.push(await daemon.connect())
   const one = sockets.slice(0, 1)
   let { expiresAt } = await askAll(one, 1) // the first refresh of a process pays for what is loaded late
   const nextExpiry = async () => await wait(Math.max(0, expiresAt * 1000 - Date.now()) + 5)
-  const crowds: Crowd[] = []
+  const bursts: Burst[] = []
   for (let i = 0; i < rounds; i++) {
     await nextExpiry()
     sandbox.script(TOKEN_PATH, { kind: 'delay', ms: PROVIDER_MS })
-    const lone = await askAll(one, 1)
-    expiresAt = lone.expiresAt
+    const single = await askAll(one, 1)
+    expiresAt = single.expiresAt
 
     await nextExpiry()
     sandbox.script(TOKEN_PATH, { kind: 'delay', ms: PROVIDER_MS })
     const before = sandbox.count(TOKEN_PATH, 'refresh_token')
-    const crowd = await askAll(sockets, CALLS)
-    expiresAt = crowd.expiresAt
+    const burst = await askAll(sockets, CALLS)
+    expiresAt = burst.expiresAt
     const refreshes = sandbox.count(TOKEN_PATH, 'refresh_token') - before
-    crowds.push({ refreshes, ms: crowd.ms, loneMs: lone.ms })
+    bursts.push({ refreshes, ms: burst.ms, singleMs: single.ms })
   }
   await nextExpiry()
   const before = sandbox.requests.length
   await wait(idleSeconds * 1000) // connected all the while, as an add-in that does nothing
   const idleRequests = sandbox.requests.length - before
   for (const socket of sockets) socket.terminate()
-  return { crowds, idleRequests }
+  return { bursts, idleRequests }
 }
 
 /** Sends so many calls on each socket at once, and waits until all are answered, with one and the same header. */

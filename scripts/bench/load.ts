@@ -1,35 +1,39 @@
-// The load: raw `ws` clients that send one constant request, and count and time the answers.
+// Puts load on a server: `ws` clients send one constant request, and count and time the answers.
 import type WebSocket from 'ws'
-import type { Peer } from './peers.ts'
+import type { ServerProcess } from './servers.ts'
 
 export const REQUEST = '{"jsonrpc":"2.0","method":"getAuthHeader","id":1}'
 
 export interface Sample {
   readonly perSecond: number
-  /** Processor time that the peer used for one call, in µs; NaN where it cannot be told. */
+  /** CPU time of the server for one call, in µs. NaN if it is unknown. */
   readonly cpu: number
-  /** In µs; of use only where one call is under way at a time. */
+  /** Latency in µs. Meaningful only with one call in flight. */
   readonly p50: number
   readonly p99: number
 }
 
 export interface LoadOptions {
-  /** Calls under way on each connection. */
+  /** Calls in flight on each connection. */
   readonly inFlight: number
   readonly seconds: number
-  /** How long every answer must be. */
+  /** The expected size of every answer. */
   readonly answerBytes: number
 }
 
-/** Keeps so many calls under way on every socket for so long, and waits for the last answer. */
-export async function load(peer: Peer, sockets: readonly WebSocket[], options: LoadOptions): Promise<Sample> {
+/** Keeps calls in flight on every socket for the given time, and waits for the last answer. */
+export async function load(
+  server: ServerProcess,
+  sockets: readonly WebSocket[],
+  options: LoadOptions,
+): Promise<Sample> {
   const latencies: number[] = []
-  const cpuBefore = peer.cpuSeconds() ?? Number.NaN
+  const cpuBefore = server.cpuSeconds() ?? Number.NaN
   const start = performance.now()
   const until = start + options.seconds * 1000
   await Promise.all(sockets.map((socket) => keepCalling(socket, options, until, latencies)))
   const ms = performance.now() - start
-  const cpu = (((peer.cpuSeconds() ?? Number.NaN) - cpuBefore) / latencies.length) * 1e6
+  const cpu = (((server.cpuSeconds() ?? Number.NaN) - cpuBefore) / latencies.length) * 1e6
   latencies.sort((a, b) => a - b)
   const quantile = (part: number) => (latencies[Math.floor(latencies.length * part)] ?? Number.NaN) * 1000
   return { perSecond: (latencies.length / ms) * 1000, cpu, p50: quantile(0.5), p99: quantile(0.99) }
@@ -70,24 +74,24 @@ function keepCalling(
   })
 }
 
-/** Connects, proves, asks once and hangs up, over and over. */
-export async function loadOfConnects(peer: Peer, seconds: number, answerBytes: number): Promise<Sample> {
-  const cpuBefore = peer.cpuSeconds() ?? Number.NaN
+/** Repeats for the given time: connects, completes the handshake, calls once and disconnects. */
+export async function loadOfConnects(server: ServerProcess, seconds: number, answerBytes: number): Promise<Sample> {
+  const cpuBefore = server.cpuSeconds() ?? Number.NaN
   const start = performance.now()
   let done = 0
   while (performance.now() < start + seconds * 1000) {
-    const socket = await peer.connect()
+    const socket = await server.connect()
     const answer = await ask(socket)
     if (answer.length !== answerBytes) throw new Error(`not the constant answer: ${answer.length} bytes`)
     socket.terminate()
     done++
   }
   const ms = performance.now() - start
-  const cpu = (((peer.cpuSeconds() ?? Number.NaN) - cpuBefore) / done) * 1e6
+  const cpu = (((server.cpuSeconds() ?? Number.NaN) - cpuBefore) / done) * 1e6
   return { perSecond: (done / ms) * 1000, cpu, p50: Number.NaN, p99: Number.NaN }
 }
 
-/** The answer to one request; notifications are passed over. */
+/** Sends one request and returns its answer. Ignores notifications. */
 export function ask(socket: WebSocket): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const onClose = () => reject(new Error('the connection was closed'))
@@ -103,7 +107,7 @@ export function ask(socket: WebSocket): Promise<Buffer> {
   })
 }
 
-/** Such as `sessionChanged`, which every connection is told. */
+/** Whether a message is a notification such as `sessionChanged`. */
 export function isNotification(message: Buffer): boolean {
   return message.includes('"method":')
 }

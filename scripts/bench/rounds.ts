@@ -1,11 +1,11 @@
-// Rounds that give both sides the same weather: first one, then the other, the first of them taking turns.
+// Measures both sides in alternating rounds, so that other load on the machine affects both alike.
 
 export interface Pair<T> {
   readonly daemon: T
   readonly bare: T
 }
 
-/** One round more than asked for: the first is warm-up and not counted. */
+/** Runs one more round than `count`: the first is a warm-up and not counted. */
 export async function rounds<T>(
   count: number,
   daemon: () => Promise<T>,
@@ -28,7 +28,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }
 
-/** The medians of both sides, and the median of the rounds' own ratios to the two digits that are shown and judged. */
+/** The median of each side, and the median of the ratios of the rounds, rounded to the two digits that are shown. */
 export function compare<T>(
   pairs: readonly Pair<T>[],
   value: (one: T) => number,

@@ -1,4 +1,4 @@
-// Signs the daemon in at the sandbox, with nobody and no browser there.
+// Signs the daemon in at the sandbox without a browser.
 import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connect } from '../../src/rpc/client.ts'
@@ -8,7 +8,7 @@ export async function signIn(sandbox: Sandbox, discoveryFile: string): Promise<v
   const client = await connect(systemFiles, discoveryFile, systemRandom)
   try {
     const { authorizationUrl } = await client.call('login', { openBrowser: false, wait: false })
-    if (authorizationUrl === null) throw new Error('the sign-in has no address to go to')
+    if (authorizationUrl === null) throw new Error('the sign-in has no authorization URL')
     const signedIn = client.call('login', { openBrowser: false, timeoutSeconds: 20 })
     await sandbox.signIn(authorizationUrl)
     await signedIn

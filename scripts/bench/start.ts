@@ -1,9 +1,9 @@
-// What a start costs: from the spawn of the daemon to a client's first header, against Node that loads `ws` and ends.
+// Measures a start, from the spawn of the daemon to a client's first header, against a Node process that loads `ws`.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { ask } from './load.ts'
-import { type DaemonOptions, plainEnvironment, startDaemon } from './peers.ts'
+import { type DaemonOptions, plainEnvironment, startDaemon } from './servers.ts'
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -13,7 +13,7 @@ export interface Start {
   readonly done: number
 }
 
-/** The session is on disk and its token still good. */
+/** Expects a session on disk whose token is still valid. */
 export async function timeToFirstHeader(options: DaemonOptions, answerBytes: number): Promise<Start> {
   const spawnedAt = performance.now()
   const daemon = await startDaemon(options)
@@ -22,7 +22,8 @@ export async function timeToFirstHeader(options: DaemonOptions, answerBytes: num
   const done = performance.now() - spawnedAt
   socket.terminate()
   await daemon.stop()
-  if (answer.length !== answerBytes) throw new Error(`not the header of the saved session: ${answer.length} bytes`)
+  if (answer.length !== answerBytes)
+    throw new Error(`the header is not that of the saved session: ${answer.length} bytes`)
   return { ready: daemon.readyAfter, done }
 }
 

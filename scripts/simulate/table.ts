@@ -1,4 +1,5 @@
 // The table at the end, and the same in Markdown.
+import { formatTable } from '../table.ts'
 import { LIMIT, WINDOW } from './clerk.ts'
 import { findingsOf, type Result } from './scenarios.ts'
 
@@ -59,9 +60,7 @@ export function footnote(results: readonly Result[]): string | undefined {
 export function plainTable(results: readonly Result[]): string {
   const cells = cellsOf(results)
   const turned = HEAD.map((_, column) => cells.map((row) => row[column] ?? ''))
-  const widths = cells.map((_, column) => Math.max(...turned.map((row) => row[column]?.length ?? 0)))
-  const pad = (cell: string, i: number) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))
-  return turned.map((row) => row.map(pad).join('  ').trimEnd()).join('\n')
+  return formatTable(turned)
 }
 
 export function markdownTable(results: readonly Result[]): string {

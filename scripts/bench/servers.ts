@@ -1,4 +1,4 @@
-// Both sides of the comparison, each in a process of its own: the built daemon and the bare `ws` server.
+// Starts both sides of the comparison, each in its own process: the built daemon and the bare `ws` server.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -10,21 +10,21 @@ import { systemRandom } from '../../src/host/random.ts'
 import { type Endpoint, readEndpoint } from '../../src/rpc/discovery.ts'
 import { authorization, mac, PROOF_HEADER, SUBPROTOCOL, sameMac } from '../../src/rpc/handshake.ts'
 
-export interface Peer {
-  /** Milliseconds from its spawn until it said on stdout that it listens. */
+export interface ServerProcess {
+  /** Milliseconds from the spawn until the process reported on stdout that it listens. */
   readonly readyAfter: number
   connect(): Promise<WebSocket>
-  /** Processor time that it has used so far, in seconds; undefined where there is no /proc. */
+  /** CPU seconds used so far. Undefined on a system without /proc. */
   cpuSeconds(): number | undefined
-  /** Memory that it has resident, in MB; undefined where there is no /proc. */
+  /** Resident memory in MB. Undefined on a system without /proc. */
   residentMegabytes(): number | undefined
   stop(): Promise<void>
 }
 
 export interface DaemonOptions {
-  /** The built cadzero-auth.cjs. */
+  /** The path of the built cadzero-auth.cjs. */
   readonly program: string
-  /** A single executable in place of that. */
+  /** The path of a single executable to run instead. */
   readonly executable?: string
   readonly home: string
   readonly issuer: string
@@ -35,21 +35,27 @@ const BARE_SERVER = fileURLToPath(new URL('bare-server.mjs', import.meta.url))
 const READY_MS = 10_000
 const STOP_MS = 10_000
 const OPTIONS = { perMessageDeflate: false, handshakeTimeout: 5000 }
-const TICKS = 100 // a second, in /proc: Linux has shown user space no other number for twenty years
+const TICKS_PER_SECOND = 100 // in /proc: Linux shows user space no other number
 
 const children = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL')
 })
 
-/** Nothing of this machine's own settings. */
+/** An environment without the settings of this machine. */
 export function plainEnvironment(): NodeJS.ProcessEnv {
   const { PATH, HOME, SYSTEMROOT } = process.env
   return { PATH, HOME, SYSTEMROOT }
 }
 
-/** Starts the daemon on its folder; `discoveryFile` is then there. */
-export async function startDaemon({ program, executable, home, issuer, clientId }: DaemonOptions): Promise<Peer> {
+/** Starts the daemon on its folder. Resolves once the discovery file is written. */
+export async function startDaemon({
+  program,
+  executable,
+  home,
+  issuer,
+  clientId,
+}: DaemonOptions): Promise<ServerProcess> {
   const env = {
     ...plainEnvironment(),
     CADZERO_AUTH_HOME: home,
@@ -63,16 +69,16 @@ export async function startDaemon({ program, executable, home, issuer, clientId 
   const ready = await firstLine(child, (line) => line.startsWith('ready '))
   const readyAfter = performance.now() - spawnedAt
   const endpoint = await readEndpoint(systemFiles, ready.slice('ready '.length))
-  if (!endpoint) throw new Error('the daemon says that it is ready, but has no discovery file')
-  return { readyAfter, connect: () => connectToDaemon(endpoint), ...aProcess(child) }
+  if (!endpoint) throw new Error('the daemon reports that it is ready, but there is no discovery file')
+  return { readyAfter, connect: () => connectToDaemon(endpoint), ...processOf(child) }
 }
 
 export function discoveryFile(home: string): string {
   return join(home, 'data', 'endpoint.json')
 }
 
-/** @param answer the text of every answer: over stdin, since it holds a token */
-export async function startBare(answer: string, node = process.execPath): Promise<Peer> {
+/** @param answer the text of every answer; it is sent over stdin because it holds a token */
+export async function startBare(answer: string, node = process.execPath): Promise<ServerProcess> {
   const spawnedAt = performance.now()
   const child = spawn(node, [BARE_SERVER], { env: plainEnvironment(), stdio: ['pipe', 'pipe', 'inherit'] })
   keep(child)
@@ -80,7 +86,7 @@ export async function startBare(answer: string, node = process.execPath): Promis
   const port = await firstLine(child, (line) => /^\d+$/.test(line))
   const readyAfter = performance.now() - spawnedAt
   const connect = () => opened(new WebSocket(`ws://127.0.0.1:${port}/`, OPTIONS))
-  return { readyAfter, connect, ...aProcess(child) }
+  return { readyAfter, connect, ...processOf(child) }
 }
 
 async function connectToDaemon(endpoint: Endpoint): Promise<WebSocket> {
@@ -103,7 +109,7 @@ async function connectToDaemon(endpoint: Endpoint): Promise<WebSocket> {
 function opened(socket: WebSocket): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
     socket.once('open', () => resolve(socket))
-    socket.on('error', reject) // after `open` this is for nobody: `close` follows
+    socket.on('error', reject) // no effect after `open`: `close` follows
   })
 }
 
@@ -116,25 +122,25 @@ function keep<C extends ChildProcess>(child: C): C {
 function firstLine(child: ChildProcess, isWanted: (line: string) => boolean): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
-    const late = setTimeout(() => reject(new Error('a process was not ready in time')), READY_MS)
+    const timer = setTimeout(() => reject(new Error('the process was not ready in time')), READY_MS)
     child.once('error', reject)
-    child.once('exit', () => reject(new Error('a process ended before it was ready')))
+    child.once('exit', () => reject(new Error('the process ended before it was ready')))
     child.stdout?.on('data', (chunk) => {
       text += chunk
       const found = text.split('\n').slice(0, -1).find(isWanted)
       if (found === undefined) return
-      clearTimeout(late)
+      clearTimeout(timer)
       resolve(found)
     })
   })
 }
 
-function aProcess(child: ChildProcess): Omit<Peer, 'readyAfter' | 'connect'> {
+function processOf(child: ChildProcess): Omit<ServerProcess, 'readyAfter' | 'connect'> {
   return {
     cpuSeconds() {
-      // The name, second and in brackets, may hold anything; utime and stime are the 14th and 15th field.
+      // The second field, a name in brackets, may hold any character. utime and stime are the 14th and 15th field.
       const fields = procFile(child, 'stat')?.split(') ').pop()?.split(' ')
-      return fields && (Number(fields[11]) + Number(fields[12])) / TICKS
+      return fields && (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
     },
     residentMegabytes() {
       const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(procFile(child, 'status') ?? '') ?? []
@@ -144,9 +150,9 @@ function aProcess(child: ChildProcess): Omit<Peer, 'readyAfter' | 'connect'> {
       if (child.exitCode !== null || child.signalCode !== null) return
       const ended = once(child, 'exit')
       child.kill('SIGTERM')
-      const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
       await ended
-      clearTimeout(late)
+      clearTimeout(timer)
     },
   }
 }
