@@ -11,7 +11,7 @@ import { type Account, type Clerk, refreshTokenOf } from './clerk.ts'
 import type { MachineClock } from './machine-clock.ts'
 
 const nothing = () => undefined
-const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing, close: () => Promise.resolve() }
+const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 const callbackAddress = { host: '127.0.0.1', port: 0, path: '/callback', losesState: false } as const
 
 export interface MemberOptions {

@@ -1,19 +1,15 @@
-// The composition root: brings store, provider, authenticators and RPC server together, and takes them down in order.
-
+// Starts the daemon: folders, configuration, services, lock, port, discovery file. The composition root of the process.
 import { type Config, loadConfig } from '../config/config.ts'
 import { ConfigurationError } from '../config/errors.ts'
 import type { Folders } from '../config/paths.ts'
-import { ensurePrivateFolder, FileError, sweepTemporaries } from '../host/files.ts'
+import { errorCode } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import type { Lock } from '../host/lock.ts'
-import { type Log, openLog } from '../log/log.ts'
-import type { Status } from '../rpc/contract.ts'
 import { RpcServer, type RpcServerOptions } from '../rpc/server.ts'
-import { ProfileRegistry } from '../session/profile-registry.ts'
-import type { ProfileStatus } from '../session/status.ts'
-import { type AuthenticatorParts, authenticatorFactory } from './create-authenticator.ts'
-import { Publication } from './discovery-publisher.ts'
-import { createHandlers } from './handlers.ts'
+import { DiscoveryPublisher } from './discovery-publisher.ts'
+import { makeFolders, restrictFolders, sweepFolders } from './folders.ts'
+import { RunningDaemon } from './running-daemon.ts'
+import { createServices, type Services } from './services.ts'
 import { claimInstance } from './single-instance.ts'
 
 export interface DaemonOptions {
@@ -21,187 +17,115 @@ export interface DaemonOptions {
   readonly folders: Folders
   readonly env: NodeJS.ProcessEnv
   readonly version: string
-  /** Whether to take over from a daemon that runs. */
+  /** Whether to end a running daemon and take its place. */
   readonly replace: boolean
+  /** Protects the store key, if the configuration says so. */
   readonly passphrase: string | undefined
 }
 
-export type Started =
-  | { readonly kind: 'already_running'; readonly pid: number }
-  | { readonly kind: 'running'; readonly daemon: Daemon; readonly configurationError: ConfigurationError | undefined }
-
 export interface Daemon {
-  /** Ends it: calls that run finish, what is to be saved is saved, the discovery file goes. */
-  stop(why: string): Promise<void>
-  /** Resolves when it has ended, for whichever reason. */
+  /** Ends the daemon: running calls finish, sessions are saved, the discovery file is removed. Never throws. */
+  stop(reason: string): Promise<void>
+  /** Resolves when the daemon has ended, for any reason. */
   readonly stopped: Promise<void>
 }
 
-const LOG_SECONDS = 0.5 // the first callers come right after a start; what is to be logged can wait for them
+export type StartResult =
+  | { readonly kind: 'already_running'; readonly pid: number }
+  /** With a configuration error the daemon runs all the same: it reports the error to every client that calls. */
+  | { readonly kind: 'running'; readonly daemon: Daemon; readonly configurationError: ConfigurationError | undefined }
 
-/** @throws StuckDaemonError, LockError, FileError, ConfigurationError for the port, or a system error */
-export async function startDaemon(options: DaemonOptions): Promise<Started> {
-  const { host, folders, version } = options
-  await Promise.all([folders.data, folders.log, folders.sessions].map((path) => ensurePrivateFolder(host.files, path)))
-  await ensurePrivateFolder(host.files, folders.config)
-  const { config, configurationError } = await readConfig(host, folders, options.env)
-  const parts = compose(options, config ?? configurationError)
-  await restrictFolders(host, folders, parts.log)
-  const port = config?.port ?? 0
-  // An ephemeral port is had while the lock is waited for; a fixed one may be the predecessor's until it has gone.
-  const early = port === 0 ? listen(port, parts.serverOptions) : undefined
-  early?.catch(() => undefined) // it is looked at below
-  const instance = await claimInstance(host, folders, options.replace).catch(async (error: unknown) => {
-    await (await early)?.close()
-    throw error
+/** @throws StuckDaemonError, LockError, FileError, ConfigurationError if the port is taken, or a system error */
+export async function startDaemon(options: DaemonOptions): Promise<StartResult> {
+  const { host, folders, version, passphrase } = options
+  await makeFolders(host, folders)
+  const { config, configurationError } = await readConfig(options)
+  let daemon: RunningDaemon | undefined
+  const services = createServices({
+    ...{ host, folders, version, passphrase },
+    config: config ?? configurationError,
+    onStatusChange: (status) => daemon?.notify('sessionChanged', status),
+    onShutdown: () => void daemon?.stop('shutdown'),
   })
-  if (instance.kind === 'second') {
-    await (await early)?.close()
-    return { kind: 'already_running', pid: instance.runningPid }
-  }
-  const listening = early ?? listen(port, parts.serverOptions)
-  const { server, publication } = await open(options, parts, listening).catch(async (error: unknown) => {
-    // A process that has failed to start must not hold the lock, or listen where nobody finds it.
-    await (await listening.catch(() => undefined))?.close()
-    await instance.lock.release()
-    throw error
-  })
-  parts.log.info('started', { version, pid: process.pid, port: server.port })
-  if (configurationError) parts.log.error('configuration', { setting: configurationError.setting })
-  return { kind: 'running', daemon: run(options, parts, server, publication, instance.lock), configurationError }
+  await restrictFolders(host, folders, services.log)
+  const claim = await claimAndListen(options, config?.port ?? 0, services.serverOptions)
+  if (claim.kind === 'second') return { kind: 'already_running', pid: claim.runningPid }
+  const { server, publisher } = await publish(options, services, claim)
+  services.log.info('started', { version, pid: process.pid, port: server.port })
+  if (configurationError) services.log.error('configuration_error', { setting: configurationError.setting })
+  daemon = new RunningDaemon(host.clock, services, server, publisher, claim.lock)
+  return { kind: 'running', daemon, configurationError }
 }
 
-/** @throws FileError where others may read what we are about to write */
-async function restrictFolders(host: Host, folders: Folders, log: Log): Promise<void> {
-  await Promise.all(
-    [folders.config, folders.data, folders.log].map(async (path) => {
-      const access = await host.restrictFolder(path)
-      if (access === 'open') throw new FileError('too_open', path)
-      if (access === 'unknown') log.warn('rights_unknown')
-    }),
-  )
-}
+type ConfigResult =
+  | { readonly config: Config; readonly configurationError: undefined }
+  | { readonly config: undefined; readonly configurationError: ConfigurationError }
 
-async function open({ host, folders, version }: DaemonOptions, parts: Parts, listening: Promise<RpcServer>) {
-  listening.catch(() => undefined) // it is looked at below
-  // Only the one daemon may sweep: what looks left over may be another's write that is under way.
-  await Promise.all([folders.data, folders.sessions].map((path) => sweepTemporaries(host.files, path)))
-  void parts.profiles.loadDefault() // while the rest of the start waits for the disk
-  const server = await listening
-  const publication = new Publication(host, folders, server, version)
-  await publication.renew()
-  return { server, publication }
-}
-
-interface Parts {
-  readonly log: Log
-  readonly profiles: ProfileRegistry
-  readonly serverOptions: Omit<RpcServerOptions, 'port'>
-  /** What the parts call when the daemon runs. */
-  readonly hooks: { notify: RpcServer['notify']; stop: (why: string) => void }
-  /** Opens the log's file. */
-  readonly openLogFile: () => void
-}
-
-/** Makes the parts and ties them to each other; nothing is touched outside the process yet. */
-function compose({ host, folders, version, passphrase }: DaemonOptions, config: Config | ConfigurationError): Parts {
-  const hooks: Parts['hooks'] = { notify: () => undefined, stop: () => undefined }
-  let openLogFile: () => void = () => undefined
-  const mayOpen = new Promise<void>((resolve) => {
-    openLogFile = resolve
-  })
-  const log = openLog(folders.log, config instanceof ConfigurationError ? 'info' : config.logLevel, mayOpen)
-  const startedAt = host.clock.monotonic()
-  const uptime = () => Math.floor(host.clock.monotonic() - startedAt)
-  const withDaemon = (status: ProfileStatus): Status => ({
-    ...status,
-    daemon: { version, pid: process.pid, uptimeSeconds: uptime() },
-  })
-  const onChange = (status: ProfileStatus) => hooks.notify('sessionChanged', withDaemon(status))
-  const profiles = createRegistry(config, { host, folders, log, passphrase, onChange })
-  const methods = createHandlers({
-    authenticator: (profile) => profiles.get(profile),
-    describe: (authenticator) => withDaemon(authenticator.status()),
-    discover: async () => (await import('../rpc/openrpc.ts')).openRpcDocument(version),
-    shutdown: () => {
-      hooks.stop('shutdown')
-      return { pid: process.pid }
-    },
-  })
-  const serverOptions: Parts['serverOptions'] = {
-    methods,
-    clock: host.clock,
-    onRefused: (why) => log.debug('refused', { reason: why }),
-    onInternalError: (error) =>
-      log.error('internal_error', { reason: error instanceof Error ? error.name : 'unknown' }),
-  }
-  return { log, profiles, serverOptions, hooks, openLogFile }
-}
-
-/** @param config if it is an error, every profile answers with that error */
-function createRegistry(config: Config | ConfigurationError, parts: AuthenticatorParts): ProfileRegistry {
-  const { log } = parts
-  if (!(config instanceof ConfigurationError)) {
-    return new ProfileRegistry({
-      create: authenticatorFactory(config, parts),
-      defaultProfile: () => config.defaultProfile,
-      log,
-    })
-  }
-  const fail = () => {
-    throw config
-  }
-  return new ProfileRegistry({ create: fail, defaultProfile: fail, log })
-}
-
-function run({ host }: DaemonOptions, parts: Parts, server: RpcServer, publication: Publication, lock: Lock): Daemon {
-  const { log, profiles, hooks, openLogFile } = parts
-  host.clock.after(LOG_SECONDS, openLogFile)
-  const takeDown = async (why: string) => {
-    log.info('stopping', { reason: why })
-    profiles.stop()
-    await server.close()
-    await profiles.settled()
-    await publication.close().catch(() => undefined)
-    log.info('stopped')
-    openLogFile()
-    await log.close()
-    await lock.release()
-  }
-  let hasStopped: () => void = () => undefined
-  const stopped = new Promise<void>((resolve) => {
-    hasStopped = resolve
-  })
-  let stopping: Promise<void> | undefined
-  const stop = (why: string) => {
-    // What fails on the way down must not keep the process: everything acknowledged is on disk.
-    stopping ??= takeDown(why)
-      .catch(() => undefined)
-      .finally(hasStopped)
-    return stopping
-  }
-  hooks.notify = (method, params) => server.notify(method, params)
-  hooks.stop = (why) => void stop(why)
-  publication.watch(() => void stop('superseded'))
-  return { stop, stopped }
-}
-
-/** A daemon with a broken configuration still runs: it alone can tell the add-in's user what to mend. */
-async function readConfig(host: Host, folders: Folders, env: NodeJS.ProcessEnv) {
+/** @throws FileError, or a system error */
+async function readConfig({ host, folders, env }: DaemonOptions): Promise<ConfigResult> {
   try {
-    const config: Config = await loadConfig(host.files, folders.configFile, env)
-    return { config, configurationError: undefined }
+    return { config: await loadConfig(host.files, folders.configFile, env), configurationError: undefined }
   } catch (error) {
     if (error instanceof ConfigurationError) return { config: undefined, configurationError: error }
     throw error
   }
 }
 
-async function listen(port: number, options: Omit<RpcServerOptions, 'port'>): Promise<RpcServer> {
+interface Claimed {
+  readonly lock: Lock
+  readonly listening: Promise<RpcServer>
+}
+
+type Claim = ({ readonly kind: 'first' } & Claimed) | { readonly kind: 'second'; readonly runningPid: number }
+
+/**
+ * Claims the lock of the one daemon and starts to listen. An ephemeral port is opened while this process waits for the lock;
+ * a fixed one only afterwards, since the daemon that is replaced may still have it.
+ */
+async function claimAndListen(
+  { host, folders, replace }: DaemonOptions,
+  port: number,
+  serverOptions: Services['serverOptions'],
+): Promise<Claim> {
+  const early = port === 0 ? listen(port, serverOptions) : undefined
   try {
-    return await RpcServer.listen({ ...options, port })
+    const instance = await claimInstance(host, folders, replace)
+    if (instance.kind === 'first') return { ...instance, listening: early ?? listen(port, serverOptions) }
+    await closeServer(early)
+    return instance
   } catch (error) {
-    const taken = error instanceof Error && 'code' in error && (error.code === 'EADDRINUSE' || error.code === 'EACCES')
-    throw taken ? new ConfigurationError('port', `a port that no other program uses (${port} is taken), or 0`) : error
+    await closeServer(early)
+    throw error
   }
+}
+
+/** Lets clients find the daemon. If that fails, the port and the lock are released for another try. */
+async function publish({ host, folders, version }: DaemonOptions, { profiles }: Services, claimed: Claimed) {
+  try {
+    await sweepFolders(host, folders)
+    void profiles.loadDefault() // while the rest of the start waits for the disk
+    const server = await claimed.listening
+    const publisher = new DiscoveryPublisher(host, folders, server, version)
+    await publisher.publish()
+    return { server, publisher }
+  } catch (error) {
+    await closeServer(claimed.listening)
+    await claimed.lock.release()
+    throw error
+  }
+}
+
+/** @returns a promise that the caller may leave alone for a while: a rejection is no unhandled one */
+function listen(port: number, options: Omit<RpcServerOptions, 'port'>): Promise<RpcServer> {
+  const listening = RpcServer.listen({ ...options, port }).catch((error: unknown) => {
+    const isTaken = ['EADDRINUSE', 'EACCES'].includes(errorCode(error) ?? '')
+    throw isTaken ? new ConfigurationError('port', `a port that no other program uses (${port} is taken), or 0`) : error
+  })
+  listening.catch(() => undefined)
+  return listening
+}
+
+async function closeServer(listening: Promise<RpcServer> | undefined): Promise<void> {
+  const server = await listening?.catch(() => undefined)
+  await server?.close()
 }

@@ -1,5 +1,4 @@
-// Keeps the discovery file true while the daemon runs: it is there, it is ours, and its key is renewed before it is worn.
-
+// Publishes the discovery file and keeps it correct while the daemon runs; renews the key before it has served too often.
 import type { Folders } from '../config/paths.ts'
 import { ensurePrivateFolder } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
@@ -10,20 +9,20 @@ import type { RpcServer } from '../rpc/server.ts'
 import { Mutex } from '../session/mutex.ts'
 
 const PATH = '/rpc'
-const LOOK_SECONDS = 30
+const CHECK_SECONDS = 30
 
-export class Publication {
+export class DiscoveryPublisher {
   readonly #host: Host
   readonly #folders: Folders
   readonly #server: RpcServer
   readonly #version: string
   readonly #startedAt: string
   #endpoint: Endpoint
-  #cancelLook: () => void = () => undefined
-  readonly #mutex = new Mutex() // the file is written and removed one after the other
+  #cancelCheck: () => void = () => undefined
+  readonly #mutex = new Mutex() // checks, writes and the removal of the file never overlap
   #closed = false
 
-  /** @param server nobody is let in before `renew` */
+  /** @param server accepts no client before `publish` */
   constructor(host: Host, folders: Folders, server: RpcServer, version: string) {
     this.#host = host
     this.#folders = folders
@@ -31,39 +30,44 @@ export class Publication {
     this.#version = version
     this.#startedAt = new Date(host.clock.now() * 1000).toISOString()
     this.#endpoint = this.#newEndpoint()
-    server.onKeyRenewalDue = () => void this.renew().catch(() => undefined) // the next look at the file tries again
+    server.onKeyRenewalDue = () => void this.publish().catch(() => undefined) // the next check writes the file again
   }
 
-  /** Publishes a new instance and key. Who has read the ones before still gets in, until the next time. @throws a system error */
-  async renew(): Promise<void> {
+  /**
+   * Publishes an endpoint with a new instance id and key. A client that has just read the previous endpoint is still
+   * accepted, until the next call of this.
+   * @throws a system error
+   */
+  async publish(): Promise<void> {
     this.#endpoint = this.#newEndpoint()
     this.#server.setEndpoint(this.#endpoint)
     await this.#mutex.run(() => this.#write())
   }
 
   /**
-   * Looks after the file now and then: a daemon that nobody can find holds the lock, and so nobody could start another.
-   * @param onSuperseded is called where the file names another daemon that is genuine: the lock's file was deleted as well
+   * Checks the file every 30 s and writes it again if needed. Without the file no client can find the daemon, while its lock
+   * keeps another one from starting.
+   * @param onSuperseded called if the file names another daemon that responds: then the lock file was deleted as well
    */
   watch(onSuperseded: () => void): void {
-    this.#cancelLook = this.#host.clock.after(LOOK_SECONDS, () => {
+    this.#cancelCheck = this.#host.clock.after(CHECK_SECONDS, () => {
       void this.#mutex
-        .run(() => this.#look(onSuperseded))
+        .run(() => this.#check(onSuperseded))
         .finally(() => {
           if (!this.#closed) this.watch(onSuperseded)
         })
     })
   }
 
-  /** Removes the file, if it is ours. @throws a system error */
+  /** Removes the file, unless it names another daemon. @throws a system error */
   async close(): Promise<void> {
     this.#closed = true
-    this.#cancelLook()
+    this.#cancelCheck()
     const { files } = this.#host
     await this.#mutex.run(() => removeEndpoint(files, this.#folders.discoveryFile, this.#endpoint.instance))
   }
 
-  async #look(onSuperseded: () => void): Promise<void> {
+  async #check(onSuperseded: () => void): Promise<void> {
     if (this.#closed) return
     const found = await readEndpoint(this.#host.files, this.#folders.discoveryFile).catch(() => undefined)
     if (found?.instance === this.#endpoint.instance) return
@@ -71,7 +75,7 @@ export class Publication {
     try {
       await ensurePrivateFolder(this.#host.files, this.#folders.data)
       await this.#write()
-    } catch {} // the next look tries again
+    } catch {} // the next check tries again
   }
 
   #write(): Promise<void> {

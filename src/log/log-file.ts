@@ -1,20 +1,20 @@
-// Writes the log: JSON lines by pino into a rotated file.
+// Writes the log as JSON lines into a rotated file, by pino.
 import pino from 'pino'
 import { createStream } from 'rotating-file-stream'
-import type { LogFields, LogLevel } from './log.ts'
+import type { LogFields, LogLevel } from './fields.ts'
 
-const LARGEST = '1M'
-const KEPT = 3
+const MAX_SIZE = '1M'
+const ROTATED_FILES = 3
 
 export interface LogFile {
   write(level: Exclude<LogLevel, 'silent'>, event: string, fields: LogFields): void
-  /** Resolves when everything is in the file. */
+  /** Resolves when every line is in the file. */
   close(): Promise<void>
 }
 
-/** @param folder is there, and private */
+/** @param folder an existing private folder */
 export function openLogFile(folder: string, level: LogLevel): LogFile {
-  const stream = createStream('daemon.log', { path: folder, size: LARGEST, maxFiles: KEPT, mode: 0o600 })
+  const stream = createStream('daemon.log', { path: folder, size: MAX_SIZE, maxFiles: ROTATED_FILES, mode: 0o600 })
   stream.on('error', () => undefined) // a full disk must not end the daemon
   const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' }, stream)
   return {

@@ -1,31 +1,20 @@
-// The daemon's log: what may be said in it, from a closed list of fields.
+// The log of the daemon: events with a closed list of fields, written to a file that is opened after the start.
+import type { LogFields, LogLevel } from './fields.ts'
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
-
-/**
- * All that a line may say. Never an error, a URL, a header or a body: secrets come in shapes that no redaction knows.
- * What is not in this list cannot be logged.
- */
-export interface LogFields {
-  readonly profile?: string
-  readonly state?: string
-  readonly reason?: string
-  readonly setting?: string
-  readonly port?: number
-  readonly pid?: number
-  readonly version?: string
-  readonly ms?: number
-  readonly revoked?: boolean
-  readonly signal?: string
-  readonly keyProtection?: string
-}
+/** @param event a snake_case name */
+type Write = (event: string, fields?: LogFields) => void
 
 export interface Log {
-  debug(event: string, fields?: LogFields): void
-  info(event: string, fields?: LogFields): void
-  warn(event: string, fields?: LogFields): void
-  error(event: string, fields?: LogFields): void
-  /** Resolves when everything is in the file. */
+  readonly debug: Write
+  readonly info: Write
+  readonly warn: Write
+  readonly error: Write
+}
+
+export interface DaemonLog extends Log {
+  /** Opens the file. Until then lines wait in memory, in order: loading the packages would make a start a tenth longer. */
+  open(): void
+  /** Resolves when every line is in the file, which is opened if it was not. */
   close(): Promise<void>
 }
 
@@ -36,26 +25,29 @@ export function profileLog(log: Log, profile: string): Log {
     info: (event, fields) => log.info(event, { profile, ...fields }),
     warn: (event, fields) => log.warn(event, { profile, ...fields }),
     error: (event, fields) => log.error(event, { profile, ...fields }),
-    close: () => log.close(),
   }
 }
 
-/**
- * Opens the log. What is said before its file is open waits, in order.
- * @param folder is there, and private
- * @param started when this has resolved the file is opened: loading pino would make a start longer by a tenth
- */
-export function openLog(folder: string, level: LogLevel, started: Promise<void>): Log {
-  const file = started.then(async () => (await import('./log-file.ts')).openLogFile(folder, level))
-  const write =
-    (level: Exclude<LogLevel, 'silent'>) =>
-    (event: string, fields: LogFields = {}) =>
+/** @param folder an existing private folder */
+export function createLog(folder: string, level: LogLevel): DaemonLog {
+  let open: () => void = () => undefined
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  const file = opened.then(async () => (await import('./log-file.ts')).openLogFile(folder, level))
+  const writeAt =
+    (level: Exclude<LogLevel, 'silent'>): Write =>
+    (event, fields = {}) =>
       void file.then((file) => file.write(level, event, fields))
   return {
-    debug: write('debug'),
-    info: write('info'),
-    warn: write('warn'),
-    error: write('error'),
-    close: async () => (await file).close(),
+    debug: writeAt('debug'),
+    info: writeAt('info'),
+    warn: writeAt('warn'),
+    error: writeAt('error'),
+    open,
+    async close() {
+      open()
+      await (await file).close()
+    },
   }
 }

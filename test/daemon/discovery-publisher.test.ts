@@ -3,7 +3,7 @@ import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { locateFolders } from '../../src/config/paths.ts'
 import { startDaemon } from '../../src/daemon/daemon.ts'
-import { Publication } from '../../src/daemon/discovery-publisher.ts'
+import { DiscoveryPublisher } from '../../src/daemon/discovery-publisher.ts'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { systemHost } from '../../src/host/host.ts'
 import { systemRandom } from '../../src/host/random.ts'
@@ -118,14 +118,14 @@ describe('a key that has served many handshakes', () => {
     const folders = locateFolders({ CADZERO_AUTH_HOME: await temporaryFolder() })
     await mkdir(folders.data, { recursive: true, mode: 0o700 })
     const { server } = await startServer({ handshakesPerKey: 3 })
-    const publication = new Publication(systemHost(), folders, server, '1.0.0')
+    const publisher = new DiscoveryPublisher(systemHost(), folders, server, '1.0.0')
     const opened: Endpoint[] = []
     const setEndpoint = server.setEndpoint.bind(server)
     server.setEndpoint = (endpoint) => {
       opened.push(endpoint)
       setEndpoint(endpoint)
     }
-    await publication.renew()
+    await publisher.publish()
     const knock = (bytes: string) => sendRaw(server.port, bytes)
     const sent: string[] = []
     const enter = async (endpoint: Endpoint) => {
@@ -150,7 +150,7 @@ describe('a key that has served many handshakes', () => {
     expect(await enter(second)).toBe(101)
     for (const bytes of sent) expect((await knock(bytes)).status).toBe(403)
 
-    await publication.close()
+    await publisher.close()
     await expect(readFile(folders.discoveryFile)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 })

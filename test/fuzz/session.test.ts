@@ -204,7 +204,7 @@ const keyProvider: KeyProvider = {
   create: () => Promise.reject(new Error('there is a key')),
 }
 const quiet = () => undefined
-const log: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet, close: () => Promise.resolve() }
+const log: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet }
 
 /** One machine: its disk and its provider outlive the daemon. */
 class Life {

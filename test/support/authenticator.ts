@@ -96,7 +96,7 @@ export async function newAuthenticator(
   const told: ReturnType<Authenticator['status']>[] = []
   const logged: string[] = []
   const note = (event: string) => void logged.push(event)
-  const log: Log = { debug: note, info: note, warn: note, error: note, close: () => Promise.resolve() }
+  const log: Log = { debug: note, info: note, warn: note, error: note }
   const authenticator: Authenticator = new Authenticator({
     profile: 'test',
     provider,

@@ -36,7 +36,7 @@ export async function newClerkAuthenticator(settings: Readonly<Record<string, st
     restrictFolder: () => Promise.resolve('own'),
   }
   const silent = () => undefined
-  const log: Log = { debug: silent, info: silent, warn: silent, error: silent, close: () => Promise.resolve() }
+  const log: Log = { debug: silent, info: silent, warn: silent, error: silent }
   const env = { ...settings, CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
   const loaded = await loadConfig(systemFiles, folders.configFile, env)
   const parts = { host, folders, log, passphrase: undefined, onChange: silent }

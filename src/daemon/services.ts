@@ -1,0 +1,71 @@
+// Creates the services of a daemon: its log, its profiles and its RPC methods. Nothing outside the process is touched yet.
+import type { Config } from '../config/config.ts'
+import { ConfigurationError } from '../config/errors.ts'
+import type { Folders } from '../config/paths.ts'
+import type { Host } from '../host/host.ts'
+import { createLog, type DaemonLog } from '../log/log.ts'
+import type { Status } from '../rpc/contract.ts'
+import type { RpcServerOptions } from '../rpc/server.ts'
+import { ProfileRegistry } from '../session/profile-registry.ts'
+import type { ProfileStatus } from '../session/status.ts'
+import { type AuthenticatorParts, authenticatorFactory } from './create-authenticator.ts'
+import { createHandlers } from './handlers.ts'
+
+export interface ServicesOptions {
+  readonly host: Host
+  readonly folders: Folders
+  readonly version: string
+  readonly passphrase: string | undefined
+  /** If it is an error, every call of a profile fails with that error. */
+  readonly config: Config | ConfigurationError
+  readonly onStatusChange: (status: Status) => void
+  readonly onShutdown: () => void
+}
+
+export interface Services {
+  readonly log: DaemonLog
+  readonly profiles: ProfileRegistry
+  readonly serverOptions: Omit<RpcServerOptions, 'port'>
+}
+
+export function createServices(options: ServicesOptions): Services {
+  const { host, folders, version, passphrase, config, onStatusChange, onShutdown } = options
+  const log = createLog(folders.log, config instanceof ConfigurationError ? 'info' : config.logLevel)
+  const startedAt = host.clock.monotonic()
+  const withDaemon = (status: ProfileStatus): Status => {
+    const uptimeSeconds = Math.floor(host.clock.monotonic() - startedAt)
+    return { ...status, daemon: { version, pid: process.pid, uptimeSeconds } }
+  }
+  const onChange = (status: ProfileStatus) => onStatusChange(withDaemon(status))
+  const profiles = createRegistry(config, { host, folders, log, passphrase, onChange })
+  const methods = createHandlers({
+    authenticator: (profile) => profiles.get(profile),
+    describe: (authenticator) => withDaemon(authenticator.status()),
+    discover: async () => (await import('../rpc/openrpc.ts')).openRpcDocument(version),
+    shutdown: () => {
+      onShutdown()
+      return { pid: process.pid }
+    },
+  })
+  const serverOptions: Services['serverOptions'] = {
+    methods,
+    clock: host.clock,
+    onRefused: (reason) => log.debug('connection_refused', { reason }),
+    // The name alone: a message may quote a secret.
+    onInternalError: (error) =>
+      log.error('internal_error', { reason: error instanceof Error ? error.name : 'unknown' }),
+  }
+  return { log, profiles, serverOptions }
+}
+
+function createRegistry(config: Config | ConfigurationError, parts: AuthenticatorParts): ProfileRegistry {
+  const { log } = parts
+  if (config instanceof ConfigurationError) {
+    const fail = () => {
+      throw config
+    }
+    return new ProfileRegistry({ create: fail, defaultProfile: fail, log })
+  }
+  const create = authenticatorFactory(config, parts)
+  return new ProfileRegistry({ create, defaultProfile: () => config.defaultProfile, log })
+}
