@@ -88,7 +88,7 @@ const standstill: Scenario = {
         },
         (error: unknown) => String(error),
       )
-      if (!second.includes('does not answer')) chaos.lost(`a second start: ${second}`)
+      if (!second.includes('does not respond')) chaos.lost(`a second start: ${second}`)
       await goesOn
       daemon.child.kill('SIGCONT')
       const outcome = await outcomeOf(client.call('refresh'))

@@ -511,8 +511,8 @@ export const defences: readonly Defence[] = [
   one(
     'a clean environment in the background',
     'src/cli/daemon-connection.ts',
-    '.filter(([name]) => !NOT_PASSED_ON.test(name))',
-    '.filter(([name]) => !NOT_PASSED_ON.test(`x${name}`))',
+    '.filter(([name]) => !NOT_INHERITED.test(name))',
+    '.filter(([name]) => !NOT_INHERITED.test(`x${name}`))',
     SECRETS,
     'whole life with OAuth',
   ),

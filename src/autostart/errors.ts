@@ -1,7 +1,7 @@
-// The one error of this room: the system's own service manager is not there, or refuses.
+// The one error of this room: the service manager of the system is missing or refuses.
 
-/** With what a person can do about it. */
 export class ServiceError extends Error {
+  /** @param hint what the user can do about it */
   constructor(
     message: string,
     readonly hint: string,
@@ -11,8 +11,8 @@ export class ServiceError extends Error {
   }
 }
 
-/** The last line that a program said, without what it puts before its errors. Such programs say no secrets. */
-export function lastWords({ stdout, stderr }: { readonly stdout: string; readonly stderr: string }): string {
+/** The last line that a system program printed, which holds its error. Such programs print no secrets. */
+export function lastLine({ stdout, stderr }: { readonly stdout: string; readonly stderr: string }): string {
   const lines = `${stdout}\n${stderr}`.split('\n').map((line) => line.trim())
-  return lines.filter((line) => line !== '').at(-1) ?? 'it said nothing'
+  return lines.filter((line) => line !== '').at(-1) ?? 'it printed no error'
 }

@@ -1,9 +1,9 @@
-// macOS: a launchd agent of the user's own session.
+// macOS: a launchd agent of the user's graphical session.
 import { join } from 'node:path/posix'
 import type { Ran } from '../host/run.ts'
 import { DAEMON, problemOf, programOf, readEntry, restoreEntry, writeEntry } from './entry.ts'
-import { lastWords, ServiceError } from './errors.ts'
-import type { Launch, Machine, ServiceManager, ServiceStatus } from './service-manager.ts'
+import { lastLine, ServiceError } from './errors.ts'
+import { type Launch, type Machine, NOT_INSTALLED, type ServiceManager, type ServiceStatus } from './service-manager.ts'
 
 const LAUNCHCTL = '/bin/launchctl'
 const LABEL = 'com.cadzero.auth'
@@ -11,7 +11,7 @@ const UMASK = 0o177
 
 /**
  * The text of the property list.
- * @throws ServiceError where a path holds what XML has no way to say
+ * @throws ServiceError if a path has a control character, which XML cannot contain
  */
 export function plistText({ command, env }: Launch): string {
   const strings = (values: readonly string[]) => values.map((value) => `    <string>${escapeXml(value)}</string>`)
@@ -62,22 +62,25 @@ ${limits}
 const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' }
 
 function escapeXml(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is looked for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the check is for control characters
   if (/[\x00-\x1f\x7f]/.test(text)) {
-    throw new ServiceError('a path has a control character in its name', 'move the program or the folder to another')
+    throw new ServiceError(
+      'a path has a control character in its name',
+      'move the program, or the folder in CADZERO_AUTH_HOME, to another path',
+    )
   }
   return text.replace(/[&<>]/g, (one) => String(ENTITIES[one]))
 }
 
-/** The program of a property list that was written by us. */
+/** The program in a property list that `plistText` wrote. */
 export function plistProgram(text: string): string[] {
   const [, array = ''] = /<key>ProgramArguments<\/key>\s*<array>([\s\S]*?)<\/array>/.exec(text) ?? []
   const words = [...array.matchAll(/<string>([\s\S]*?)<\/string>/g)].map(([, word = '']) => word)
   return programOf(words.map((word) => word.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&')))
 }
 
-const UNLOAD_SECONDS = 30 // the daemon may be finishing calls, and has ExitTimeOut for it
-const LOOK_SECONDS = 0.25
+const UNLOAD_SECONDS = 30 // longer than ExitTimeOut, in which the daemon may finish its calls
+const POLL_SECONDS = 0.25
 
 export class Launchd implements ServiceManager {
   readonly name = 'launchd agent'
@@ -108,7 +111,7 @@ export class Launchd implements ServiceManager {
     try {
       await this.#unload()
       await writeEntry(files, this.place, text)
-      await this.#must('enable', this.#target) // a person may have switched it off in the settings before
+      await this.#must('enable', this.#target) // the user may have disabled it in the System Settings
       await this.#must('bootstrap', this.#domain, this.place) // RunAtLoad starts it
       return true
     } catch (error) {
@@ -134,9 +137,7 @@ export class Launchd implements ServiceManager {
   async status(launch: Launch): Promise<ServiceStatus> {
     const { files } = this.#machine
     const text = await readEntry(files, this.place)
-    if (text === undefined) {
-      return { installed: false, enabled: false, running: false, pid: null, command: [], problem: null }
-    }
+    if (text === undefined) return NOT_INSTALLED
     const loaded = await this.#loaded()
     const { stdout } = await this.#ask('print-disabled', this.#domain)
     const command = plistProgram(text)
@@ -156,26 +157,26 @@ export class Launchd implements ServiceManager {
     else await this.#must('bootstrap', this.#domain, this.place)
   }
 
-  /** What launchd knows of the agent; undefined where it is not loaded. */
+  /** The loaded agent; undefined if launchd has not loaded it. */
   async #loaded(): Promise<{ readonly pid: number | null } | undefined> {
     const { status, stdout } = await this.#ask('print', this.#target)
     if (status !== 0) return undefined
     return { pid: Number(/^\s*pid = (\d+)$/m.exec(stdout)?.[1]) || null }
   }
 
-  /** `bootout` may come back before the agent has gone, and `bootstrap` fails until it has. */
+  /** `bootout` may return before the agent is unloaded, and until then `bootstrap` fails. */
   async #unload(): Promise<void> {
     const { clock } = this.#machine
     const deadline = clock.monotonic() + UNLOAD_SECONDS
     await this.#ask('bootout', this.#target)
-    while ((await this.#loaded()) && clock.monotonic() < deadline) await clock.wait(LOOK_SECONDS)
+    while ((await this.#loaded()) && clock.monotonic() < deadline) await clock.wait(POLL_SECONDS)
   }
 
   async #requireDomain(): Promise<void> {
     if ((await this.#ask('print', this.#domain)).status === 0) return
     throw new ServiceError(
-      'launchd has no graphical session of yours',
-      'log in at the screen of this Mac and install it there; every command starts the daemon by itself, without a service',
+      'launchd has no graphical session of this user',
+      'log in at the screen of this Mac and install the service there, or use no service: every command starts the daemon',
     )
   }
 
@@ -187,8 +188,8 @@ export class Launchd implements ServiceManager {
     const ran = await this.#ask(...args)
     if (ran.status === 0) return
     throw new ServiceError(
-      `launchctl ${args.join(' ')} failed: ${lastWords(ran)}`,
-      `see: launchctl print ${this.#target}`,
+      `launchctl ${args.join(' ')} failed: ${lastLine(ran)}`,
+      `run launchctl print ${this.#target} to see why`,
     )
   }
 }

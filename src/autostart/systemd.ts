@@ -1,23 +1,26 @@
-// Linux: a systemd unit of the user's own manager, without administrator rights.
+// Linux: a unit of the systemd user manager, which needs no administrator rights.
 import { join } from 'node:path'
 import type { Ran } from '../host/run.ts'
 import { DAEMON, problemOf, programOf, readEntry, restoreEntry, writeEntry } from './entry.ts'
-import { lastWords, ServiceError } from './errors.ts'
-import type { Launch, Machine, ServiceManager, ServiceStatus } from './service-manager.ts'
+import { lastLine, ServiceError } from './errors.ts'
+import { type Launch, type Machine, NOT_INSTALLED, type ServiceManager, type ServiceStatus } from './service-manager.ts'
 
-/** Where systemctl is, on one distribution or the other. */
+/** The paths of systemctl on the distributions. */
 export const SYSTEMCTL = ['/usr/bin/systemctl', '/bin/systemctl', '/run/current-system/sw/bin/systemctl']
 
 const UNIT = 'cadzero-auth.service'
 
 /**
  * The text of the unit.
- * @throws ServiceError where the program's path holds what systemd takes in no program's path, however it is written
+ * @throws ServiceError if the path of the program has a character that systemd accepts in no program path, even escaped
  */
 export function unitText({ command, env }: Launch): string {
   const [program = '', ...rest] = command
   if (/["'\\\p{Cc}]/u.test(program)) {
-    throw new ServiceError('systemd starts no program with a quote or a backslash in its path', 'move the program')
+    throw new ServiceError(
+      'systemd starts no program with a quote or a backslash in its path',
+      'move the program to another folder',
+    )
   }
   const environment = Object.entries({ ...env, CADZERO_AUTH_SERVICE: 'systemd' })
   return `# Written by: cadzero-auth service install
@@ -27,11 +30,11 @@ StartLimitIntervalSec=60
 StartLimitBurst=5
 
 [Service]
-# --replace, since a command may have started a daemon in the background before: a plain start would find it, exit with 0
-# and leave a unit that watches over nothing. No loop: whoever is replaced ends with 0, and that is not restarted.
+# --replace: if a command has started a daemon in the background, a plain start would exit with 0, and systemd would
+# supervise no process. This does not loop: a replaced daemon exits with 0, and systemd does not restart it.
 ExecStart=${[quote(program), ...rest.map(quoteArgument)].join(' ')} ${DAEMON} --replace
 ${environment.map(([name, value]) => `Environment=${quote(`${name}=${value}`)}`).join('\n')}
-# They would change what runs, or whom it trusts.
+# These variables would change what the daemon runs or trusts.
 UnsetEnvironment=NODE_OPTIONS NODE_EXTRA_CA_CERTS NODE_TLS_REJECT_UNAUTHORIZED
 Restart=on-failure
 RestartSec=1
@@ -46,26 +49,26 @@ WantedBy=default.target
 `
 }
 
-/** With a /tmp of its own it would not see a program or folders that are in the one of everybody. */
+/** A unit with a private /tmp cannot see a program or a folder in the shared /tmp. */
 function livesInTmp(paths: readonly string[]): boolean {
   return paths.some((path) => /^\/(var\/)?tmp(\/|$)/.test(path))
 }
 
-/** One word of a unit file: in quotes, with C's escapes, and with nothing that systemd reads as a specifier. */
+/** One word of a unit file: in quotes, with C escapes, and without specifiers (`%h`). */
 function quote(text: string): string {
   const escaped = text
     .replace(/[\\"]/g, '\\$&')
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: a path may hold them, a line may not
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: a path may have control characters, a line may not
     .replace(/[\x00-\x1f\x7f]/g, (one) => `\\x${one.charCodeAt(0).toString(16).padStart(2, '0')}`)
   return `"${escaped.replaceAll('%', '%%')}"`
 }
 
-/** In the arguments of a program, unlike in its path, a dollar stands for a variable as well. */
+/** In an argument, unlike in the program's path, systemd also replaces variables (`$x`). */
 function quoteArgument(text: string): string {
   return quote(text).replaceAll('$', '$$$$')
 }
 
-/** The program of a unit that was written by us. */
+/** The program in the text of a unit that `unitText` wrote. */
 export function unitProgram(text: string): string[] {
   const [, line = ''] = /^ExecStart=(.*)$/m.exec(text) ?? []
   const words = [...line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, plain = '']) =>
@@ -80,6 +83,11 @@ function unquote(quoted: string): string {
       hex === undefined ? one : String.fromCharCode(Number.parseInt(hex, 16)),
     )
     .replaceAll('%%', '%')
+}
+
+/** A changed comment alone does not make a unit outdated. */
+function withoutComments(unit: string): string {
+  return unit.replace(/^#.*\n/gm, '')
 }
 
 export class Systemd implements ServiceManager {
@@ -122,7 +130,7 @@ export class Systemd implements ServiceManager {
   async uninstall(): Promise<boolean> {
     const { files } = this.#machine
     const installed = (await readEntry(files, this.place)) !== undefined
-    // Without a manager nothing of ours can be running; the file alone is left, and goes.
+    // Without a manager no unit can be running, so that only the file has to go.
     if (this.#systemctl !== undefined && (await this.#hasManager())) {
       await this.#ask('disable', '--now', UNIT)
       await this.#ask('reset-failed', UNIT)
@@ -135,24 +143,23 @@ export class Systemd implements ServiceManager {
   async status(launch: Launch): Promise<ServiceStatus> {
     const { files } = this.#machine
     const text = await readEntry(files, this.place)
-    if (text === undefined) {
-      return { installed: false, enabled: false, running: false, pid: null, command: [], problem: null }
-    }
+    if (text === undefined) return NOT_INSTALLED
     const { UnitFileState, ActiveState, MainPID } = await this.#properties()
     const command = unitProgram(text)
+    const isCurrent = withoutComments(text) === withoutComments(unitText(launch))
     return {
       installed: true,
       enabled: UnitFileState === 'enabled',
       running: ActiveState === 'active',
       pid: Number(MainPID) || null,
       command,
-      problem: await problemOf(files, command, launch.command, text === unitText(launch)),
+      problem: await problemOf(files, command, launch.command, isCurrent),
     }
   }
 
   async restart(): Promise<void> {
     await this.#requireManager()
-    await this.#ask('reset-failed', UNIT) // after too many failures it would refuse to start by hand as well
+    await this.#ask('reset-failed', UNIT) // after too many failures, systemd refuses a manual start as well
     await this.#must('restart', UNIT)
   }
 
@@ -168,8 +175,8 @@ export class Systemd implements ServiceManager {
   async #requireManager(): Promise<void> {
     if (await this.#hasManager()) return
     throw new ServiceError(
-      'no systemd user manager answers here',
-      'in a container, under su or sudo, or in WSL without systemd there is none (WSL: systemd=true in /etc/wsl.conf); every command starts the daemon by itself, without a service',
+      'no systemd user manager responds',
+      'log in as this user (not by su or sudo; in WSL set systemd=true in /etc/wsl.conf), or use no service: every command starts the daemon',
     )
   }
 
@@ -182,8 +189,8 @@ export class Systemd implements ServiceManager {
     const ran = await this.#ask(...args)
     if (ran.status === 0) return
     throw new ServiceError(
-      `systemctl --user ${args.join(' ')} failed: ${lastWords(ran)}`,
-      `see: journalctl --user --unit ${UNIT}`,
+      `systemctl --user ${args.join(' ')} failed: ${lastLine(ran)}`,
+      `run journalctl --user --unit ${UNIT} to see why`,
     )
   }
 }

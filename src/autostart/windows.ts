@@ -1,20 +1,20 @@
-// Windows: the Run key of the user's own registry. It needs no rights, and starts the daemon at log-on without a window.
+// Windows: the Run key of the user's registry. It needs no administrator rights, and starts the daemon without a window.
 import { join, win32 } from 'node:path'
 import { ensurePrivateFolder, removePrivateFile } from '../host/files.ts'
 import { DAEMON, problemOf, programOf } from './entry.ts'
-import { lastWords, ServiceError } from './errors.ts'
-import type { Launch, Machine, ServiceManager, ServiceStatus } from './service-manager.ts'
+import { lastLine, ServiceError } from './errors.ts'
+import { type Launch, type Machine, NOT_INSTALLED, type ServiceManager, type ServiceStatus } from './service-manager.ts'
 
-// Not a Task Scheduler task: one that starts at log-on takes an administrator to enter.
+// Not a task of the Task Scheduler: only an administrator can create one that starts at log-on.
 const RUN_KEY = 'HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Run'
-// Where the Task Manager keeps that a person has switched an entry off.
+// The Task Manager stores here whether the user has disabled an entry.
 const APPROVED_KEY = 'HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Explorer\\StartupApproved\\Run'
 const VALUE = 'cadzero-auth'
-const LONGEST = 260 // characters; Windows ignores a longer entry
+const LONGEST_LINE = 260 // characters; Windows ignores a longer entry
 
 const GUI = 2 // IMAGE_SUBSYSTEM_WINDOWS_GUI
 
-/** Whether a program, given by its first bytes, runs without a console: its PE header says so. */
+/** Whether a program runs without a console, by its PE header. @param head the first bytes of its file */
 export function isWindowed(head: Buffer): boolean {
   const header = head.length >= 64 ? head.readUInt32LE(60) : head.length
   return header + 94 <= head.length && head.readUInt16LE(header + 92) === GUI
@@ -22,29 +22,29 @@ export function isWindowed(head: Buffer): boolean {
 
 /**
  * The command line for the Run key.
- * @param conhost what gives a console program a console without a window; undefined for a program that has none
- * @throws ServiceError where Windows would ignore it
+ * @param conhost the program that hides the window of a console program; undefined for a program without a console
+ * @throws ServiceError if the line is so long that Windows would ignore it
  */
 export function runLine({ command, env }: Launch, conhost: string | undefined): string {
   const home = env.CADZERO_AUTH_HOME
-  // The key holds no settings, so that the folder has to be an argument.
+  // The Run key has no environment variables, so that the folder has to be an argument.
   const args = [DAEMON, ...(home === undefined ? [] : ['--home', home])]
   const words = [...(conhost === undefined ? [] : [conhost, '--headless']), ...command, ...args]
   const line = words.map(quote).join(' ')
-  if (line.length <= LONGEST) return line
+  if (line.length <= LONGEST_LINE) return line
   throw new ServiceError(
-    `the command line is too long for Windows (${line.length} of ${LONGEST} characters)`,
+    `the command line is too long for Windows (${line.length} of ${LONGEST_LINE} characters)`,
     'move the program to a folder with a shorter path',
   )
 }
 
-/** As CommandLineToArgvW and Node read it: backslashes count only before a quote. */
+/** Quotes for CommandLineToArgvW and Node: a backslash is an escape only before a quote. */
 function quote(word: string): string {
   if (/^[\w:.\\/-]+$/.test(word) && !word.endsWith('\\')) return word
   return `"${word.replace(/(\\*)"/g, '$1$1\\"').replace(/\\+$/, '$&$&')}"`
 }
 
-/** The words of a command line that was entered by us, without what keeps its window away. */
+/** The words of a command line that `runLine` wrote, without `conhost --headless`. */
 export function runWords(line: string): string[] {
   const words = [...line.matchAll(/"((?:[^"\\]|\\+(?!["\\])|\\.)*)"|(\S+)/g)].map(([, quoted, plain = '']) =>
     quoted === undefined ? plain : quoted.replace(/(\\+)("|$)/g, (_all, some: string, end) => half(some) + end),
@@ -54,7 +54,7 @@ export function runWords(line: string): string[] {
 
 const half = (backslashes: string) => '\\'.repeat(Math.floor(backslashes.length / 2))
 
-/** The value's data in a file that `reg export` has written. */
+/** The value's data in a file that `reg export` wrote. */
 export function exportedValue(text: string): string | undefined {
   const [, data] = /^"cadzero-auth"="((?:[^"\\]|\\.)*)"\r?$/m.exec(text) ?? []
   return data?.replace(/\\(.)/g, '$1')
@@ -76,8 +76,8 @@ export class RunKey implements ServiceManager {
     const before = await this.#get()
     try {
       await this.#set(await this.#line(launch))
-      await this.#reg('delete', APPROVED_KEY, '/v', VALUE, '/f') // whoever installs it wants it switched on
-      await this.restart() // now, and not only at the next log-on
+      await this.#reg('delete', APPROVED_KEY, '/v', VALUE, '/f') // an installation overrides a disabled entry
+      await this.restart()
       return true
     } catch (error) {
       if (before === undefined) await this.#reg('delete', RUN_KEY, '/v', VALUE, '/f')
@@ -98,26 +98,23 @@ export class RunKey implements ServiceManager {
 
   async status(launch: Launch): Promise<ServiceStatus> {
     const line = await this.#get()
-    if (line === undefined) {
-      return { installed: false, enabled: false, running: null, pid: null, command: [], problem: null }
-    }
+    if (line === undefined) return { ...NOT_INSTALLED, running: null }
     const command = programOf(runWords(line))
     const { stdout } = await this.#reg('query', APPROVED_KEY, '/v', VALUE)
-    const same = line === (await this.#line(launch))
+    const isCurrent = line === (await this.#line(launch))
     return {
       installed: true,
-      enabled: !/REG_BINARY\s+[0-9A-F][13579BDF]/i.test(stdout), // an odd first byte is "off"
+      enabled: !/REG_BINARY\s+[0-9A-F][13579BDF]/i.test(stdout), // an odd first byte means disabled
       running: null,
       pid: null,
       command,
-      problem: await problemOf(this.#machine.files, command, launch.command, same),
+      problem: await problemOf(this.#machine.files, command, launch.command, isCurrent),
     }
   }
 
-  /** As the commands start it: detached, and without a window. */
   async restart(): Promise<void> {
     const line = await this.#get()
-    if (line === undefined) throw new ServiceError('it is not installed', 'cadzero-auth service install')
+    if (line === undefined) throw new ServiceError('the service is not installed', 'cadzero-auth service install')
     await this.#machine.start([...runWords(line), '--replace'])
   }
 
@@ -142,7 +139,7 @@ export class RunKey implements ServiceManager {
     if (ran.status !== 0) throw refused(ran)
   }
 
-  /** By an exported file: what `reg query` prints is in the console's code page, which has not all the letters of a path. */
+  /** Exports the key to a file: `reg query` prints in the console's code page, which may lack letters of a path. */
   async #get(): Promise<string | undefined> {
     if ((await this.#reg('query', RUN_KEY, '/v', VALUE)).status !== 0) return undefined
     const { files, scratch } = this.#machine
@@ -164,7 +161,7 @@ export class RunKey implements ServiceManager {
 
 function refused(ran: { readonly stdout: string; readonly stderr: string }): ServiceError {
   return new ServiceError(
-    `reg.exe failed: ${lastWords(ran)}`,
-    'a policy may forbid it; every command starts the daemon by itself, without a service',
+    `reg.exe failed: ${lastLine(ran)}`,
+    'ask your administrator whether a policy forbids Run keys, or use no service: every command starts the daemon',
   )
 }

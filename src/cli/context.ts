@@ -1,8 +1,6 @@
-// What every command works with: the world outside, our folders, and the options that all commands share.
+// What every command works with: the host, the folders, and the options that all commands share.
 import { type Folders, locateFolders } from '../config/paths.ts'
 import { type Host, systemHost } from '../host/host.ts'
-import type { RpcClient } from '../rpc/client.ts'
-import { reachDaemon } from './daemon-connection.ts'
 
 export interface CommonOptions {
   readonly profile?: string
@@ -16,26 +14,15 @@ export interface Context {
   readonly folders: Folders
 }
 
+/** A command. It resolves to false if it has failed and has printed why. */
+export type Command = (context: Context) => Promise<unknown>
+
 /** @throws ConfigurationError */
 export function createContext(env: NodeJS.ProcessEnv): Context {
   return { host: systemHost(env.CADZERO_AUTH_BROWSER || undefined), folders: locateFolders(env) }
 }
 
-/** Does something with a connection to the daemon, and closes it. */
-export async function withDaemon<T>(
-  context: Context,
-  options: CommonOptions,
-  action: (client: RpcClient) => Promise<T>,
-): Promise<T> {
-  const client = await reachDaemon(context.host, context.folders, options.start !== false)
-  try {
-    return await action(client)
-  } finally {
-    client.close()
-  }
-}
-
-/** The params that name the profile, if one was named. */
-export function profileOf(options: CommonOptions): { profile?: string } {
-  return options.profile === undefined ? {} : { profile: options.profile }
+/** The params that name the profile, if the user named one. */
+export function profileParams({ profile }: CommonOptions): { profile?: string } {
+  return profile === undefined ? {} : { profile }
 }

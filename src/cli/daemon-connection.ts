@@ -1,16 +1,32 @@
-// Reaches the daemon, and starts it in the background where none runs.
+// Connects a command to the daemon, and starts the daemon in the background if none runs.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { homedir } from 'node:os'
 import { isSea } from 'node:sea'
-import type { Folders } from '../config/paths.ts'
 import type { Clock } from '../host/clock.ts'
-import type { Host } from '../host/host.ts'
 import { connect, NoDaemonError, type RpcClient } from '../rpc/client.ts'
+import type { CommonOptions, Context } from './context.ts'
 import { StartError } from './failure.ts'
 
-/** @throws NoDaemonError, StartError, FileError */
-export async function reachDaemon(host: Host, folders: Folders, mayStart: boolean): Promise<RpcClient> {
+/** Connects to the daemon, runs the action and closes the connection. @throws as `connectToDaemon` and the action do */
+export async function withDaemon<T>(
+  context: Context,
+  options: CommonOptions,
+  action: (client: RpcClient) => Promise<T>,
+): Promise<T> {
+  const client = await connectToDaemon(context, options.start !== false)
+  try {
+    return await action(client)
+  } finally {
+    client.close()
+  }
+}
+
+/**
+ * @param mayStart whether to start a daemon if none runs
+ * @throws NoDaemonError, StartError, FileError
+ */
+export async function connectToDaemon({ host, folders }: Context, mayStart: boolean): Promise<RpcClient> {
   try {
     return await connect(host.files, folders.discoveryFile, host.random)
   } catch (error) {
@@ -20,19 +36,19 @@ export async function reachDaemon(host: Host, folders: Folders, mayStart: boolea
   return await connect(host.files, folders.discoveryFile, host.random)
 }
 
-// They would change what the daemon runs or whom it trusts; the last one is a secret, and goes through standard input.
-const NOT_PASSED_ON = /^(NODE_.*|CADZERO_AUTH_PASSPHRASE)$/i
+// NODE_* would change what the daemon runs or trusts. The passphrase is a secret: it goes through standard input.
+const NOT_INHERITED = /^(NODE_.*|CADZERO_AUTH_PASSPHRASE)$/i
 
-/** What a daemon that we start in the background finds around it. */
+/** The environment of a daemon that a command starts in the background. */
 export function backgroundEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !NOT_PASSED_ON.test(name)))
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !NOT_INHERITED.test(name)))
 }
 
-const START_SECONDS = 30 // a start takes a tenth of one; a keyring that asks a person takes more
+const START_SECONDS = 30 // a start takes 0.1 s; a keyring that asks the user for a password takes longer
 
-/** Resolves when the daemon says that it is ready. It then lives on by itself. @throws StartError */
+/** Resolves when the daemon is ready. The daemon then outlives this process. @throws StartError */
 async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<void> {
-  // A single executable is the program itself.
+  // A single executable is itself the program; Node needs the script.
   const program = isSea() ? [] : [String(process.argv[1])]
   const child = spawn(process.execPath, [...program, 'daemon', '--passphrase-stdin'], {
     cwd: homedir(),
@@ -41,18 +57,18 @@ async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<
     windowsHide: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   })
-  child.stdin.on('error', () => undefined) // it may have ended already; its own words tell why
+  child.stdin.on('error', () => undefined) // the daemon may have ended already; its error output says why
   child.stdin.end(env.CADZERO_AUTH_PASSPHRASE ?? '')
-  let said = ''
+  let output = ''
   child.stderr.on('data', (chunk) => {
-    said += chunk
+    output += chunk
   })
   const ready = once(child.stdout, 'data').then(() => true)
   const ended = once(child, 'close').then(() => false)
-  const late = new Promise<boolean>((resolve) => clock.after(START_SECONDS, () => resolve(false)))
-  if (!(await Promise.race([ready, ended, late]))) {
-    child.kill('SIGKILL') // what hangs at its start may not hear another signal, and has nothing to save
-    throw new StartError(said.replace(/^error: /, '').trim() || 'it said nothing')
+  const timedOut = new Promise<boolean>((resolve) => clock.after(START_SECONDS, () => resolve(false)))
+  if (!(await Promise.race([ready, ended, timedOut]))) {
+    child.kill('SIGKILL') // a daemon that hangs during its start may ignore other signals, and has nothing to save
+    throw new StartError(output.replace(/^error: /, '').trim() || 'it printed no error')
   }
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy()
   child.unref()

@@ -1,7 +1,7 @@
-// `cadzero-auth daemon`: runs the daemon in the foreground, or ends the one that runs.
+// `cadzero-auth daemon`: runs the daemon in the foreground, or stops the one that is running.
 import { isSea } from 'node:sea'
-import { startDaemon } from '../daemon/daemon.ts'
-import { hardenProcess, onEnd, unwantedVariable } from '../daemon/process-hardening.ts'
+import type { ConfigurationError } from '../config/errors.ts'
+import { startDaemonProcess } from '../daemon/process.ts'
 import { endDaemon } from '../daemon/single-instance.ts'
 import type { Context } from './context.ts'
 import { UsageError } from './failure.ts'
@@ -16,54 +16,56 @@ export interface DaemonArguments {
 
 export async function runDaemon(context: Context, { replace, stop, passphraseStdin }: DaemonArguments): Promise<void> {
   if (stop) return await stopDaemon(context)
-  const unwanted = unwantedVariable(process.env, !isSea())
-  if (unwanted !== undefined) {
-    throw new UsageError(`the daemon does not run with this ${unwanted}`, `start it without (env -u ${unwanted} …)`)
-  }
-  hardenProcess()
   const { host, folders } = context
-  const passphrase = passphraseStdin ? await readAll(process.stdin) : process.env.CADZERO_AUTH_PASSPHRASE
-  delete process.env.CADZERO_AUTH_PASSPHRASE
-  const started = await startDaemon({
+  const started = await startDaemonProcess({
     host,
     folders,
     env: process.env,
     version,
     replace,
-    passphrase: passphrase || undefined,
+    heedsNodeOptions: !isSea(),
+    readPassphrase: () => readPassphrase(passphraseStdin),
   })
+  if (started.kind === 'unsafe_environment') {
+    const { variable } = started
+    const hint = `run it without the variable: env -u ${variable} cadzero-auth daemon`
+    throw new UsageError(`the daemon does not run with this ${variable}`, hint)
+  }
   if (started.kind === 'already_running') {
-    note(`a daemon is already running (process ${started.pid}); cadzero-auth daemon --replace takes over from it`)
-    print(`ready ${folders.discoveryFile}`)
-    return
+    note(`a daemon is already running (process ${started.pid}); run cadzero-auth daemon --replace to replace it`)
+    return print(`ready ${folders.discoveryFile}`)
   }
-  const { daemon, configurationError } = started
-  if (configurationError) {
-    const { file, setting, expected } = configurationError
-    printError(
-      `${file ?? 'configuration'}: ${setting} is missing or wrong`,
-      `it should be ${expected}; then cadzero-auth daemon --replace`,
-    )
-  }
-  // Whoever started it in the background closes these once it is ready.
+  if (started.configurationError) reportConfigurationError(started.configurationError)
+  // A command that starts the daemon in the background closes both streams when the daemon is ready.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
-  onEnd((signal) => void daemon.stop(signal))
   process.on('uncaughtException', (error) => {
-    // The name alone: a message may quote anything. Whatever was acknowledged is on disk.
-    printError(`the daemon has failed: ${error.name}`, 'it is safe to start it again')
+    // Only the name: the message may hold anything.
+    printError(
+      `the daemon has crashed: ${error.name}`,
+      'run cadzero-auth daemon to start it again; your session is kept',
+    )
     process.exit(1)
   })
   print(`ready ${folders.discoveryFile}`)
-  await daemon.stopped
+  await started.daemon.stopped
   process.exit(0)
+}
+
+/** Undefined if there is none. */
+async function readPassphrase(fromStdin: boolean): Promise<string | undefined> {
+  if (!fromStdin) return process.env.CADZERO_AUTH_PASSPHRASE || undefined
+  let text = ''
+  for await (const chunk of process.stdin) text += chunk
+  return text || undefined
+}
+
+function reportConfigurationError({ file, setting, expected }: ConfigurationError): void {
+  printError(
+    `${file ?? 'configuration'}: ${setting} is missing or wrong`,
+    `correct it: it should be ${expected}; then run cadzero-auth daemon --replace`,
+  )
 }
 
 async function stopDaemon({ host, folders }: Context): Promise<void> {
   print(`stopped the daemon (process ${await endDaemon(host, folders)})`)
-}
-
-async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
-  let text = ''
-  for await (const chunk of stream) text += chunk
-  return text
 }

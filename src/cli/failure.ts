@@ -1,5 +1,4 @@
-// How a command ends when it fails: the exit code, the error and the hint for each kind of failure.
-
+// Maps each kind of error to the exit code, the error text and the hint of a command.
 import { ServiceError } from '../autostart/errors.ts'
 import { ConfigurationError } from '../config/errors.ts'
 import { StuckDaemonError } from '../daemon/single-instance.ts'
@@ -16,7 +15,7 @@ export interface Failure {
   readonly hint?: string
 }
 
-/** The command was called wrongly. */
+/** The arguments or environment variables of the command are wrong. */
 export class UsageError extends Error {
   constructor(
     message: string,
@@ -27,7 +26,7 @@ export class UsageError extends Error {
   }
 }
 
-/** The command could not do what it was asked to. */
+/** The command could not do its work. */
 export class CommandError extends Error {
   constructor(
     message: string,
@@ -38,116 +37,126 @@ export class CommandError extends Error {
   }
 }
 
-/** The daemon could not be started in the background; it has said why itself. */
+/** The daemon could not be started in the background. */
 export class StartError extends Error {
-  constructor(readonly said: string) {
+  /** @param output the error output of the daemon, without the leading `error: ` */
+  constructor(readonly output: string) {
     super('the daemon could not be started')
     this.name = 'StartError'
   }
 }
 
-const START = 'start one with: cadzero-auth daemon'
-// The daemon that runs goes by what it read at its start: without this word who mends the setting meets the same error.
-const READ_ANEW = 'after the change: cadzero-auth daemon --stop, and try again'
+type Rule = (error: unknown) => Failure | undefined
 
-export function failureOf(error: unknown): Failure {
-  if (error instanceof RpcError) return rpcFailure(error)
-  if (error instanceof ServiceError) return { exitCode: EXIT.failed, error: error.message, hint: error.hint }
-  if (error instanceof UsageError) return { exitCode: EXIT.usage, error: error.message, ...hinted(error.hint) }
-  if (error instanceof CommandError) return { exitCode: EXIT.failed, error: error.message, ...hinted(error.hint) }
-  if (error instanceof NoDaemonError) {
-    const hint =
-      error.reason === 'not_genuine' ? 'another program has its port; cadzero-auth daemon starts a new one' : START
-    return { exitCode: EXIT.noDaemon, error: error.message, hint }
-  }
-  if (error instanceof StartError) {
-    const [said, hint = 'cadzero-auth doctor'] = error.said.split('\nhint: ')
-    return { exitCode: EXIT.noDaemon, error: `${error.message}: ${said}`, hint }
-  }
-  if (error instanceof ConnectionClosedError) {
-    return { exitCode: EXIT.failed, error: error.message, hint: 'it was stopped or replaced; try again' }
-  }
-  if (error instanceof ConfigurationError) {
-    return {
-      exitCode: EXIT.failed,
-      error: `${error.file ?? 'configuration'}: ${error.setting} is missing or wrong`,
-      hint: shouldBe(error),
-    }
-  }
-  if (error instanceof StuckDaemonError) {
-    return { exitCode: EXIT.failed, error: error.message, hint: 'end the process that hangs, then try again' }
-  }
-  if (error instanceof FileError || error instanceof LockError) return { exitCode: EXIT.failed, error: error.message }
-  return { exitCode: EXIT.failed, error: systemError(error), hint: 'cadzero-auth doctor looks for what is wrong' }
+// biome-ignore lint/suspicious/noExplicitAny: the constructors of errors take different parameters
+function on<E extends Error>(kind: new (...args: any[]) => E, failure: (error: E) => Failure): Rule {
+  return (error) => (error instanceof kind ? failure(error) : undefined)
 }
 
-function rpcFailure({ code, message, data }: RpcError): Failure {
-  const reason = typeof data?.reason === 'string' ? data.reason : undefined
+const RULES: readonly Rule[] = [
+  on(RpcError, rpcFailure),
+  on(UsageError, ({ message, hint }) => ({ exitCode: EXIT.usage, error: message, ...withHint(hint) })),
+  on(CommandError, ({ message, hint }) => failed(message, hint)),
+  on(ServiceError, ({ message, hint }) => failed(message, hint)),
+  on(NoDaemonError, ({ message, reason }) => ({
+    exitCode: EXIT.noDaemon,
+    error: message,
+    hint:
+      reason === 'not_genuine'
+        ? 'run cadzero-auth daemon to start a new one: another program uses the port of the last one'
+        : 'run cadzero-auth daemon to start it',
+  })),
+  on(StartError, ({ message, output }) => {
+    const [error, hint = 'run cadzero-auth doctor'] = output.split('\nhint: ')
+    return { exitCode: EXIT.noDaemon, error: `${message}: ${error}`, hint }
+  }),
+  on(ConnectionClosedError, ({ message }) => failed(message, 'try again: the daemon was stopped or replaced')),
+  on(ConfigurationError, ({ file, setting, expected }) =>
+    failed(`${file ?? 'configuration'}: ${setting} is missing or wrong`, correctionHint(expected)),
+  ),
+  on(StuckDaemonError, ({ message }) => failed(message, 'end the daemon process that hangs, then try again')),
+  on(FileError, ({ message }) => failed(message)),
+  on(LockError, ({ message }) => failed(message)),
+]
+
+export function failureOf(error: unknown): Failure {
+  for (const rule of RULES) {
+    const failure = rule(error)
+    if (failure) return failure
+  }
+  return failed(systemErrorText(error), 'run cadzero-auth doctor to find the cause')
+}
+
+function failed(error: string, hint?: string): Failure {
+  return { exitCode: EXIT.failed, error, ...withHint(hint) }
+}
+
+function withHint(hint: string | undefined): { hint?: string } {
+  return hint === undefined ? {} : { hint }
+}
+
+/** The message of a system error names a path and a cause, and no secret. Another message may hold anything. */
+function systemErrorText(error: unknown): string {
+  return error instanceof Error && 'syscall' in error ? error.message : 'an unexpected error occurred'
+}
+
+function rpcFailure({ code, message, data = {} }: RpcError): Failure {
+  const reason = typeof data.reason === 'string' ? data.reason : undefined
   const error = reason === undefined ? message : `${message}: ${reason}`
   switch (code) {
     case errors.interactionRequired.code:
       return { exitCode: EXIT.signInNeeded, error, hint: 'cadzero-auth login' }
     case errors.signInFailed.code:
-      return { exitCode: EXIT.failed, error, ...hinted(SIGN_IN_HINTS[reason ?? '']) }
-    case errors.temporarilyUnavailable.code: {
-      const seconds = data?.retryAfterSeconds
-      const when = typeof seconds === 'number' && seconds > 0 ? `try again in ${seconds} s` : 'try again'
-      return { exitCode: EXIT.failed, error, hint: `${when}; nobody was signed out` }
-    }
+      return failed(error, SIGN_IN_HINTS[reason ?? ''])
+    case errors.temporarilyUnavailable.code:
+      return failed(error, retryHint(data.retryAfterSeconds))
     case errors.providerRejected.code:
-      return {
-        exitCode: EXIT.failed,
-        error,
-        hint: REJECTED_HINTS[reason ?? ''] ?? 'cadzero-auth doctor checks the set-up',
-      }
+      return failed(error, REJECTED_HINTS[reason ?? ''] ?? 'run cadzero-auth doctor to check the setup')
     case errors.storeUnavailable.code:
-      return { exitCode: EXIT.failed, error, ...hinted(typeof data?.hint === 'string' ? data.hint : undefined) }
+      return failed(error, typeof data.hint === 'string' ? data.hint : undefined)
     case errors.configuration.code:
-      return {
-        exitCode: EXIT.failed,
-        error: `${data?.file ?? message}: ${data?.setting} is missing or wrong`,
-        hint: data?.setting === 'profile' ? shouldBe(data) : `${shouldBe(data)}; ${READ_ANEW}`,
-      }
+      return failed(`${data.file ?? message}: ${data.setting} is missing or wrong`, configurationHint(data))
     case METHOD_NOT_FOUND:
-      return { exitCode: EXIT.failed, error, hint: 'cadzero-auth rpc rpc.discover lists the methods' }
+      return failed(error, 'run cadzero-auth rpc rpc.discover to list the methods')
     case INVALID_PARAMS:
-      return { exitCode: EXIT.usage, error, ...hinted(issuesHint(data?.issues)) }
+      return { exitCode: EXIT.usage, error, ...withHint(paramsHint(data.issues)) }
     default:
-      return { exitCode: EXIT.failed, error }
+      return failed(error)
   }
 }
 
 const SIGN_IN_HINTS: Readonly<Record<string, string>> = {
-  cancelled: 'cadzero-auth login starts another',
-  access_denied: 'the sign-in was declined in the browser; cadzero-auth login asks again',
-  timeout: 'nobody signed in in time; cadzero-auth login starts another',
-  browser: 'no browser could be opened; cadzero-auth login --no-browser shows the link',
-  invalid_response: 'the provider came back with something that proves nothing; cadzero-auth doctor checks it',
+  cancelled: 'run cadzero-auth login to start another sign-in',
+  access_denied: 'run cadzero-auth login to try again: the sign-in was declined in the browser',
+  timeout: 'run cadzero-auth login to try again: the sign-in timed out',
+  browser: 'run cadzero-auth login --no-browser, and open the link yourself: no browser could be started',
+  invalid_response: 'run cadzero-auth doctor to check the provider: its response proves no sign-in',
 }
 
 const REJECTED_HINTS: Readonly<Record<string, string>> = {
-  redirect_uri_mismatch: 'register http://127.0.0.1/callback in Clerk, or the exact port and set redirectPort to it',
-  invalid_client: 'clientId is not known to the provider; check it against the OAuth application in Clerk',
-  invalid_scope: 'a scope is not assigned to the OAuth application in Clerk; check scopes',
+  redirect_uri_mismatch: 'register http://127.0.0.1/callback in Clerk, or one exact port and set redirectPort to it',
+  invalid_client: 'check clientId against the OAuth application in Clerk: the provider does not know it',
+  invalid_scope: 'check scopes: one of them is not assigned to the OAuth application in Clerk',
   no_refresh_token: 'assign the scope offline_access to the OAuth application in Clerk',
-  issuer_mismatch: 'issuer must be exactly what the metadata of the provider says',
+  issuer_mismatch: 'set issuer to the issuer in the provider’s metadata, exactly as written there',
 }
 
-function shouldBe(error: unknown): string {
-  const { expected } = error as { expected?: unknown }
-  return `it should be ${typeof expected === 'string' ? expected : 'something else'}`
+function retryHint(seconds: unknown): string {
+  const when = typeof seconds === 'number' && seconds > 0 ? `try again in ${seconds} s` : 'try again'
+  return `${when}; your session is kept`
 }
 
-function issuesHint(issues: unknown): string | undefined {
+/** A running daemon has read the configuration at its start, so that a correction alone changes nothing. */
+function configurationHint({ setting, expected }: Readonly<Record<string, unknown>>): string {
+  if (setting === 'profile') return `use ${expected}`
+  return `${correctionHint(expected)}; then run cadzero-auth daemon --stop and try again`
+}
+
+function correctionHint(expected: unknown): string {
+  return `correct it: it should be ${typeof expected === 'string' ? expected : 'different'}`
+}
+
+function paramsHint(issues: unknown): string | undefined {
   if (!Array.isArray(issues)) return undefined
-  return issues.map(({ path, expected }) => `${path === '' ? 'expected' : `${path} should be`} ${expected}`).join('; ')
-}
-
-function hinted(hint: string | undefined): { hint?: string } {
-  return hint === undefined ? {} : { hint }
-}
-
-/** A system error's own words name a path and a cause, and no secret; anything else may. */
-function systemError(error: unknown): string {
-  return error instanceof Error && 'syscall' in error ? error.message : 'something unexpected went wrong'
+  return issues.map(({ path, expected }) => `${path === '' ? 'pass' : `${path} should be`} ${expected}`).join('; ')
 }

@@ -1,13 +1,17 @@
-// `cadzero-auth import-legacy`: takes the session over from the plain token file of an older add-in, and removes that file.
+// `cadzero-auth import-legacy`: imports the session from the plain-text token file of an older add-in, and removes the file.
 import { resolve } from 'node:path'
 import { errorCode, FileError, readOwnFile, wipeFile } from '../host/files.ts'
 import { errors, type Result, RpcError } from '../rpc/contract.ts'
-import { type CommonOptions, type Context, profileOf, withDaemon } from './context.ts'
+import { type CommonOptions, type Context, profileParams } from './context.ts'
+import { withDaemon } from './daemon-connection.ts'
 import { CommandError } from './failure.ts'
 import { note, print, printJson } from './terminal.ts'
 
-const LARGEST_FILE = 64 * 1024
+const LARGEST_FILE_BYTES = 64 * 1024
+const LONGEST_TOKEN = 16 * 1024
 const LONGEST_TEXT = 320
+
+const NAME_THE_FILE = 'pass the path of the add-in’s .auth_token.json'
 
 interface LegacyFile {
   readonly token: string
@@ -15,58 +19,56 @@ interface LegacyFile {
   readonly user: { readonly id: string | null; readonly email: string | null; readonly name: string | null }
 }
 
-/** @throws CommandError where the file is left alone; it then says why */
+/** @throws CommandError if the file is not imported, or cannot be removed */
 export async function importLegacy(context: Context, file: string, options: CommonOptions): Promise<void> {
   const path = resolve(file)
   const content = await read(context, path)
   const legacy = parseLegacyFile(content.toString('utf8'))
   if (!legacy) {
-    throw new CommandError(
-      `${path} is not a token file of CADZERO; it was left alone`,
-      'name the .auth_token.json of the add-in',
-    )
+    throw new CommandError(`${path} is not a token file of CADZERO; it is unchanged`, NAME_THE_FILE)
   }
   const { imported } = await withDaemon(context, options, (client) =>
-    client.call('importSession', { ...profileOf(options), ...legacy }).catch(leftAlone),
+    client.call('importSession', { ...profileParams(options), ...legacy }).catch(explainForeignToken),
   )
   const removed = await wipeFile(context.host.files, path, content).catch(() => false)
   if (options.json) printJson({ imported, removed })
-  else print(SAID[imported])
+  else print(RESULTS[imported])
   if (!removed) {
     throw new CommandError(
       `${path} could not be removed`,
-      'the add-in may be writing it; delete it yourself: it holds a token in plain text',
+      'close the add-in, which may be writing it, and delete the file: it holds a token in plain text',
     )
   }
-  note(`${path} was overwritten and removed`)
+  note(`${path} is overwritten and removed`)
 }
 
-const SAID: Readonly<Record<Result<'importSession'>['imported'], string>> = {
-  session: 'the session was taken over; nobody has to sign in',
-  user: 'its token has expired; sign in once more with: cadzero-auth login',
-  nothing: 'there was nothing in it to take over',
+const RESULTS: Readonly<Record<Result<'importSession'>['imported'], string>> = {
+  session: 'the session is imported; you are signed in',
+  user: 'the token has expired; run cadzero-auth login to sign in again',
+  nothing: 'nothing is imported: a session exists already, or the file names no user',
 }
 
 async function read({ host }: Context, path: string): Promise<Buffer> {
   try {
-    const content = await readOwnFile(host.files, path, LARGEST_FILE, false)
+    const content = await readOwnFile(host.files, path, LARGEST_FILE_BYTES, false)
     if (content) return content
   } catch (error) {
     if (error instanceof FileError || errorCode(error) === undefined) throw error
   }
-  throw new CommandError(`${path} cannot be read`, 'name the .auth_token.json of the add-in')
+  throw new CommandError(`${path} cannot be read`, NAME_THE_FILE)
 }
 
-function leftAlone(error: unknown): never {
+/** @throws CommandError if the token is another user's or another Clerk instance's, otherwise the error */
+function explainForeignToken(error: unknown): never {
   const isForeign = error instanceof RpcError && error.code === errors.signInFailed.code
   if (!isForeign) throw error
   throw new CommandError(
-    'its token is not one that this profile’s Clerk has issued to that person; the file was left alone',
-    'name the profile that it belongs to with --profile, or delete the file and sign in',
+    'the profile’s Clerk instance has not issued this token to this user; the file is unchanged',
+    'select the right profile with --profile, or delete the file and run cadzero-auth login',
   )
 }
 
-/** The six keys that the add-in wrote, or undefined where it is another file. */
+/** The token and the user of an add-in's file; undefined if it is another file. */
 export function parseLegacyFile(text: string): LegacyFile | undefined {
   let value: unknown
   try {
@@ -76,14 +78,14 @@ export function parseLegacyFile(text: string): LegacyFile | undefined {
   }
   if (typeof value !== 'object' || value === null) return undefined
   const { token, session_id, user_id, user_email, user_name } = value as Record<string, unknown>
-  if (typeof token !== 'string' || token === '' || token.length > 16 * 1024) return undefined
+  if (typeof token !== 'string' || token === '' || token.length > LONGEST_TOKEN) return undefined
   return {
     token,
-    sessionId: short(session_id),
-    user: { id: short(user_id), email: short(user_email), name: short(user_name) },
+    sessionId: shortText(session_id),
+    user: { id: shortText(user_id), email: shortText(user_email), name: shortText(user_name) },
   }
 }
 
-function short(value: unknown): string | null {
+function shortText(value: unknown): string | null {
   return typeof value === 'string' && value !== '' && value.length <= LONGEST_TEXT ? value : null
 }

@@ -1,38 +1,46 @@
-// `cadzero-auth login`: opens the browser, shows the link, and waits until the person has signed in.
+// `cadzero-auth login`: opens the browser, shows the link, and waits until the user has signed in.
+import type { Clock } from '../host/clock.ts'
 import type { RpcClient } from '../rpc/client.ts'
-import { errors, type Result, RpcError } from '../rpc/contract.ts'
-import { type CommonOptions, type Context, profileOf, withDaemon } from './context.ts'
-import { takePastedAddresses } from './pasted-callback.ts'
+import { errors, type Result, RpcError, type Status } from '../rpc/contract.ts'
+import { type CommonOptions, type Context, profileParams } from './context.ts'
+import { withDaemon } from './daemon-connection.ts'
+import { deliverPastedCallbacks } from './pasted-callback.ts'
+import { describeUser } from './status-text.ts'
 import { note, print, printJson } from './terminal.ts'
 
 export interface LoginArguments extends CommonOptions {
   /** False for `--no-browser`. */
   readonly browser: boolean
+  /** Seconds. */
   readonly timeout: number
-  /** Whether to read addresses from standard input although that is no terminal. */
+  /** Whether to read callback addresses from standard input even if it is not a terminal. */
   readonly paste?: boolean
 }
 
 export async function login(context: Context, options: LoginArguments): Promise<void> {
   const status = await withDaemon(context, options, async (client) => {
-    const before = await client.call('status', profileOf(options)).catch(() => undefined) // login will say why
-    const link = showLinks(options.browser)
+    // An error here has the same cause as the error of the login below, which the command reports.
+    const before = await client.call('status', profileParams(options)).catch(() => undefined)
+    const link = new LinkDisplay(context.host.clock, options.browser)
     if (before?.authorizationUrl) link.show(before.authorizationUrl)
     client.onNotification((method, params) => {
-      const { profile, authorizationUrl } = params as Result<'status'>
-      const ours = before === undefined || profile === before.profile
-      if (method === 'sessionChanged' && ours && authorizationUrl !== null) link.show(authorizationUrl)
+      const { profile, authorizationUrl } = params as Status
+      const isThisProfile = before === undefined || profile === before.profile
+      if (method === 'sessionChanged' && isThisProfile && authorizationUrl !== null) link.show(authorizationUrl)
     })
-    const cancel = () => void client.call('cancelLogin', profileOf(options)).catch(() => undefined)
     const isTerminal = process.stdin.isTTY === true
-    const endPaste =
-      isTerminal || options.paste ? takePastedAddresses(process.stdin, context.host.fetch, () => link.shown) : undefined
-    process.once('SIGINT', cancel) // the person changed their mind: the daemon must not wait on
+    const stopReading =
+      isTerminal || options.paste
+        ? deliverPastedCallbacks(process.stdin, context.host.fetch, () => link.shown)
+        : undefined
+    // Without this, the daemon would wait for the sign-in that the user has interrupted.
+    const cancel = () => void client.call('cancelLogin', profileParams(options)).catch(() => undefined)
+    process.once('SIGINT', cancel)
     try {
       return await signIn(client, options, options.browser)
     } finally {
       process.removeListener('SIGINT', cancel)
-      endPaste?.()
+      stopReading?.()
       link.end()
     }
   })
@@ -40,9 +48,10 @@ export async function login(context: Context, options: LoginArguments): Promise<
   else print(`signed in as ${describeUser(status)}`)
 }
 
+/** Signs in with the link alone if the daemon cannot open a browser. */
 async function signIn(client: RpcClient, options: LoginArguments, openBrowser: boolean): Promise<Result<'login'>> {
   try {
-    return await client.call('login', { ...profileOf(options), openBrowser, timeoutSeconds: options.timeout })
+    return await client.call('login', { ...profileParams(options), openBrowser, timeoutSeconds: options.timeout })
   } catch (error) {
     const noBrowser =
       error instanceof RpcError && error.code === errors.signInFailed.code && error.data?.reason === 'browser'
@@ -52,41 +61,50 @@ async function signIn(client: RpcClient, options: LoginArguments, openBrowser: b
   }
 }
 
-const DOTS_MS = 500
+const DOT_SECONDS = 0.5
 
-/** Shows each new link, and that the program waits. */
-function showLinks(openBrowser: boolean): { show(url: string): void; readonly shown: string | undefined; end(): void } {
-  const isTerminal = process.stderr.isTTY === true
-  let shown: string | undefined
-  let step = 0
-  const timer = setInterval(() => {
-    if (isTerminal && shown) process.stderr.write(`\r\x1b[KWaiting for you to sign in ${'.'.repeat(step++ % 4)}`)
-  }, DOTS_MS)
-  return {
-    get shown() {
-      return shown
-    },
-    show(url) {
-      if (url === shown) return
-      shown = url
-      note(
-        openBrowser
-          ? 'Opening your browser to sign in. If nothing opens, use this link:'
-          : 'Open this link to sign in:',
-      )
-      note(`\n  ${url}\n`)
-      if (isTerminal) note('If the browser ends at a page that cannot be reached, paste its address here.')
-      if (!isTerminal) note('Waiting for you to sign in …')
-    },
-    end() {
-      clearInterval(timer)
-      if (isTerminal) process.stderr.write('\r\x1b[K')
-    },
+/** Shows each new link, and in a terminal that the command is waiting. */
+class LinkDisplay {
+  readonly #clock: Clock
+  readonly #opensBrowser: boolean
+  readonly #isTerminal = process.stderr.isTTY === true
+  #shown: string | undefined
+  #dots = 0
+  #cancelTimer: () => void = () => undefined
+
+  constructor(clock: Clock, opensBrowser: boolean) {
+    this.#clock = clock
+    this.#opensBrowser = opensBrowser
   }
-}
 
-export function describeUser({ user }: Result<'status'>): string {
-  if (!user) return 'nobody'
-  const known = [user.name, user.email].filter((text) => text !== null)
-  return known.length === 2 ? `${known[0]} <${known[1]}>` : (known[0] ?? user.id)
+  /** The link that the user saw last. */
+  get shown(): string | undefined {
+    return this.#shown
+  }
+
+  show(url: string): void {
+    if (url === this.#shown) return
+    this.#shown = url
+    note(
+      this.#opensBrowser
+        ? 'Opening your browser to sign in. If nothing opens, use this link:'
+        : 'Open this link to sign in:',
+    )
+    note(`\n  ${url}\n`)
+    if (this.#isTerminal) {
+      note('If the browser ends at a page that cannot be reached, paste the address of that page here.')
+      this.#animate()
+    } else note('Waiting for you to sign in …')
+  }
+
+  #animate(): void {
+    this.#cancelTimer()
+    process.stderr.write(`\r\x1b[KWaiting for you to sign in ${'.'.repeat(this.#dots++ % 4)}`)
+    this.#cancelTimer = this.#clock.after(DOT_SECONDS, () => this.#animate())
+  }
+
+  end(): void {
+    this.#cancelTimer()
+    if (this.#isTerminal) process.stderr.write('\r\x1b[K')
+  }
 }

@@ -1,19 +1,16 @@
-// The command line: runs what the arguments name, and sets the exit code.
-import { type Context, createContext } from './context.ts'
+// The command line: runs the command that the arguments name, and sets the exit code.
+import { type Command, createContext } from './context.ts'
 import { EXIT, failureOf } from './failure.ts'
 import { printError } from './terminal.ts'
 
-/** A command; false where it has failed and has said so itself. */
-export type Action = (context: Context) => Promise<unknown>
+const FOREGROUND = { replace: false, stop: false, passphraseStdin: false }
 
-const PLAIN_DAEMON = { replace: false, stop: false, passphraseStdin: false }
-
-/** Ends with the exit code of the command. */
+/** Sets the exit code of the process to that of the command. */
 export async function main(argv: readonly string[]): Promise<void> {
   try {
-    // What a start-up service runs at every start: the parser of arguments would be a twentieth of that.
+    // Service managers run this command at every start: parsing its arguments would add a twentieth to the start time.
     const isPlainDaemon = argv.length === 3 && argv[2] === 'daemon'
-    if (isPlainDaemon) await run(async (context) => (await import('./daemon.ts')).runDaemon(context, PLAIN_DAEMON))
+    if (isPlainDaemon) await run(async (context) => (await import('./daemon.ts')).runDaemon(context, FOREGROUND))
     else await (await import('./program.ts')).parse(argv, run)
   } catch (error) {
     const { exitCode, error: text, hint } = failureOf(error)
@@ -22,7 +19,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-async function run(action: Action): Promise<void> {
-  const done = await action(createContext(process.env))
+async function run(command: Command): Promise<void> {
+  const done = await command(createContext(process.env))
   if (done === false) process.exitCode = EXIT.failed
 }

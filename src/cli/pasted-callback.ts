@@ -1,13 +1,14 @@
-// For a browser that cannot come back to this machine: takes the address at which it ended, as a person has pasted it.
+// For a browser that cannot reach this computer: delivers the callback address that the user pasted to the daemon.
 import { createInterface } from 'node:readline'
 import { type Fetch, isLoopbackHost } from '../host/network.ts'
 import { note } from './terminal.ts'
 
 /**
- * Reads lines, and brings those that are the callback of the link to the daemon. Gives what ends that.
- * @param link the link that the person was shown last
+ * Reads lines, and requests those that are the callback of the link.
+ * @param link returns the link that the user saw last
+ * @returns a function that stops reading
  */
-export function takePastedAddresses(
+export function deliverPastedCallbacks(
   input: NodeJS.ReadStream,
   fetch: Fetch,
   link: () => string | undefined,
@@ -16,13 +17,14 @@ export function takePastedAddresses(
   lines.on('line', (line) => {
     const shown = link()
     if (line.trim() === '' || shown === undefined) return
-    const callback = callbackFrom(line.trim(), shown)
+    const callback = pastedCallback(line.trim(), shown)
     if (callback === undefined) {
-      return note('That is not where the sign-in ends. It begins with http:// and the address of this computer.')
+      return note('This is not the address of the callback. It starts with http:// and the address of this computer.')
     }
     void fetch(callback).then(
-      ({ status }) => status >= 400 && note('That address was not accepted. Sign in once more with the link above.'),
-      () => note('The sign-in has ended meanwhile.'),
+      ({ status }) =>
+        status >= 400 && note('The daemon did not accept this address. Use the link above to sign in again.'),
+      () => note('The sign-in has already ended.'),
     )
   })
   return () => {
@@ -31,19 +33,19 @@ export function takePastedAddresses(
   }
 }
 
-/** The callback that a pasted address stands for; undefined where it is none of this sign-in's. */
-export function callbackFrom(pasted: string, link: string): URL | undefined {
+/** The callback address that the user pasted; undefined if it is not the callback of the link. */
+export function pastedCallback(pasted: string, link: string): URL | undefined {
   const callback = callbackOf(link)
   if (callback === undefined || !URL.canParse(pasted)) return undefined
   const { protocol, hostname, port, pathname, search } = new URL(pasted)
-  const isOurs = protocol === 'http:' && isLoopbackHost(hostname) && port === callback.port
-  if (!isOurs || pathname !== callback.pathname) return undefined
-  // Nothing but the query is taken from what was pasted.
+  if (protocol !== 'http:' || !isLoopbackHost(hostname)) return undefined
+  if (port !== callback.port || pathname !== callback.pathname) return undefined
+  // Only the query of the pasted address is used: the request goes to the link's own callback.
   callback.search = search
   return callback
 }
 
-/** Where the sign-in of a link comes back to; a page that signs in first has the whole link in its own. */
+/** The callback address of a link: in its own query, or in that of the link that a sign-in page returns to. */
 function callbackOf(link: string): URL | undefined {
   const { searchParams } = new URL(link)
   const [uri, next] = [searchParams.get('redirect_uri'), searchParams.get('redirect_url')]

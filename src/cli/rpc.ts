@@ -1,31 +1,35 @@
-// `rpc` and `authorization`: for the developer who talks to the daemon directly.
+// `rpc` and `authorization`: for a developer who speaks to the daemon directly.
 import { authorization as authorize, SUBPROTOCOL } from '../rpc/handshake.ts'
-import { type CommonOptions, type Context, profileOf, withDaemon } from './context.ts'
+import { type CommonOptions, type Context, profileParams } from './context.ts'
+import { withDaemon } from './daemon-connection.ts'
 import { UsageError } from './failure.ts'
 import { print, printJson } from './terminal.ts'
 
-/** Calls any method with params given as JSON, and prints the result. */
+/** Calls a method with params given as JSON, and prints the result. */
 export async function rpc(
   context: Context,
   method: string,
-  text: string | undefined,
+  json: string | undefined,
   options: CommonOptions,
 ): Promise<void> {
-  const params = { ...profileOf(options), ...parseParams(text) }
+  const params = { ...profileParams(options), ...parseParams(json) }
   const result = await withDaemon(context, options, (client) => client.callAny(method, params))
   printJson(result)
 }
 
-function parseParams(text: string | undefined): object {
-  if (text === undefined) return {}
+const EXAMPLE = `'{"interactive": false}'`
+
+/** @throws UsageError */
+function parseParams(json: string | undefined): object {
+  if (json === undefined) return {}
   let params: unknown
   try {
-    params = JSON.parse(text)
+    params = JSON.parse(json)
   } catch {
-    throw new UsageError('PARAMS is not JSON', `quote it for the shell: '{"interactive": false}'`)
+    throw new UsageError('PARAMS is not JSON', `quote it for the shell: ${EXAMPLE}`)
   }
   if (typeof params !== 'object' || params === null || Array.isArray(params)) {
-    throw new UsageError('PARAMS is not an object', `params go by name: '{"interactive": false}'`)
+    throw new UsageError('PARAMS is not an object', `pass the params by name: ${EXAMPLE}`)
   }
   return params
 }
@@ -34,7 +38,7 @@ export interface AuthorizationArguments extends CommonOptions {
   readonly url?: boolean
 }
 
-/** Prints a fresh header with which any WebSocket client can connect, once. */
+/** Prints a new header with which any WebSocket client can connect once. */
 export async function authorization(context: Context, options: AuthorizationArguments): Promise<void> {
   const endpoint = await withDaemon(context, options, async (client) => client.endpoint)
   const url = `ws://${endpoint.endpoint}${endpoint.path}`

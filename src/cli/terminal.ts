@@ -1,4 +1,4 @@
-// What goes to the terminal: results to standard output, errors and hints to standard error.
+// Output to the terminal: results to standard output, errors, hints and notes to standard error.
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`)
@@ -8,7 +8,7 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2))
 }
 
-/** Something that the person should see, but that no script should read. */
+/** Prints a line for the user that no script should read. */
 export function note(text: string): void {
   process.stderr.write(`${text}\n`)
 }
@@ -18,15 +18,20 @@ export function printError(error: string, hint?: string): void {
   if (hint !== undefined) note(`hint: ${hint}`)
 }
 
-/** Unix seconds as a person reads them, with how far off that is. */
-export function describeTime(time: number | null, now: number): string {
+/**
+ * A time with its distance from now: `… (in 5 min)`, `… (5 min ago)`. `-` for null.
+ * @param time Unix seconds
+ * @param now Unix seconds
+ * @param verb put before the distance if the time is to come
+ */
+export function describeTime(time: number | null, now: number, verb = ''): string {
   if (time === null) return '-'
   const seconds = Math.round(time - now)
   const span = describeSpan(Math.abs(seconds))
-  return `${new Date(time * 1000).toLocaleString()} (${seconds >= 0 ? `in ${span}` : `${span} ago`})`
+  return `${new Date(time * 1000).toLocaleString()} (${seconds >= 0 ? `${verb}in ${span}` : `${span} ago`})`
 }
 
-/** Seconds as a person reads them. */
+/** A duration in the largest unit that fits. */
 export function describeSpan(seconds: number): string {
   if (seconds < 120) return `${seconds} s`
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`

@@ -1,7 +1,7 @@
 // The version of this program, from package.json, and the commit that it was built from.
 import manifest from '../../package.json' with { type: 'json' }
 
-declare const BUILT_FROM: string | undefined // put in by the build; nothing where no git was
+declare const BUILT_FROM: string | undefined // defined by the build; empty if it ran without git
 
 export const version: string = manifest.version
 

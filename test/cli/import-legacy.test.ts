@@ -1,4 +1,4 @@
-// Coming over from the plain token file of an older add-in: what is good is taken, and no token stays behind in plain text.
+// `import-legacy`: imports a valid session from the token file of an older add-in, and leaves no token in plain text.
 import { open, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -7,7 +7,7 @@ import { temporaryFolder } from '../support/folder.ts'
 import { type HandoffWorld, newHandoff } from '../support/handoff.ts'
 import { runProgram } from '../support/program.ts'
 
-/** The file as the add-in of today writes it. */
+/** The token file as the add-in writes it. */
 async function legacyFile(
   { sandbox, sessionId, home }: HandoffWorld,
   token: string,
@@ -20,22 +20,22 @@ async function legacyFile(
   return path
 }
 
-const isThere = (path: string) =>
+const exists = (path: string) =>
   stat(path).then(
     () => true,
     () => false,
   )
 
 describe('cadzero-auth import-legacy', () => {
-  it('takes the session over while its token lives, and removes the file', async () => {
+  it('imports the session while its token is valid, and removes the file', async () => {
     const world = await newHandoff()
     const { sandbox, sessionId, client, home } = world
     const token = await sandbox.backend.sessionToken(sessionId)
     const path = await legacyFile(world, token)
     const { code, stdout, stderr } = await runProgram(['import-legacy', path], { home })
-    expect({ code, stdout }).toEqual({ code: 0, stdout: 'the session was taken over; nobody has to sign in\n' })
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'the session is imported; you are signed in\n' })
     expect(stderr).not.toContain(token)
-    expect(await isThere(path)).toBe(false)
+    expect(await exists(path)).toBe(false)
     expect(await client.call('status')).toMatchObject({
       state: 'signed_in',
       user: { id: sandbox.user.id, email: 'ada@example.com', name: 'Ada Lovelace' },
@@ -44,13 +44,13 @@ describe('cadzero-auth import-legacy', () => {
     expect((await client.call('getAuthHeader')).headers.Authorization).toBe(`Bearer ${token}`)
   })
 
-  it('remembers who it was where the token has expired, and fills in their sign-in page', async () => {
+  it('remembers the user if the token has expired, and fills in the sign-in page for this user', async () => {
     const world = await newHandoff()
     const { sandbox, sessionId, client, home, start } = world
     const path = await legacyFile(world, await sandbox.backend.sessionToken(sessionId, { issuedSecondsAgo: 3600 }))
     const { code, stdout } = await runProgram(['import-legacy', path, '--json'], { home })
     expect({ code, result: JSON.parse(stdout) }).toEqual({ code: 0, result: { imported: 'user', removed: true } })
-    expect(await isThere(path)).toBe(false)
+    expect(await exists(path)).toBe(false)
     expect(await client.call('status')).toMatchObject({ state: 'signed_out', user: null })
     await start()
     const { authorizationUrl } = await client.call('status')
@@ -60,7 +60,7 @@ describe('cadzero-auth import-legacy', () => {
     expect(await readdir(join(home, 'data'))).not.toContain('known-user-production.json')
   })
 
-  it('does not touch a session that is there, but the file goes', async () => {
+  it('keeps an existing session, and removes the file', async () => {
     const world = await newHandoff()
     const { sandbox, sessionId, client, home } = world
     const first = await sandbox.backend.sessionToken(sessionId)
@@ -69,19 +69,19 @@ describe('cadzero-auth import-legacy', () => {
     const { code, stdout } = await runProgram(['import-legacy', path, '--json'], { home })
     expect({ code, result: JSON.parse(stdout) }).toEqual({ code: 0, result: { imported: 'nothing', removed: true } })
     expect((await client.call('getAuthHeader')).headers.Authorization).toBe(`Bearer ${first}`)
-    expect(await isThere(path)).toBe(false)
+    expect(await exists(path)).toBe(false)
   })
 
   const foreign: [string, string][] = [
-    ['nothing', ''],
-    ['half of one', '{"token": "ey'],
+    ['no content', ''],
+    ['an incomplete object', '{"token": "ey'],
     ['a list', '[]'],
     ['no token', '{"user_id": "user_2"}'],
-    ['a token of another shape', '{"token": 5}'],
-    ['something that is no token', '{"token": "not-a-token-at-all"}'],
+    ['a token of another type', '{"token": 5}'],
+    ['a value that is not a JWT', '{"token": "not-a-token-at-all"}'],
     ['a megabyte', JSON.stringify({ token: 'x'.repeat(1024 * 1024) })],
   ]
-  it.each(foreign)('leaves a file with %s in it alone, and says so', async (_what, content) => {
+  it.each(foreign)('leaves a file with %s unchanged, and reports it', async (_what, content) => {
     const { home } = await newHandoff()
     const path = join(home, '.auth_token.json')
     await writeFile(path, content)
@@ -91,7 +91,7 @@ describe('cadzero-auth import-legacy', () => {
     expect(await readFile(path, 'utf8')).toBe(content)
   })
 
-  it('leaves a file alone whose token is another person’s or another instance’s', async () => {
+  it('leaves a file with a token of another user or of another instance unchanged', async () => {
     const world = await newHandoff()
     const { sandbox, sessionId, home } = world
     for (const [token, over] of [
@@ -101,42 +101,42 @@ describe('cadzero-auth import-legacy', () => {
       const path = await legacyFile(world, token, over)
       const { code, stderr } = await runProgram(['import-legacy', path], { home })
       expect(code).toBe(1)
-      expect(stderr).toContain('left alone')
+      expect(stderr).toContain('the file is unchanged')
       expect(stderr).not.toContain(token)
-      expect(await isThere(path)).toBe(true)
+      expect(await exists(path)).toBe(true)
     }
   })
 
-  it('leaves the file alone where Clerk cannot be asked', async () => {
+  it('leaves the file unchanged if Clerk cannot be reached', async () => {
     const world = await newHandoff()
     const { sandbox, sessionId, home } = world
     const path = await legacyFile(world, await sandbox.backend.sessionToken(sessionId))
     sandbox.script('/.well-known/jwks.json', { kind: 'drop' })
     const { code, stderr } = await runProgram(['import-legacy', path], { home })
     expect({ code, said: stderr.split('\n')[0] }).toEqual({ code: 1, said: 'error: temporarily unavailable: network' })
-    expect(await isThere(path)).toBe(true)
+    expect(await exists(path)).toBe(true)
   })
 
-  it('says what to name where there is no such file', async () => {
+  it('asks for the path of the file if it does not exist', async () => {
     const { home } = await newHandoff()
     const { code, stderr } = await runProgram(['import-legacy', join(home, 'no such file')], { home })
     expect(code).toBe(1)
-    expect(stderr).toContain('hint: name the .auth_token.json of the add-in')
+    expect(stderr).toContain('hint: pass the path of the add-in’s .auth_token.json')
   })
 })
 
-describe('wiping a file', () => {
-  it('overwrites what was in it before it goes', async () => {
+describe('wipeFile', () => {
+  it('overwrites the content before it deletes the file', async () => {
     const path = join(await temporaryFolder(), 'secret')
     await writeFile(path, 'a secret')
-    const kept = await open(path) // its bytes stay readable through this after it has gone
+    const kept = await open(path) // this handle still reads the content after the file is deleted
     expect(await wipeFile(systemFiles, path, Buffer.from('a secret'))).toBe(true)
-    expect(await isThere(path)).toBe(false)
+    expect(await exists(path)).toBe(false)
     expect(await kept.readFile()).toEqual(Buffer.alloc(8))
     await kept.close()
   })
 
-  it('leaves alone what has changed since it was read, and what is a link', async () => {
+  it('does not delete a file that has changed since it was read, or a link', async () => {
     const folder = await temporaryFolder()
     const path = join(folder, 'secret')
     await writeFile(path, 'another!')

@@ -33,7 +33,7 @@ test('doctor reports that the profile has no sign-in method and says what to set
     check: 'configuration',
     verdict: 'failed',
     found: 'profile bare has no sign-in method configured',
-    hint: expect.stringContaining('set profiles.bare.clientId (OAuth) or .signInUrl (hand-off)'),
+    hint: expect.stringContaining('set profiles.bare.clientId (OAuth) or profiles.bare.signInUrl (hand-off)'),
   })
 })
 

@@ -129,7 +129,7 @@ describe('the daemon', () => {
     const { code, stderr } = await runProgram(['daemon'], { home, env: { CADZERO_AUTH_PORT: String(port) } })
     expect(code).toBe(1)
     expect(stderr).toMatch(
-      /^error: .*port is missing or wrong\nhint: it should be a port that no other program uses \(\d+ is taken\)/,
+      /^error: .*port is missing or wrong\nhint: correct it: it should be a port that no other program uses \(\d+ is taken\)/,
     )
     expect(await readdir(join(home, 'data'))).not.toContain('endpoint.json')
   })

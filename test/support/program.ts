@@ -1,5 +1,5 @@
-// The real program in its own process: the built file, a folder of its own, and nothing of the machine's own settings.
-import { type ChildProcess, spawn } from 'node:child_process'
+// The built program in its own process, with a home folder of its own and none of this computer's settings.
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,7 +13,7 @@ export const PROGRAM = fileURLToPath(new URL('../../dist/cadzero-auth.cjs', impo
 
 export interface ProgramOptions {
   readonly home: string
-  /** Another program than the built script: a single executable, say. */
+  /** The program to run instead of the built script, for example a single executable. */
   readonly program?: readonly [string, ...string[]]
   readonly env?: Readonly<Record<string, string>>
   readonly input?: string
@@ -25,7 +25,7 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** What the program finds around it: no setting but those that the test gives, and no key in a real keyring. */
+/** The environment of the program: only the settings of the test, and no key in a real keyring. */
 export function environment({ home, env = {} }: ProgramOptions): NodeJS.ProcessEnv {
   const { PATH, HOME, SYSTEMROOT } = process.env
   return {
@@ -41,11 +41,18 @@ export function environment({ home, env = {} }: ProgramOptions): NodeJS.ProcessE
 
 const SCRIPT = [process.execPath, PROGRAM] as const
 
-/** Runs a command to its end. */
-export async function runProgram(args: readonly string[], options: ProgramOptions): Promise<Ended> {
+export interface RunningProgram {
+  readonly child: ChildProcessWithoutNullStreams
+  /** Resolves when the program has ended and its output is complete. */
+  readonly ended: Promise<Ended>
+  /** Resolves with the first group of the pattern once standard error matches it. */
+  stderrMatch(pattern: RegExp): Promise<string>
+}
+
+/** Starts a command with an open standard input. */
+export function spawnProgram(args: readonly string[], options: ProgramOptions): RunningProgram {
   const [file, ...first] = options.program ?? SCRIPT
   const child = spawn(file, [...first, ...args], { env: environment(options) })
-  child.stdin.end(options.input ?? '')
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (chunk) => {
     stdout += chunk
@@ -53,17 +60,42 @@ export async function runProgram(args: readonly string[], options: ProgramOption
   child.stderr.on('data', (chunk) => {
     stderr += chunk
   })
-  const [code] = await once(child, 'close')
-  return { code, stdout, stderr }
+  return {
+    child,
+    ended: once(child, 'close').then(([code]) => ({ code, stdout, stderr })),
+    stderrMatch: (pattern) =>
+      new Promise((resolve) => {
+        const look = () => {
+          const [, found] = pattern.exec(stderr) ?? []
+          if (found !== undefined) resolve(found)
+        }
+        child.stderr.on('data', look)
+        look()
+      }),
+  }
+}
+
+/** Runs a command to its end. */
+export async function runProgram(args: readonly string[], options: ProgramOptions): Promise<Ended> {
+  const { child, ended } = spawnProgram(args, options)
+  child.stdin.end(options.input ?? '')
+  return await ended
+}
+
+/** Stops a daemon that a command of the test has started in the background. */
+export function stopDaemonAfterTest(options: ProgramOptions): void {
+  onTestFinished(async () => {
+    await runProgram(['daemon', '--stop'], options)
+  })
 }
 
 export interface DaemonProcess {
   readonly child: ChildProcess
   readonly discoveryFile: string
-  /** Everything that it has said on standard error. */
+  /** Its standard error so far. */
   said(): string
   connect(): Promise<RpcClient>
-  /** Ends it and waits for that. */
+  /** Resolves with the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>
 }
 
@@ -83,7 +115,7 @@ export async function startDaemonProcess(options: ProgramOptions, ...args: strin
     said += chunk
   })
   const ready = once(child.stdout, 'data').then(() => true)
-  // Not its exit: that may be seen before what it has said.
+  // Not `exit`, which may come before the last error output.
   const closed = once(child, 'close').then(() => false)
   if (!(await Promise.race([ready, closed]))) throw new Error(`the daemon did not start: ${said}`)
   const discoveryFile = join(options.home, 'data', 'endpoint.json')

@@ -1,16 +1,16 @@
-// A machine for the service managers: a folder of its own, and system programs that only remember what they were told.
+// A fake machine for the service managers: a temporary home folder, and system programs that only record their calls.
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Machine } from '../../src/autostart/service-manager.ts'
+import type { Launch, Machine } from '../../src/autostart/service-manager.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import type { Ran } from '../../src/host/run.ts'
 import { TestClock } from './clock.ts'
 import { temporaryFolder } from './folder.ts'
 
 export interface FakeMachine extends Machine {
-  /** Every call so far: the program's name and its arguments. */
+  /** Every call so far: the name of the program and its arguments, without options. */
   readonly calls: string[]
-  /** What was started to live on. */
+  /** Every command that was started in the background. */
   readonly started: (readonly string[])[]
 }
 
@@ -42,7 +42,7 @@ export async function fakeMachine(
   }
 }
 
-/** systemctl of a user manager that has no other unit. @param fails the word of the command that does not work */
+/** systemctl of a user manager that has no other unit. @param fails the subcommand that fails */
 export function fakeSystemctl(fails?: string) {
   const unit = { enabled: false, active: false, starts: 0 }
   const answer = (args: readonly string[]): Partial<Ran> => {
@@ -58,7 +58,7 @@ export function fakeSystemctl(fails?: string) {
   return { unit, answer }
 }
 
-/** launchctl with a graphical session. */
+/** launchctl in a graphical session. @param fails the subcommand that fails */
 export function fakeLaunchctl(fails?: string) {
   const agent = { loaded: false, disabled: false, starts: 0 }
   const answer = ([command, target = '']: readonly string[]): Partial<Ran> => {
@@ -74,7 +74,7 @@ export function fakeLaunchctl(fails?: string) {
   return { agent, answer }
 }
 
-/** reg.exe on a registry that is empty but for what is entered. */
+/** reg.exe on a registry that is empty at first. */
 export function fakeRegistry() {
   const values = new Map<string, string>()
   const answer = async (args: readonly string[]): Promise<Partial<Ran>> => {
@@ -99,12 +99,12 @@ export function fakeRegistry() {
   return { values, answer }
 }
 
-/** Names that a path may have, and that a unit, a property list or a command line may take for something else. */
-export const NASTY = [
+/** Folder names with characters that are special in a unit, a property list or a command line. */
+export const SPECIAL_NAMES = [
   'plain',
   'two words  here',
   '100% %h %%',
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: that is what systemd would fill in
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of systemd
   '$HOME ${HOME} $$ x',
   '"quoted" and \'so\'',
   '&amp; <b> ]]>',
@@ -113,4 +113,17 @@ export const NASTY = [
   ';#|`id`~*?{}',
 ]
 
-export const nastyFolder = async (name: string) => join(await temporaryFolder(), name)
+export function launchFrom(folder: string): Launch {
+  return {
+    command: [`${folder}/node`, `${folder}/cadzero-auth.cjs`],
+    env: { CADZERO_AUTH_HOME: `${folder}/home` },
+  }
+}
+
+/** A launch whose program and script exist. */
+export async function existingLaunch(): Promise<Launch> {
+  const folder = await temporaryFolder()
+  const command = [join(folder, 'node'), join(folder, 'cadzero-auth.cjs')]
+  for (const path of command) await writeFile(path, '#!/bin/sh\n', { mode: 0o755 })
+  return { command, env: { CADZERO_AUTH_HOME: folder } }
+}

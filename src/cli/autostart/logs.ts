@@ -1,7 +1,8 @@
-// `cadzero-auth service logs`: the last lines of the daemon's log as a person reads them, and those that come.
+// `cadzero-auth service logs`: prints the last lines of the daemon's log, and follows it on request.
 import { errorCode, type FileSystem } from '../../host/files.ts'
 import type { Context } from '../context.ts'
 import { note, print } from '../terminal.ts'
+import { describeLogLine } from './log-line.ts'
 
 export interface LogsOptions {
   readonly json?: boolean
@@ -9,13 +10,13 @@ export interface LogsOptions {
   readonly follow?: boolean
 }
 
-const LOOK_SECONDS = 0.3
+const POLL_SECONDS = 0.3
 
 export async function serviceLogs({ host, folders }: Context, options: LogsOptions): Promise<void> {
-  const show = (line: string) => print(options.json ? line : describeLine(line))
-  const reader = new LogReader(host.files, folders.logFile)
-  const lines = await reader.read()
-  if (lines.length === 0) note(`nothing was logged yet in ${folders.logFile}`)
+  const show = (line: string) => print(options.json ? line : describeLogLine(line))
+  const log = new LogReader(host.files, folders.logFile)
+  const lines = await log.readNewLines()
+  if (lines.length === 0) note(`the log is empty: ${folders.logFile}`)
   for (const line of options.lines === 0 ? [] : lines.slice(-options.lines)) show(line)
   if (!options.follow) return
   let interrupted = false
@@ -23,26 +24,26 @@ export async function serviceLogs({ host, folders }: Context, options: LogsOptio
     interrupted = true
   })
   while (!interrupted) {
-    await host.clock.wait(LOOK_SECONDS)
-    for (const line of await reader.read()) show(line)
+    await host.clock.wait(POLL_SECONDS)
+    for (const line of await log.readNewLines()) show(line)
   }
 }
 
-/** Gives the lines that are new since it was asked last, also where the file was rotated meanwhile. */
+/** Reads each line of the log once, also after a rotation. */
 class LogReader {
   readonly #files: FileSystem
   readonly #path: string
   #inode = 0
   #offset = 0
-  #rest = ''
+  #partialLine = ''
 
   constructor(files: FileSystem, path: string) {
     this.#files = files
     this.#path = path
   }
 
-  /** @throws a system error */
-  async read(): Promise<string[]> {
+  /** The lines since the last call; none if the file does not exist. @throws a system error */
+  async readNewLines(): Promise<string[]> {
     const handle = await this.#files.open(this.#path, 'r').catch((error: unknown) => {
       if (errorCode(error) === 'ENOENT') return undefined
       throw error
@@ -50,44 +51,16 @@ class LogReader {
     if (!handle) return []
     try {
       const { ino, size } = await handle.stat()
-      if (ino !== this.#inode || size < this.#offset) [this.#inode, this.#offset, this.#rest] = [ino, 0, '']
-      const { buffer, bytesRead } = await handle.read(
-        Buffer.alloc(size - this.#offset),
-        0,
-        size - this.#offset,
-        this.#offset,
-      )
+      const isRotated = ino !== this.#inode || size < this.#offset
+      if (isRotated) [this.#inode, this.#offset, this.#partialLine] = [ino, 0, '']
+      const length = size - this.#offset
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, this.#offset)
       this.#offset += bytesRead
-      const lines = (this.#rest + buffer.toString('utf8', 0, bytesRead)).split('\n')
-      this.#rest = lines.pop() ?? '' // not yet whole
+      const lines = (this.#partialLine + buffer.toString('utf8', 0, bytesRead)).split('\n')
+      this.#partialLine = lines.pop() ?? ''
       return lines.filter((line) => line !== '')
     } finally {
       await handle.close()
     }
   }
-}
-
-const LEVELS: Readonly<Record<number, string>> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error' }
-
-/** One line of the log: time, level, event, fields. What is no such line is shown as it is, but for what a terminal obeys. */
-export function describeLine(line: string): string {
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(line)
-  } catch {
-    return plain(line)
-  }
-  if (typeof parsed !== 'object' || parsed === null) return plain(line)
-  const { time, level, event, ...fields } = parsed as Record<string, unknown>
-  const shown = Object.entries(fields).map(([name, value]) => `${plain(name)}=${word(value)}`)
-  return [word(time), (LEVELS[Number(level)] ?? word(level)).padEnd(5), word(event), ...shown].join('  ')
-}
-
-function word(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '-')
-  return /^[\w.:@+-]+$/.test(text) ? text : plain(JSON.stringify(value) ?? '-')
-}
-
-function plain(text: string): string {
-  return text.replace(/[^\P{C}\t]/gu, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -1,91 +1,98 @@
-// `cadzero-auth service …`: enters the daemon into what starts programs at log-on, looks after it, and takes it out again.
-
-import type { ServiceManager, ServiceStatus } from '../../autostart/service-manager.ts'
+// `cadzero-auth service install`, `restart` and `status`: manages the daemon as a service of the user's session.
+import type { Problem, ServiceManager, ServiceStatus } from '../../autostart/service-manager.ts'
 import { connect, NoDaemonError } from '../../rpc/client.ts'
 import type { Endpoint } from '../../rpc/discovery.ts'
 import type { Context } from '../context.ts'
 import { CommandError } from '../failure.ts'
-import { keyProtection } from '../key-protection.ts'
+import { configuredKeyProtection } from '../key-protection.ts'
+import { describeFields } from '../status-text.ts'
 import { note, print, printJson } from '../terminal.ts'
-import { managerOf, ownLaunch } from './machine.ts'
+import { launchOfThisProgram, managerOfThisComputer } from './this-computer.ts'
 
 export interface ServiceOptions {
   readonly json?: boolean
 }
 
-const ANSWER_SECONDS = 40 // one that is replaced has 20 for its calls, and a keyring may ask a person
-const LOOK_SECONDS = 0.1
-
 export async function installService(context: Context, options: ServiceOptions): Promise<void> {
-  const manager = managerOf(context)
+  const manager = managerOfThisComputer(context)
   const before = await runningDaemon(context)
-  const started = await manager.install(await ownLaunch(context))
+  const started = await manager.install(await launchOfThisProgram(context))
   const daemon = await waitForDaemon(context, manager, started ? before : undefined)
-  noteSettings(context)
-  if ((await keyProtection(context)) === 'passphrase') {
+  noteLostVariables(context)
+  if ((await configuredKeyProtection(context)) === 'passphrase') {
     note(
-      'warning: the service cannot know the passphrase; without a service, a command hands it to the daemon it starts',
+      'warning: a service cannot know the passphrase; without a service, a command passes it to the daemon it starts',
     )
   }
   if (options.json) return await showStatus(context, manager, options)
-  print(`${started ? 'installed' : 'it is installed already'}: ${manager.name} ${manager.place}`)
-  print(`the daemon runs (process ${daemon.pid}), and starts whenever you log on`)
+  print(`${started ? 'installed' : 'already installed'}: ${manager.name} ${manager.place}`)
+  print(`the daemon is running (process ${daemon.pid}), and will start whenever you log on`)
 }
 
-/** What a shell has set is not there at log-on. */
-function noteSettings({ folders }: Context): void {
-  const kept = ['CADZERO_AUTH_HOME', 'CADZERO_AUTH_SERVICE']
-  const lost = Object.keys(process.env).filter((name) => /^CADZERO_AUTH_/.test(name) && !kept.includes(name))
+const KEPT_VARIABLES = ['CADZERO_AUTH_HOME', 'CADZERO_AUTH_SERVICE']
+
+/** The system starts the daemon without the variables of a shell. */
+function noteLostVariables({ folders }: Context): void {
+  const lost = Object.keys(process.env).filter((name) => /^CADZERO_AUTH_/.test(name) && !KEPT_VARIABLES.includes(name))
   if (lost.length === 0) return
-  note(`note: the service does not have ${lost.join(', ')} from this shell; its settings are in ${folders.configFile}`)
+  note(
+    `note: the service does not get ${lost.join(', ')} from this shell; put such settings into ${folders.configFile}`,
+  )
 }
 
 export async function restartService(context: Context, options: ServiceOptions): Promise<void> {
-  const manager = managerOf(context)
-  const { installed } = await manager.status(await ownLaunch(context))
+  const manager = managerOfThisComputer(context)
+  const { installed } = await manager.status(await launchOfThisProgram(context))
   if (!installed) throw new CommandError('the service is not installed', 'cadzero-auth service install')
   const before = await runningDaemon(context)
   await manager.restart()
   const daemon = await waitForDaemon(context, manager, before)
   if (options.json) return await showStatus(context, manager, options)
-  print(`the daemon runs anew (process ${daemon.pid})`)
+  print(`restarted the daemon (process ${daemon.pid})`)
 }
 
 export async function serviceStatus(context: Context, options: ServiceOptions): Promise<void> {
-  await showStatus(context, managerOf(context), options)
+  await showStatus(context, managerOfThisComputer(context), options)
+}
+
+interface RunningDaemon {
+  readonly pid: number
+  readonly version: string
 }
 
 async function showStatus(context: Context, manager: ServiceManager, { json }: ServiceOptions): Promise<void> {
-  const status = await manager.status(await ownLaunch(context))
-  const daemon = await runningDaemon(context)
-  const answers = daemon === undefined ? null : { pid: daemon.pid, version: daemon.daemonVersion }
-  if (json) printJson({ manager: manager.name, place: manager.place, ...status, daemon: answers })
-  else print(describe(manager, status, answers))
+  const status = await manager.status(await launchOfThisProgram(context))
+  const endpoint = await runningDaemon(context)
+  const daemon = endpoint === undefined ? null : { pid: endpoint.pid, version: endpoint.daemonVersion }
+  if (json) printJson({ manager: manager.name, place: manager.place, ...status, daemon })
+  else print(describeService(manager, status, daemon))
 }
 
-const PROBLEMS = {
-  missing_target: 'stale: what it starts is no longer there; cadzero-auth service install mends it',
-  other_program: 'stale: it starts another copy than this one; cadzero-auth service install makes it this one',
-  outdated: 'stale: this program would enter it otherwise; cadzero-auth service install writes it anew',
-} as const
+const PROBLEMS: Readonly<Record<Problem, string>> = {
+  missing_target: 'stale: its program does not exist; run cadzero-auth service install to correct it',
+  other_program: 'stale: it starts another copy of the program; run cadzero-auth service install to start this one',
+  outdated: 'stale: another version or other folders; run cadzero-auth service install to update it',
+}
 
-function describe(
+function describeService(
   { name, place }: ServiceManager,
   { installed, enabled, running, pid, command, problem }: ServiceStatus,
-  daemon: { readonly pid: number; readonly version: string } | null,
+  daemon: RunningDaemon | null,
 ): string {
-  const lines = [['service', installed ? `${name}, ${enabled ? 'enabled' : 'not enabled'}` : 'not installed']]
+  const fields: [string, string][] = []
   if (installed) {
-    lines.push(['entry', place], ['starts', command.join(' ')])
-    if (running !== null) lines.push(['state', running ? `running, process ${pid ?? '-'}` : 'not running'])
-    if (problem !== null) lines.push(['problem', PROBLEMS[problem]])
-  }
-  const outside = daemon && running !== null && installed && daemon.pid !== pid ? ', outside the service' : ''
-  lines.push(['daemon', daemon ? `answers: ${daemon.version}, process ${daemon.pid}${outside}` : 'does not answer'])
-  return lines.map(([label, value]) => `${label?.padEnd(11)}${value}`).join('\n')
+    fields.push(['service', `${name}, ${enabled ? 'enabled' : 'not enabled'}`])
+    fields.push(['entry', place], ['starts', command.join(' ')])
+    if (running !== null) fields.push(['state', running ? `running, process ${pid ?? '-'}` : 'not running'])
+    if (problem !== null) fields.push(['problem', PROBLEMS[problem]])
+  } else fields.push(['service', 'not installed'])
+  const isSupervised = installed && running !== null
+  const outside = daemon && isSupervised && daemon.pid !== pid ? ', outside the service' : ''
+  fields.push(['daemon', daemon ? `responds: ${daemon.version}, process ${daemon.pid}${outside}` : 'does not respond'])
+  return describeFields(fields)
 }
 
-/** What the genuine daemon says of itself; undefined where none answers. @throws FileError */
+/** The endpoint of the daemon that responds, if one does. @throws FileError */
 async function runningDaemon({ host, folders }: Context): Promise<Endpoint | undefined> {
   try {
     const client = await connect(host.files, folders.discoveryFile, host.random)
@@ -97,22 +104,30 @@ async function runningDaemon({ host, folders }: Context): Promise<Endpoint | und
   }
 }
 
+const START_SECONDS = 40 // a replaced daemon may take 20 s to end, and a keyring may ask the user for a password
+const POLL_SECONDS = 0.1
+
 /**
- * @param before the daemon whose place is being taken
+ * Waits until a daemon responds.
+ * @param replaced the daemon that ends meanwhile, if any
  * @throws CommandError, FileError
  */
-async function waitForDaemon(context: Context, manager: ServiceManager, before: Endpoint | undefined) {
+async function waitForDaemon(
+  context: Context,
+  manager: ServiceManager,
+  replaced: Endpoint | undefined,
+): Promise<Endpoint> {
   const { clock } = context.host
-  const deadline = clock.monotonic() + ANSWER_SECONDS
+  const deadline = clock.monotonic() + START_SECONDS
   for (;;) {
     const daemon = await runningDaemon(context)
-    if (daemon && daemon.instance !== before?.instance) return daemon
+    if (daemon && daemon.instance !== replaced?.instance) return daemon
     if (clock.monotonic() > deadline) break
-    await clock.wait(LOOK_SECONDS)
+    await clock.wait(POLL_SECONDS)
   }
-  const journal = process.platform === 'linux' ? '; so does journalctl --user --unit cadzero-auth' : ''
+  const journal = process.platform === 'linux' ? ', or journalctl --user --unit cadzero-auth,' : ''
   throw new CommandError(
-    `the service is installed (${manager.place}), but its daemon does not answer`,
-    `cadzero-auth daemon --replace shows in the terminal what keeps it from starting${journal}`,
+    `the service is installed (${manager.place}), but its daemon does not respond`,
+    `run cadzero-auth daemon --replace${journal} to see why it does not start`,
   )
 }

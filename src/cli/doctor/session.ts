@@ -1,42 +1,49 @@
-// The doctor's look at the session, through the daemon: who is signed in, how it is kept, how long a token lives.
+// The doctor's check of the session, as the daemon reports it: the user, the storage, the last refresh, the token.
+import type { Clock } from '../../host/clock.ts'
 import type { RpcClient } from '../../rpc/client.ts'
-import { type CommonOptions, type Context, profileOf } from '../context.ts'
-import { failureOf } from '../failure.ts'
-import { describeUser } from '../login.ts'
-import type { Finding } from './doctor.ts'
+import type { Status } from '../../rpc/contract.ts'
+import { type CommonOptions, profileParams } from '../context.ts'
+import { describeUser } from '../status-text.ts'
+import { type Finding, findingOf } from './finding.ts'
 
-export async function checkSession(client: RpcClient, options: CommonOptions, context: Context): Promise<Finding[]> {
+export async function checkSession(client: RpcClient, options: CommonOptions, clock: Clock): Promise<Finding[]> {
   const check = 'session'
   try {
-    const status = await client.call('status', profileOf(options))
+    const status = await client.call('status', profileParams(options))
     if (status.state !== 'signed_in') {
-      return [{ check, verdict: 'warning', found: 'nobody is signed in', hint: 'cadzero-auth login' }]
+      return [{ check, verdict: 'warning', found: 'no user is signed in', hint: 'cadzero-auth login' }]
     }
-    const findings: Finding[] = [{ check, verdict: 'ok', found: `signed in as ${describeUser(status)}` }]
-    const { persisted, keyProtection } = status.store
-    if (!persisted) {
-      const hint = 'make room on the disk, or mend the rights of its folder'
-      findings.push({ check: 'store', verdict: 'failed', found: 'the session is in memory only', hint })
-    } else findings.push({ check: 'store', verdict: 'ok', found: `encrypted, the key in: ${keyProtection}` })
-    if (status.refresh.lastError !== null) {
-      const hint = 'it is tried again when a token is needed'
-      findings.push({
-        check: 'refresh',
-        verdict: 'warning',
-        found: `the last one failed: ${status.refresh.lastError}`,
-        hint,
-      })
-    }
-    const { refresh, tokenExpiresAt } = status
-    if (tokenExpiresAt !== null) {
-      const left = Math.round(tokenExpiresAt - context.host.clock.now())
-      const life = refresh.lastAt === null ? '' : `; it lives ${tokenExpiresAt - refresh.lastAt} s`
-      const found = left > 0 ? `good for ${left} s${life}` : `expired${life}; the next caller gets a new one`
-      findings.push({ check: 'token', verdict: 'ok', found })
-    }
-    return findings
+    return [
+      { check, verdict: 'ok', found: `signed in as ${describeUser(status)}` },
+      checkStorage(status),
+      ...checkRefresh(status),
+      ...checkToken(status, clock.now()),
+    ]
   } catch (error) {
-    const { error: found, hint } = failureOf(error)
-    return [{ check, verdict: 'failed', found, ...(hint === undefined ? {} : { hint }) }]
+    return [findingOf(check, error)]
   }
+}
+
+function checkStorage({ store: { persisted, keyProtection } }: Status): Finding {
+  const check = 'store'
+  if (persisted) return { check, verdict: 'ok', found: `encrypted; key protection: ${keyProtection}` }
+  const hint = 'free disk space, or correct the permissions of the session folder'
+  return { check, verdict: 'failed', found: 'the session is in memory only', hint }
+}
+
+function checkRefresh({ refresh: { lastError } }: Status): Finding[] {
+  if (lastError === null) return []
+  const found = `the last refresh failed: ${lastError}`
+  return [{ check: 'refresh', verdict: 'warning', found, hint: 'run cadzero-auth refresh to retry now' }]
+}
+
+function checkToken({ tokenExpiresAt, refresh: { lastAt } }: Status, now: number): Finding[] {
+  if (tokenExpiresAt === null) return []
+  const remaining = Math.round(tokenExpiresAt - now)
+  const lifetime = lastAt === null ? '' : ` (lifetime ${tokenExpiresAt - lastAt} s)`
+  const found =
+    remaining > 0
+      ? `valid for another ${remaining} s${lifetime}`
+      : `expired${lifetime}; the daemon refreshes it at the next request`
+  return [{ check: 'token', verdict: 'ok', found }]
 }

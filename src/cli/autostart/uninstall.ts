@@ -1,9 +1,9 @@
-// `cadzero-auth service uninstall [--purge]`: calls the uninstaller and prints what it did.
-import { type KeptKey, type UninstallWarning, uninstall } from '../daemon/uninstall.ts'
-import { managerOf } from './autostart/machine.ts'
-import type { Context } from './context.ts'
-import { reachDaemon } from './daemon-connection.ts'
-import { note, print, printJson } from './terminal.ts'
+// `cadzero-auth service uninstall [--purge]`: runs the uninstaller and prints what it did.
+import { type KeptKey, type UninstallWarning, uninstall } from '../../daemon/uninstall.ts'
+import type { Context } from '../context.ts'
+import { connectToDaemon } from '../daemon-connection.ts'
+import { note, print, printJson } from '../terminal.ts'
+import { managerOfThisComputer } from './this-computer.ts'
 
 export interface UninstallArguments {
   readonly json?: boolean
@@ -11,16 +11,15 @@ export interface UninstallArguments {
 }
 
 export async function uninstallService(
-  { host, folders }: Context,
+  context: Context,
   { json = false, purge = false }: UninstallArguments,
 ): Promise<void> {
-  const manager = managerOf({ host, folders })
+  const manager = managerOfThisComputer(context)
   const { hadEntry, keptKey } = await uninstall({
-    host,
-    folders,
+    ...context,
     env: process.env,
     purge,
-    reachDaemon: () => reachDaemon(host, folders, true),
+    reachDaemon: () => connectToDaemon(context, true),
     removeEntry: () => manager.uninstall(),
     onWarning: (warning) => note(`warning: ${warningText(warning)}`),
   })
@@ -33,8 +32,8 @@ export async function uninstallService(
 
 function warningText(warning: UninstallWarning): string {
   return warning.kind === 'not_revoked'
-    ? `the provider did not confirm that the session of ${warning.profile} has ended`
-    : 'no daemon could be started to end the sessions at the provider'
+    ? `the provider did not confirm that the session of ${warning.profile} is revoked`
+    : 'no daemon could be started to revoke the sessions at the provider'
 }
 
 function keptKeyText(kept: KeptKey): string {

@@ -1,0 +1,30 @@
+// The doctor's check of the running daemon: it responds, is genuine, and has this version; then its session.
+import { connect, NoDaemonError } from '../../rpc/client.ts'
+import type { CommonOptions, Context } from '../context.ts'
+import { version } from '../version.ts'
+import { type Finding, findingOf } from './finding.ts'
+import { checkSession } from './session.ts'
+
+const check = 'daemon'
+
+/** Starts no daemon. */
+export async function checkDaemon({ host, folders }: Context, options: CommonOptions): Promise<Finding[]> {
+  try {
+    const client = await connect(host.files, folders.discoveryFile, host.random)
+    try {
+      return [checkVersion(client.endpoint), ...(await checkSession(client, options, host.clock))]
+    } finally {
+      client.close()
+    }
+  } catch (error) {
+    const isNotRunning = error instanceof NoDaemonError && error.reason !== 'not_genuine'
+    return [findingOf(check, error, isNotRunning ? 'warning' : 'failed')]
+  }
+}
+
+function checkVersion({ daemonVersion, pid }: { readonly daemonVersion: string; readonly pid: number }): Finding {
+  const found = `${daemonVersion}, process ${pid}`
+  if (daemonVersion === version) return { check, verdict: 'ok', found }
+  const hint = `run cadzero-auth daemon --replace to replace it with this version (${version})`
+  return { check, verdict: 'warning', found, hint }
+}

@@ -1,0 +1,22 @@
+// One result of the doctor: what it checked, what it found, and what the user can do about it.
+import { failureOf } from '../failure.ts'
+
+export interface Finding {
+  readonly check: string
+  readonly verdict: 'ok' | 'warning' | 'failed'
+  readonly found: string
+  readonly hint?: string
+}
+
+/** The finding for a check that threw. @param verdict how serious that is */
+export function findingOf(check: string, error: unknown, verdict: Finding['verdict'] = 'failed'): Finding {
+  const { error: found, hint } = failureOf(error)
+  return { check, verdict, found, ...(hint === undefined ? {} : { hint }) }
+}
+
+const MARKS = { ok: 'ok     ', warning: 'warning', failed: 'FAILED ' } as const
+
+export function describeFinding({ check, verdict, found, hint }: Finding): string {
+  const line = `${MARKS[verdict]}  ${check}: ${found}`
+  return hint === undefined ? line : `${line}\n         hint: ${hint}`
+}

@@ -1,0 +1,35 @@
+// The status of a session as text for a person.
+import type { Status } from '../rpc/contract.ts'
+import { describeTime } from './terminal.ts'
+
+const STATES = { signed_out: 'signed out', signing_in: 'signing in', signed_in: 'signed in' } as const
+
+/** @param now Unix seconds */
+export function describeStatus(status: Status, now: number): string {
+  const { store, refresh, daemon } = status
+  const storage = store.persisted ? 'on disk, encrypted' : 'in memory only'
+  const lines: [string, string][] = [
+    ['profile', status.profile],
+    ['state', STATES[status.state]],
+    ['user', status.user ? `${describeUser(status)} (${status.user.id})` : '-'],
+    ['token', describeTime(status.tokenExpiresAt, now, 'expires ')],
+    ['session', describeTime(status.sessionExpiresAt, now, 'ends ')],
+    ['refreshed', describeTime(refresh.lastAt, now)],
+    ['stored', `${storage}; key: ${store.keyProtection ?? 'unknown'}`],
+    ['daemon', `${daemon.version}, process ${daemon.pid}, running for ${daemon.uptimeSeconds} s`],
+  ]
+  if (refresh.lastError !== null) lines.push(['last error', refresh.lastError])
+  if (status.authorizationUrl !== null) lines.push(['link', status.authorizationUrl])
+  return describeFields(lines)
+}
+
+/** `name  value` lines, with the values in one column. */
+export function describeFields(fields: readonly (readonly [string, string])[]): string {
+  return fields.map(([name, value]) => `${name.padEnd(11)}${value}`).join('\n')
+}
+
+export function describeUser({ user }: Pick<Status, 'user'>): string {
+  if (!user) return 'an unknown user'
+  const known = [user.name, user.email].filter((text) => text !== null)
+  return known.length === 2 ? `${known[0]} <${known[1]}>` : (known[0] ?? user.id)
+}

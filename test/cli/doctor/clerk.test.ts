@@ -1,0 +1,99 @@
+// `doctor --clerk`: what it finds in a Clerk instance, what it changes, and how it treats the secret key.
+import { describe, expect, it } from 'vitest'
+import { runDoctor } from '../../support/doctor.ts'
+import { comeBack, newHandoff } from '../../support/handoff.ts'
+
+describe('doctor --clerk', () => {
+  async function newInstance() {
+    const world = await newHandoff()
+    const { backend } = world.sandbox
+    const env = { CLERK_SECRET_KEY: backend.secretKey, CLERK_API_URL: backend.url }
+    return { ...world, backend, look: (...args: string[]) => runDoctor(world.home, ['--clerk', ...args], env) }
+  }
+
+  it('shows the settings of the instance, and corrects the guide', async () => {
+    const { backend, look, start, params, sessionId } = await newInstance()
+    backend.addTemplate('cadzero', 900)
+    const before = await look()
+    expect(before.code).toBe(0)
+    expect(before.finding('clerk')).toMatchObject({ verdict: 'ok', found: 'it responds; a development instance' })
+    expect(before.finding('template cadzero')).toMatchObject({
+      verdict: 'warning',
+      found: expect.stringContaining('15 min'),
+    })
+    expect(before.finding('session limits')).toMatchObject({
+      found: expect.stringContaining('unknown without a session'),
+    })
+    expect(before.finding('guide, option 1')?.found).toContain('10 years')
+
+    await comeBack(await start(), params(await backend.sessionToken(sessionId)))
+    const after = await look()
+    expect(after.finding('session limits')).toMatchObject({
+      found: 'a session ends after 7 days; the user then signs in again',
+      hint: expect.stringContaining('Dashboard'),
+    })
+    expect(after.stdout + after.stderr).not.toContain(backend.secretKey)
+  })
+
+  it('sets the lifetime of the only template, or of the selected one, and of no other', async () => {
+    const { backend, look } = await newInstance()
+    expect((await look('--set-template-lifetime', '15m')).stderr).toContain('create one in the Dashboard')
+    backend.addTemplate('cadzero', 60)
+    const one = await look('--set-template-lifetime', '15m')
+    expect(one.finding('template cadzero')?.found).toContain('15 min')
+    backend.addTemplate('other', 60)
+    const which = await look('--set-template-lifetime', '1h')
+    expect({ code: which.code, said: which.stderr }).toEqual({
+      code: 1,
+      said: 'error: the instance has several JWT templates\nhint: select one with --template: cadzero, other\n',
+    })
+    const named = await look('--set-template-lifetime', '1h', '--template', 'other')
+    expect(named.finding('template cadzero')?.found).toContain('15 min')
+    expect(named.finding('template other')?.found).toContain('60 min')
+  })
+
+  it.each(['29', '1', '15 m', '-5m', '3651d', '', 'canary'])(
+    'refuses %j as a lifetime without a request to Clerk',
+    async (text) => {
+      const { look, sandbox } = await newInstance()
+      const { code, stderr } = await look(`--set-template-lifetime=${text}`)
+      expect({ code, asked: sandbox.requests.length }).toEqual({ code: 2, asked: 0 })
+      expect(stderr).toMatch(/^error: Clerk does not accept this lifetime\nhint: .*30 s/)
+    },
+  )
+
+  it('reports a missing and a wrong secret key without showing it', async () => {
+    const { home, backend } = await newInstance()
+    const without = await runDoctor(home, ['--clerk'])
+    expect({ code: without.code, said: without.stderr.split('\n')[0] }).toEqual({
+      code: 2,
+      said: 'error: CLERK_SECRET_KEY is missing or wrong',
+    })
+    const wrong = await runDoctor(home, ['--clerk'], { CLERK_SECRET_KEY: 'sk_test_canary', CLERK_API_URL: backend.url })
+    expect(wrong.code).toBe(1)
+    expect(wrong.finding('clerk')).toMatchObject({ verdict: 'failed', hint: expect.stringContaining('Dashboard') })
+    expect(wrong.stdout + wrong.stderr).not.toContain('canary')
+  })
+
+  it('does not send the secret key over plain HTTP', async () => {
+    const { home } = await newInstance()
+    const env = { CLERK_SECRET_KEY: 'sk_test_canary', CLERK_API_URL: 'http://api.example.com' }
+    const { code, stderr } = await runDoctor(home, ['--clerk'], env)
+    expect({ code, said: stderr.split('\n')[0] }).toEqual({ code: 2, said: 'error: CLERK_API_URL is wrong' })
+  })
+
+  it.each([
+    [{ kind: 'drop' }, 'it cannot be reached'],
+    [
+      { kind: 'answer', status: 429, headers: { 'content-type': 'application/json' }, body: '{"errors":[]}' },
+      'it refuses the request: rate limit exceeded',
+    ],
+    [{ kind: 'answer', status: 503, body: '<html>' }, 'it has a server error'],
+  ] as const)('gives a hint if Clerk responds with %j', async (fault, found) => {
+    const { look, sandbox } = await newInstance()
+    sandbox.script('/v1/instance', fault)
+    const { code, finding } = await look()
+    expect(code).toBe(1)
+    expect(finding('clerk')).toMatchObject({ verdict: 'failed', found, hint: expect.any(String) })
+  })
+})

@@ -1,0 +1,93 @@
+// The doctor on this computer and on an OAuth profile: a finding and a hint for each thing that is wrong.
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { runDoctor } from '../../support/doctor.ts'
+import { runProgram, temporaryFolder } from '../../support/program.ts'
+import { newSandbox, newWorld, settingsOf } from '../../support/world.ts'
+
+describe('doctor', () => {
+  it('exits with 0 and finds nothing wrong if nothing is wrong', async () => {
+    const { home, env, signIn } = await newWorld()
+    await signIn()
+    const { code, stdout } = await runProgram(['doctor', '--json'], { home, env })
+    const findings = JSON.parse(stdout) as { check: string; verdict: string }[]
+    expect(findings.filter(({ verdict }) => verdict !== 'ok')).toEqual([])
+    expect(code).toBe(0)
+    for (const check of [
+      'configuration',
+      'keyring',
+      'browser',
+      'redirect port',
+      'clock',
+      'daemon',
+      'session',
+      'store',
+      'token',
+    ]) {
+      expect(findings.map((finding) => finding.check)).toContain(check)
+    }
+  })
+
+  it('reports everything that is wrong, each with a hint', async () => {
+    const sandbox = await newSandbox({ metadata: { scopes_supported: ['openid'] } })
+    const home = await temporaryFolder()
+    await mkdir(join(home, 'data'), { mode: 0o700 })
+    await writeFile(join(home, 'data', 'store-key.jwk'), '{}')
+    await chmod(join(home, 'data', 'store-key.jwk'), 0o644)
+    const { code, stdout } = await runProgram(['doctor'], { home, env: settingsOf(sandbox) })
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/FAILED {3}file .*store-key\.jwk: .*other users may read or write it/)
+    expect(stdout).toMatch(/FAILED {3}scopes: not supported: profile, email, offline_access\n\s+hint: /)
+    expect(stdout).toMatch(/warning {2}daemon: no daemon is running\n\s+hint: /)
+  })
+
+  it('says how to get access to a folder that cannot be created, and does not refer to itself', async () => {
+    const home = join(await temporaryFolder(), 'file', 'home')
+    await writeFile(join(home, '..'), '')
+    const { code, stdout } = await runProgram(['doctor'], { home })
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/FAILED {3}folder .*ENOTDIR.*\n\s+hint: give yourself access to it/)
+    expect(stdout.slice(0, stdout.indexOf('configuration'))).not.toContain('doctor')
+  })
+
+  it('compares the clock with the provider’s', async () => {
+    const sandbox = await newSandbox()
+    const date = new Date(Date.now() - 3_600_000).toUTCString()
+    const metadata = await (await fetch(`${sandbox.issuer}/.well-known/openid-configuration`)).text()
+    const headers = { 'content-type': 'application/json', date }
+    sandbox.script('/.well-known/openid-configuration', { kind: 'answer', status: 200, headers, body: metadata })
+    const { stdout } = await runProgram(['doctor'], { home: await temporaryFolder(), env: settingsOf(sandbox) })
+    expect(stdout).toMatch(/FAILED {3}clock: it is 3\d\d\d s ahead of the provider’s/)
+  })
+
+  it('reports a provider that is down', async () => {
+    const sandbox = await newSandbox()
+    const env = settingsOf(sandbox)
+    await sandbox.close()
+    const { stdout } = await runProgram(['doctor'], { home: await temporaryFolder(), env })
+    expect(stdout).toMatch(/FAILED {3}provider http:\S+: it does not respond correctly \(network\)/)
+  })
+
+  it('reports metadata of another issuer', async () => {
+    const sandbox = await newSandbox({ metadata: { issuer: 'https://clerk.other.example' } })
+    const { finding } = await runDoctor(await temporaryFolder(), [], settingsOf(sandbox))
+    expect(finding('provider')).toMatchObject({
+      verdict: 'failed',
+      found: 'its metadata cannot be used (issuer_mismatch)',
+      hint: expect.stringContaining('set profiles.production.issuer'),
+    })
+  })
+
+  it('reports a wrong setting', async () => {
+    const { stdout } = await runProgram(['doctor'], { home: await temporaryFolder(), env: { CADZERO_AUTH_PORT: 'x' } })
+    expect(stdout).toMatch(
+      /FAILED {3}configuration: .*CADZERO_AUTH_PORT is missing or wrong\n\s+hint: correct it: it should be a port/,
+    )
+  })
+
+  it('warns about a browser program that does not exist', async () => {
+    const { finding } = await runDoctor(await temporaryFolder(), [], { CADZERO_AUTH_BROWSER: '/no/such/browser' })
+    expect(finding('browser')).toMatchObject({ verdict: 'warning', found: expect.stringContaining('/no/such/browser') })
+  })
+})
