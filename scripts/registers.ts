@@ -12,7 +12,7 @@ function run(folder: string): string {
   const report = join(folder, 'report.json')
   const projects = PROJECTS.flatMap((name) => ['--project', name])
   const reporters = ['--reporter=dot', '--reporter=json', `--outputFile.json=${report}`]
-  const args = ['node_modules/vitest/vitest.mjs', 'run', ...projects, '-t', '\\[[^\\]]+\\] ', ...reporters]
+  const args = ['node_modules/vitest/vitest.mjs', 'run', ...projects, '-t', '\\[[A-Z0-9][\\w -]+\\] ', ...reporters]
   spawnSync(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
   return report
 }

@@ -177,7 +177,7 @@ export interface Report {
 
 /** The rows that a title names: `[A1 A7] refuses …` names A1 and A7. */
 export function rowsOf(title: string): string[] {
-  const [, ids] = /^\[([^\]]+)\] /.exec(title) ?? []
+  const [, ids] = /^\[([A-Z0-9][\w-]+(?: [A-Z0-9][\w-]+)*)\] /.exec(title) ?? []
   return ids === undefined ? [] : ids.split(' ')
 }
 

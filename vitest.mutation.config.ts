@@ -1,0 +1,18 @@
+// The tests that Stryker runs against each mutant: those of the mutated files, in one project.
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: [
+      'test/rpc/{guard,handshake}.test.ts',
+      'test/session/{state,refresh}.test.ts',
+      'test/callback/{callback-request,callback-listener}.test.ts',
+      'test/store/envelope.test.ts',
+      'test/clerk/{session-token,metadata,token-response}.test.ts',
+      'test/broker/{refresh-token,refresh,logout,request}.test.ts',
+    ],
+    testTimeout: 10_000,
+    isolate: false,
+    env: { CADZERO_AUTH_HOME: '' },
+  },
+})
