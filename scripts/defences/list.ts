@@ -162,7 +162,7 @@ export const defences: readonly Defence[] = [
     'this.#guards.slice(0, 1)',
     'this.#guards',
     'test/daemon/discovery-publisher.test.ts',
-    'is followed by a new one',
+    'renews the key after many handshakes',
   ),
   one(
     'two seconds for strangers',
@@ -319,8 +319,8 @@ export const defences: readonly Defence[] = [
     'src/store/store.ts',
     '      if (error instanceof StoreError) throw error\n      await this.setAside()\n',
     '      if (error instanceof StoreError) throw error\n',
-    'test/daemon/process-lifecycle.test.ts',
-    'is set aside when it is damaged',
+    'test/daemon/session-lifecycle.test.ts',
+    'is set aside if it is damaged',
   ),
   one(
     'a file is bound to profile, issuer and client',

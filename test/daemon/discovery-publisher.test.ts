@@ -1,4 +1,4 @@
-// The discovery file while the daemon runs: what becomes of it, and of those who have read it.
+// The discovery file while the daemon runs: how it is restored, and how its key is renewed.
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { locateFolders } from '../../src/config/paths.ts'
@@ -14,19 +14,19 @@ import { temporaryFolder } from '../support/folder.ts'
 import { sendRaw } from '../support/raw.ts'
 import { bytesOf, startServer, upgradeRequest } from '../support/rpc.ts'
 
-const LOOK_SECONDS = 30
+const CHECK_SECONDS = 30
 
-/** A daemon in this process, whose time the test moves. */
+/** A daemon in this process, on a clock that the test moves. */
 async function newDaemon() {
   const folders = locateFolders({ CADZERO_AUTH_HOME: await temporaryFolder() })
   const { discoveryFile } = folders
   const clock = new TestClock()
-  let tell: () => void = () => undefined
+  let onWrite: () => void = () => undefined
   const files: FileSystem = {
     ...systemFiles,
     rename: async (from, to) => {
       await systemFiles.rename(from, to)
-      if (to === discoveryFile) tell()
+      if (to === discoveryFile) onWrite()
     },
   }
   const env = { CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
@@ -39,10 +39,10 @@ async function newDaemon() {
     discoveryFile,
     daemon: started.daemon,
     endpoint: (await readEndpoint(systemFiles, discoveryFile)) as Endpoint,
-    look: () => clock.advance(LOOK_SECONDS),
+    check: () => clock.advance(CHECK_SECONDS),
     written: () =>
       new Promise<void>((resolve) => {
-        tell = resolve
+        onWrite = resolve
       }),
   }
 }
@@ -53,68 +53,71 @@ async function isServed(discoveryFile: string): Promise<boolean> {
   return (await client.call('status')).state === 'signed_out'
 }
 
-/** Of a daemon whose port nobody has now. */
-async function crashed(): Promise<Endpoint> {
+/** The endpoint of a daemon that has crashed: no program listens on its port. */
+async function crashedEndpoint(): Promise<Endpoint> {
   const { server, endpoint } = await startServer()
   await server.close()
   return { ...endpoint, pid: process.ppid }
 }
 
-describe('a daemon whose discovery file', () => {
+describe('DiscoveryPublisher.watch', () => {
   it.each([
     ['was deleted', () => undefined],
     ['was overwritten', (path: string) => writeFile(path, 'not ours', { mode: 0o600 })],
-    ['is a link by now', (path: string) => symlink('/dev/null', path)],
-    ['is a crashed one’s by now', async (path: string) => writeEndpoint(systemFiles, path, await crashed())],
-  ])('%s is found again', async (_what, change) => {
-    const { discoveryFile, endpoint, look, written } = await newDaemon()
+    ['was replaced by a link', (path: string) => symlink('/dev/null', path)],
+    [
+      'names a daemon that has crashed',
+      async (path: string) => writeEndpoint(systemFiles, path, await crashedEndpoint()),
+    ],
+  ])('writes the file again if it %s', async (_what, change) => {
+    const { discoveryFile, endpoint, check, written } = await newDaemon()
     await rm(discoveryFile)
     await change(discoveryFile)
     const again = written()
-    look()
+    check()
     await again
     expect(await readEndpoint(systemFiles, discoveryFile)).toEqual(endpoint)
     expect(await isServed(discoveryFile)).toBe(true)
   })
 
-  it('went with its folder is found again', async () => {
-    const { folders, discoveryFile, look, written } = await newDaemon()
+  it('writes the file again if its folder was deleted', async () => {
+    const { folders, discoveryFile, check, written } = await newDaemon()
     await rm(folders.data, { recursive: true })
     const again = written()
-    look()
+    check()
     await again
     expect(await isServed(discoveryFile)).toBe(true)
   })
 
-  it('names another daemon ends: nobody would find it', async () => {
-    const { discoveryFile, daemon, look } = await newDaemon()
+  it('ends the daemon if the file names another daemon that responds', async () => {
+    const { discoveryFile, daemon, check } = await newDaemon()
     const other = { ...(await startServer()).endpoint, pid: process.ppid }
     await writeEndpoint(systemFiles, discoveryFile, other)
-    look()
+    check()
     await daemon.stopped
     expect(await readEndpoint(systemFiles, discoveryFile)).toEqual(other)
   })
 
-  it('is its own writes nothing', async () => {
-    const { discoveryFile, look, written } = await newDaemon()
+  it('writes nothing if the file is correct', async () => {
+    const { discoveryFile, check, written } = await newDaemon()
     let writes = 0
     void written().then(() => writes++)
-    look()
+    check()
     expect(await isServed(discoveryFile)).toBe(true)
     expect(writes).toBe(0)
   })
 
-  it('is gone at its stop stays gone', async () => {
-    const { discoveryFile, daemon, look } = await newDaemon()
+  it('does not write the file again after the daemon has stopped', async () => {
+    const { discoveryFile, daemon, check } = await newDaemon()
     await rm(discoveryFile)
-    look()
+    check()
     await daemon.stop('test')
     await expect(readFile(discoveryFile)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 })
 
-describe('a key that has served many handshakes', () => {
-  it('is followed by a new one, and opens nothing after the next; no handshake counts twice', async () => {
+describe('DiscoveryPublisher.publish', () => {
+  it('renews the key after many handshakes, accepts the previous key until the next renewal, and no handshake twice', async () => {
     const folders = locateFolders({ CADZERO_AUTH_HOME: await temporaryFolder() })
     await mkdir(folders.data, { recursive: true, mode: 0o700 })
     const { server } = await startServer({ handshakesPerKey: 3 })
@@ -126,14 +129,18 @@ describe('a key that has served many handshakes', () => {
       setEndpoint(endpoint)
     }
     await publisher.publish()
-    const knock = (bytes: string) => sendRaw(server.port, bytes)
+    const send = (bytes: string) => sendRaw(server.port, bytes)
     const sent: string[] = []
-    const enter = async (endpoint: Endpoint) => {
+    const connectWith = async (endpoint: Endpoint) => {
       const bytes = bytesOf(upgradeRequest(endpoint))
       sent.push(bytes)
-      return (await knock(bytes)).status
+      return (await send(bytes)).status
     }
-    const use = async (endpoint: Endpoint) => [await enter(endpoint), await enter(endpoint), await enter(endpoint)]
+    const use = async (endpoint: Endpoint) => [
+      await connectWith(endpoint),
+      await connectWith(endpoint),
+      await connectWith(endpoint),
+    ]
 
     const [first] = opened as [Endpoint]
     expect(await use(first)).toEqual([101, 101, 101])
@@ -143,12 +150,12 @@ describe('a key that has served many handshakes', () => {
     expect(second.key).not.toBe(first.key)
     expect(second.startedAt).toBe(first.startedAt)
 
-    expect(await enter(first)).toBe(101) // read just before
+    expect(await connectWith(first)).toBe(101) // a client that has just read the previous file
     expect(await use(second)).toEqual([101, 101, 101])
     expect(opened).toHaveLength(3)
-    expect(await enter(first)).toBe(403)
-    expect(await enter(second)).toBe(101)
-    for (const bytes of sent) expect((await knock(bytes)).status).toBe(403)
+    expect(await connectWith(first)).toBe(403)
+    expect(await connectWith(second)).toBe(101)
+    for (const bytes of sent) expect((await send(bytes)).status).toBe(403)
 
     await publisher.close()
     await expect(readFile(folders.discoveryFile)).rejects.toMatchObject({ code: 'ENOENT' })

@@ -1,4 +1,4 @@
-// The daemon as a process: one of it, a clean end, a clean takeover, and a start that leftovers cannot stop.
+// The daemon as a process: it runs once, ends cleanly, can be replaced, and starts in spite of leftovers of a crash.
 import { once } from 'node:events'
 import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -13,7 +13,7 @@ import { newWorld } from '../support/world.ts'
 const endpointOf = async (home: string) => JSON.parse(await readFile(join(home, 'data', 'endpoint.json'), 'utf8'))
 
 describe('the daemon', () => {
-  it('says where it is in a private file, new at each start, and takes it away when it ends', async () => {
+  it('publishes its endpoint in a private file, with a new key at each start, and removes the file at its end', async () => {
     const home = await temporaryFolder()
     const first = await startDaemonProcess({ home })
     const one = await endpointOf(home)
@@ -47,7 +47,7 @@ describe('the daemon', () => {
     expect(await readdir(join(home, 'data'))).not.toContain('endpoint.json')
   })
 
-  it('is one: whoever starts a second is told so, and it exits with 0', async () => {
+  it('runs once: a second daemon says so and exits with 0', async () => {
     const home = await temporaryFolder()
     const { child } = await startDaemonProcess({ home })
     const before = await endpointOf(home)
@@ -57,7 +57,7 @@ describe('the daemon', () => {
     expect(await endpointOf(home)).toEqual(before)
   })
 
-  it('that cannot write its discovery file says why, and holds nothing', async () => {
+  it('reports why it cannot write its discovery file, and releases the lock', async () => {
     const home = await temporaryFolder()
     await mkdir(join(home, 'data', 'endpoint.json'), { recursive: true })
     const { code, stderr } = await runProgram(['daemon'], { home })
@@ -67,7 +67,7 @@ describe('the daemon', () => {
     await startDaemonProcess({ home }) // the lock is free
   })
 
-  it('is one also when twenty start at once', async () => {
+  it('runs once even if twenty are started at the same time', async () => {
     const home = await temporaryFolder()
     const daemons = await Promise.all(Array.from({ length: 20 }, () => startDaemonProcess({ home })))
     const { pid } = await endpointOf(home)
@@ -79,7 +79,7 @@ describe('the daemon', () => {
     }
   })
 
-  it('starts over what a killed one has left, whoever has its port now', async () => {
+  it('starts after a daemon was killed, even if another program has its port', async () => {
     const home = await temporaryFolder()
     const killed = await startDaemonProcess({ home })
     const stale = await endpointOf(home)
@@ -90,11 +90,11 @@ describe('the daemon', () => {
     await writeFile(join(home, 'data', '.endpoint.json.0123456789abcdef.tmp'), 'half')
     const next = await startDaemonProcess({ home })
     expect(await (await next.connect()).callAny('rpc.discover')).toMatchObject({ openrpc: expect.any(String) })
-    // Its own, of the key that it makes first, may be under way.
+    // A temporary file of its own may be there: the key is being written.
     expect(await readdir(join(home, 'data'))).not.toContain('.endpoint.json.0123456789abcdef.tmp')
   })
 
-  it('is replaced while clients call: each call is answered, refused by name, or ends with 1012', async () => {
+  it('is replaced while clients call: each call is answered, or fails with 1006 or 1012', async () => {
     const { client, home, env, signIn, daemon } = await newWorld()
     await signIn()
     const outcomes = new Map<string, number>()
@@ -114,13 +114,13 @@ describe('the daemon', () => {
     replaced = true
     await calling
     expect([...outcomes.keys()].filter((outcome) => !['answered', '1006', '1012'].includes(outcome))).toEqual([])
-    // The lock is free a moment before the process is gone.
+    // The lock is released a moment before the process ends.
     if (daemon.child.exitCode === null) await once(daemon.child, 'exit')
     expect(daemon.child.exitCode).toBe(0)
     expect(await (await next.connect()).call('status')).toMatchObject({ state: 'signed_in' })
   })
 
-  it('says which port is taken, and leaves nothing behind', async () => {
+  it('reports the port that is taken, and leaves no discovery file', async () => {
     const home = await temporaryFolder()
     const other = createServer()
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
@@ -134,7 +134,7 @@ describe('the daemon', () => {
     expect(await readdir(join(home, 'data'))).not.toContain('endpoint.json')
   })
 
-  it('takes away the rights that others have to its folders', async () => {
+  it('removes the permissions of others from its folders', async () => {
     const home = await temporaryFolder()
     await mkdir(join(home, 'data'))
     await chmod(join(home, 'data'), 0o777)
@@ -142,7 +142,7 @@ describe('the daemon', () => {
     expect((await stat(join(home, 'data'))).mode & 0o777).toBe(0o700)
   })
 
-  it('with a typo in its configuration runs on, and tells each caller what to mend', async () => {
+  it('runs in spite of a typo in its configuration, and tells each client what to correct', async () => {
     const home = await temporaryFolder()
     await mkdir(join(home, 'config'))
     await writeFile(join(home, 'config', 'config.json'), '{ "profiles": { "production": { "clientID": "x" } } }')
@@ -155,7 +155,7 @@ describe('the daemon', () => {
     })
   })
 
-  it('does not let a debugger in on SIGUSR1', async () => {
+  it('[B10] opens no debugger on SIGUSR1', async () => {
     const home = await temporaryFolder()
     const daemon = await startDaemonProcess({ home })
     daemon.child.kill('SIGUSR1')
@@ -163,7 +163,7 @@ describe('the daemon', () => {
     expect(daemon.said()).not.toContain('Debugger listening')
   })
 
-  it('is not there for a client of its past: an old key opens nothing', async () => {
+  it('refuses a client with the key of an earlier start', async () => {
     const home = await temporaryFolder()
     const daemon = await startDaemonProcess({ home })
     const old = await endpointOf(home)

@@ -1,4 +1,4 @@
-// The life of a session: the real daemon against the real sandbox, over real sockets, on a real disk.
+// The lifecycle of a session: the real daemon against the sandbox provider, over real sockets, on a real disk.
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
@@ -9,8 +9,8 @@ import { changed, newSandbox, newWorld, settingsOf, signIn, until } from '../sup
 
 const TOKEN = '/oauth/token'
 
-describe('the life of a session', () => {
-  it('goes from absent to signed in, expired, refreshed, rejected and absent again', async () => {
+describe('a session', () => {
+  it('[7009-3] goes from signed out to signed in, expired, refreshed, rejected and signed out again', async () => {
     const { sandbox, client, signIn, home } = await newWorld({ accessTokenTtl: 3 })
 
     expect(await client.call('status')).toMatchObject({ state: 'signed_out', user: null, tokenExpiresAt: null })
@@ -52,7 +52,7 @@ describe('the life of a session', () => {
     expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
   })
 
-  it('is there again after a restart, and after a kill', async () => {
+  it('survives a restart and a kill of the daemon', async () => {
     const world = await newWorld()
     await world.signIn()
     const before = await world.client.call('getAuthHeader')
@@ -67,7 +67,7 @@ describe('the life of a session', () => {
     expect(world.sandbox.count('/oauth/authorize')).toBeLessThan(5)
   })
 
-  it('sends a refresh token once: each refresh uses the one that the last one brought', async () => {
+  it('[9700-6 6749-1] sends each refresh token once: a refresh uses the token that the previous one returned', async () => {
     const { sandbox, client, signIn } = await newWorld({ refreshReuse: 'strict' })
     await signIn()
     for (let i = 0; i < 5; i++) await client.call('refresh')
@@ -78,7 +78,7 @@ describe('the life of a session', () => {
     expect(sandbox.requests.every(({ query }) => !('access_token' in query) && !('token' in query))).toBe(true)
   })
 
-  it('asks the provider nothing while nobody asks it', async () => {
+  it('sends no request to the provider while no client calls', async () => {
     const { sandbox, client, signIn } = await newWorld({ accessTokenTtl: 2 })
     await signIn()
     const { expiresAt } = await client.call('getAuthHeader')
@@ -87,13 +87,13 @@ describe('the life of a session', () => {
     expect(sandbox.requests).toHaveLength(requests)
   })
 
-  it('is one token request for a thousand callers at an expiry', async () => {
+  it('sends one token request for a thousand callers when the token expires', async () => {
     const { sandbox, daemon, client, signIn } = await newWorld({ accessTokenTtl: 2 })
     await signIn()
     const { expiresAt } = await client.call('getAuthHeader')
-    const before = sandbox.count(TOKEN, 'refresh_token') // on a busy machine half of the first token's life may be over
+    const before = sandbox.count(TOKEN, 'refresh_token') // on a busy machine the first token may have been refreshed already
     const clients = await Promise.all(Array.from({ length: 50 }, () => daemon.connect()))
-    sandbox.setAccessTokenTtl(60) // what is counted is this expiry, not the next one on a busy machine
+    sandbox.setAccessTokenTtl(60) // so that a busy machine does not reach the next expiry, which is not counted
     await until(expiresAt)
     const answers = await Promise.all(
       clients.flatMap((one) => Array.from({ length: 20 }, () => one.call('getAuthHeader', { interactive: false }))),
@@ -103,7 +103,7 @@ describe('the life of a session', () => {
     expect(sandbox.count(TOKEN, 'refresh_token') - before).toBe(1)
   })
 
-  it('is one token request for all who wait for it in vain, and each is told so', async () => {
+  it('sends one token request that fails for all callers, and each caller gets the error', async () => {
     const { sandbox, daemon, client, signIn } = await newWorld({ accessTokenTtl: 2 })
     await signIn()
     const { expiresAt } = await client.call('getAuthHeader')
@@ -119,7 +119,7 @@ describe('the life of a session', () => {
     expect(sandbox.count(TOKEN, 'refresh_token')).toBe(1)
   })
 
-  it('tells every connection when it changes, and never a token', async () => {
+  it('[OWASP-end-of-session] notifies every connection of a change, and never sends a token with it', async () => {
     const { daemon, client, signIn, sandbox } = await newWorld()
     const other = await daemon.connect()
     const heard: string[] = []
@@ -139,7 +139,7 @@ describe('the life of a session', () => {
     }
   })
 
-  it('ends here when the provider has ended it, and says so', async () => {
+  it('[6749-3] ends when the provider answers invalid_grant, and the error says so', async () => {
     for (const invalidGrantStatus of [400, 401] as const) {
       const { sandbox, client, signIn, home } = await newWorld({ invalidGrantStatus })
       await signIn()
@@ -152,7 +152,7 @@ describe('the life of a session', () => {
     }
   })
 
-  it('with opaque tokens counts their life from receipt, and revokes them with the grant', async () => {
+  it('counts the lifetime of an opaque token from its receipt, and revokes it with the grant', async () => {
     const { client, signIn } = await newWorld({ accessTokenFormat: 'opaque', accessTokenTtl: 100 })
     await signIn()
     const { expiresAt } = await client.call('getAuthHeader')
@@ -160,7 +160,7 @@ describe('the life of a session', () => {
     expect(await client.call('logout')).toEqual({ revoked: true, accessTokenValidUntil: null })
   })
 
-  it('signs out here although the provider cannot be reached, and says that it is not confirmed', async () => {
+  it('ends locally if the provider cannot be reached, and the result says that the revocation is not confirmed', async () => {
     const { sandbox, client, signIn, home } = await newWorld()
     await signIn()
     sandbox.script('/oauth/token/revoke', { kind: 'drop' })
@@ -168,7 +168,7 @@ describe('the life of a session', () => {
     expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
   })
 
-  it('that is logged out during a refresh leaves nothing on disk and nothing at the provider', async () => {
+  it('leaves nothing on disk and nothing at the provider after a logout during a refresh', async () => {
     const { sandbox, client, signIn, home } = await newWorld()
     await signIn()
     let release: () => void = () => undefined
@@ -190,7 +190,7 @@ describe('the life of a session', () => {
     )
   })
 
-  it('leaves no secret in the log, at its finest level', async () => {
+  it('leaves no secret in the log at level debug', async () => {
     const { sandbox, client, signIn, home, daemon } = await newWorld({ env: { CADZERO_AUTH_LOG_LEVEL: 'debug' } })
     await signIn()
     const { headers } = await client.call('refresh')
@@ -215,8 +215,8 @@ describe('the life of a session', () => {
   })
 })
 
-describe('a session on disk that is not right', () => {
-  it('is set aside when it is damaged, and one sign-in mends it', async () => {
+describe('a session file', () => {
+  it('[E4] is set aside if it is damaged, and the next sign-in writes a new one', async () => {
     const { sandbox, client, home, signIn: again, env, daemon } = await newWorld()
     await again()
     await daemon.stop()
@@ -233,7 +233,7 @@ describe('a session on disk that is not right', () => {
     client.close()
   })
 
-  it('whose key is gone is no sign-out, and a person who signs in again loses nothing else', async () => {
+  it('[E3] is kept if its key is gone: the error is key_missing, and a sign-in sets the file aside', async () => {
     const { home, env, daemon, signIn: first, sandbox } = await newWorld()
     await first()
     await daemon.stop()
@@ -247,7 +247,7 @@ describe('a session on disk that is not right', () => {
     expect(await readdir(join(home, 'config', 'sessions'))).toHaveLength(2)
   })
 
-  it('and is deleted by hand is a logout: the provider is told, and nothing is written again', async () => {
+  it('that the user deletes means a logout: the session is revoked, and no file is written again', async () => {
     const { sandbox, client, home, signIn: first } = await newWorld()
     await first()
     const revoked = sandbox.arrived('/oauth/token/revoke')
@@ -258,7 +258,7 @@ describe('a session on disk that is not right', () => {
     expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
   })
 
-  it('of another issuer does not open', async () => {
+  it('of another issuer is not loaded', async () => {
     const { home, signIn: first, daemon } = await newWorld()
     await first()
     await daemon.stop()
@@ -270,7 +270,7 @@ describe('a session on disk that is not right', () => {
 })
 
 describe('profiles', () => {
-  it('keep their sessions apart, and a slow provider of one does not hold up another', async () => {
+  it('keep their sessions apart, and the slow provider of one does not delay another', async () => {
     const [one, two] = [await newSandbox(), await newSandbox()]
     const home = await temporaryFolder()
     const { mkdir } = await import('node:fs/promises')

@@ -1,0 +1,109 @@
+// The log: lines wait until the file is opened, keep their order, and have the fields of a closed list.
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { LogLevel } from '../../src/log/fields.ts'
+import { createLog, profileLog } from '../../src/log/log.ts'
+import { temporaryFolder } from '../support/folder.ts'
+
+async function newLog(level: LogLevel = 'info') {
+  const folder = await temporaryFolder()
+  const path = join(folder, 'daemon.log')
+  const lines = async () => {
+    const text = await readFile(path, 'utf8')
+    return text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line))
+  }
+  return { folder, path, log: createLog(folder, level), lines }
+}
+
+describe('createLog', () => {
+  it('opens no file before it is told to', async () => {
+    const { log, folder } = await newLog()
+    log.info('started')
+    expect(await readdir(folder)).toEqual([])
+    log.open()
+    await log.close()
+    expect(await readdir(folder)).toContain('daemon.log')
+  })
+
+  it('writes the lines from before and after the file was opened, in order', async () => {
+    const { log, lines } = await newLog()
+    log.info('one')
+    log.warn('two')
+    log.open()
+    log.error('three')
+    await log.close()
+    expect((await lines()).map(({ event }) => event)).toEqual(['one', 'two', 'three'])
+  })
+
+  it('opens the file to close it, so that no line is lost', async () => {
+    const { log, lines } = await newLog()
+    log.error('stopped')
+    await log.close()
+    expect(await lines()).toHaveLength(1)
+  })
+
+  it('writes the time, the level, the event and its fields, and nothing else', async () => {
+    const { log, lines } = await newLog()
+    log.warn('refresh_failed', { profile: 'production', reason: 'network' })
+    await log.close()
+    expect(await lines()).toEqual([
+      {
+        level: 40,
+        time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+        profile: 'production',
+        reason: 'network',
+        event: 'refresh_failed',
+      },
+    ])
+  })
+
+  it.each([
+    ['debug', ['debug', 'info', 'warn', 'error']],
+    ['info', ['info', 'warn', 'error']],
+    ['error', ['error']],
+    ['silent', []],
+  ] as const)('writes at level %s the events %j', async (level, events) => {
+    const { log, lines } = await newLog(level)
+    for (const event of ['debug', 'info', 'warn', 'error'] as const) log[event](event)
+    await log.close()
+    expect((await lines()).map(({ event }) => event)).toEqual(events)
+  })
+
+  it.skipIf(process.platform === 'win32')('makes a file that only its owner may access', async () => {
+    const { log, path } = await newLog()
+    log.info('started')
+    await log.close()
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+  })
+
+  it('rotates the file at one megabyte and keeps three rotated ones', async () => {
+    const { log, folder } = await newLog()
+    log.open()
+    const reason = 'x'.repeat(100_000)
+    for (let i = 0; i < 60; i++) log.info('long', { reason })
+    await log.close()
+    const names = await readdir(folder)
+    expect(names.filter((name) => /^\d{8}-\d{4}-\d{2}-daemon\.log$/.test(name))).toHaveLength(3)
+    for (const name of names) expect((await stat(join(folder, name))).size, name).toBeLessThan(2_000_000)
+  })
+})
+
+describe('profileLog', () => {
+  it('adds the profile to every line', async () => {
+    const { log, lines } = await newLog()
+    const { info, warn, error } = profileLog(log, 'staging')
+    info('signed_in')
+    warn('refresh_failed', { reason: 'network' })
+    error('not_saved', { reason: 'disk_full' })
+    await log.close()
+    expect((await lines()).map(({ event, profile, reason }) => [event, profile, reason])).toEqual([
+      ['signed_in', 'staging', undefined],
+      ['refresh_failed', 'staging', 'network'],
+      ['not_saved', 'staging', 'disk_full'],
+    ])
+  })
+})
