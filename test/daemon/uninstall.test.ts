@@ -220,4 +220,5 @@ it.skipIf(!hasKeyring)(
     expect(await run(process.execPath, PROGRAM, 'service', 'uninstall', '--purge')).not.toContain('kept: ')
     expect(await search()).not.toContain('store-key')
   },
+  60_000, // starts seven D-Bus sessions
 )

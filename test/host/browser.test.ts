@@ -35,13 +35,13 @@ describe('isOpenable', () => {
 
 describe('systemBrowser', () => {
   it.each(['--new-window', 'file:///etc/passwd', 'https://x.example/";calc'])(
-    'starts no program for %j',
+    '[C9] starts no program for %j',
     async (url) => {
       await expect(systemBrowser(systemClock, '/bin/true')(url)).rejects.toBeInstanceOf(BrowserError)
     },
   )
 
-  it('passes the URL as the only argument, and none of the daemon’s settings', async () => {
+  it('[D3 8252-2] passes the URL as the only argument, and none of the daemon’s settings', async () => {
     const folder = await temporaryFolder()
     const [program, seen] = [join(folder, 'browser'), join(folder, 'seen')]
     await writeFile(

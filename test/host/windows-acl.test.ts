@@ -32,7 +32,7 @@ describe('userSid', () => {
 })
 
 describe('restrictFolder', () => {
-  it('grants access before it removes inheritance, uses argument arrays, and reads the result back', async () => {
+  it('[B6] grants access before it removes inheritance, uses argument arrays, and reads the result back', async () => {
     const { tools, ran } = machine([`D:AI(A;OICIID;FA;;;BU)(A;OICIID;FA;;;${SID})`, OWN])
     expect(await restrictFolder('C:\\a b & c', tools)).toBe('own')
     expect(ran.map(([name, ...args]) => [name, ...args.slice(1, 2)].join(' '))).toEqual([

@@ -15,7 +15,7 @@ import { newSandbox, settingsOf, signIn } from '../support/world.ts'
 const why = hasKeyring ? '' : ' (skipped: needs gnome-keyring, dbus and libsecret-tools)'
 
 it.skipIf(!hasKeyring)(
-  `keeps the key in a real keyring, and reports a locked one as key_locked, not as signed out${why}`,
+  `[E3] keeps the key in a real keyring, and reports a locked one as key_locked, not as signed out${why}`,
   async () => {
     const [sandbox, desktop, home] = [await newSandbox(), await newDesktop(), await temporaryFolder()]
     const settings = { ...settingsOf(sandbox), CADZERO_AUTH_KEY_PROTECTION: 'auto' }
