@@ -18,7 +18,14 @@ async function obey(line: string): Promise<string> {
     return 'stopped'
   }
   const env = { ...process.env, CADZERO_AUTH_HOME: home }
-  const options = { host: systemHost(), folders: locateFolders(env), env, version: '0.0.0', replace: false }
+  const options = {
+    host: systemHost(),
+    folders: locateFolders(env),
+    env,
+    version: '0.0.0',
+    commit: null,
+    replace: false,
+  }
   const started = await startDaemon({ ...options, passphrase: undefined })
   if (started.kind === 'running') daemon = started.daemon
   return started.kind

@@ -5,6 +5,7 @@ import type { Random } from '../../src/host/random.ts'
 import type { Log } from '../../src/log/log.ts'
 import { Authenticator } from '../../src/session/authenticator.ts'
 import type { LoginHint } from '../../src/session/login-hint.ts'
+import type { PromptPause } from '../../src/session/prompt-pause.ts'
 import type { Session } from '../../src/store/session.ts'
 import type { SessionStore } from '../../src/store/store.ts'
 import { type Account, type Clerk, refreshTokenOf } from './clerk.ts'
@@ -52,6 +53,12 @@ export function newMember({ account, clerk, clock, random, accessToken, onReques
     remember: async () => undefined,
     forget: async () => undefined,
   } satisfies Pick<LoginHint, keyof LoginHint>
+  const promptPause = {
+    load: async () => undefined,
+    mayPrompt: false,
+    failed: async () => undefined,
+    end: async () => undefined,
+  } satisfies Pick<PromptPause, keyof PromptPause>
   const provider: IdentityProvider = {
     authorize: () => Promise.reject(new Error('no sign-in here')),
     canRefresh: (session) => session.refreshToken !== null,
@@ -79,6 +86,8 @@ export function newMember({ account, clerk, clock, random, accessToken, onReques
       openBrowser: () => Promise.reject(new Error('no browser here')),
     },
     log: silent,
+    promptPause: promptPause as unknown as PromptPause,
     onChange: nothing,
+    onExpiring: nothing,
   })
 }

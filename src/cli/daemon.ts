@@ -6,7 +6,7 @@ import { endDaemon } from '../daemon/single-instance.ts'
 import type { Context } from './context.ts'
 import { UsageError } from './failure.ts'
 import { note, print, printError } from './terminal.ts'
-import { version } from './version.ts'
+import { commit, version } from './version.ts'
 
 export interface DaemonArguments {
   readonly replace: boolean
@@ -22,6 +22,7 @@ export async function runDaemon(context: Context, { replace, stop, passphraseStd
     folders,
     env: process.env,
     version,
+    commit,
     replace,
     heedsNodeOptions: !isSea(),
     readPassphrase: () => readPassphrase(passphraseStdin),

@@ -5,6 +5,8 @@ declare const BUILT_FROM: string | undefined // defined by the build; empty if i
 
 export const version: string = manifest.version
 
+/** The short commit that the program was built from; null if it is not known. */
+export const commit: string | null = typeof BUILT_FROM === 'string' && BUILT_FROM !== '' ? BUILT_FROM : null
+
 /** `1.0.0 (abc1234)`. */
-export const versionWithCommit: string =
-  typeof BUILT_FROM === 'string' && BUILT_FROM !== '' ? `${version} (${BUILT_FROM})` : version
+export const versionWithCommit: string = commit === null ? version : `${version} (${commit})`

@@ -6,6 +6,7 @@ import type { Host } from '../host/host.ts'
 import type { Log } from '../log/log.ts'
 import { Authenticator } from '../session/authenticator.ts'
 import { LoginHint } from '../session/login-hint.ts'
+import { PromptPause } from '../session/prompt-pause.ts'
 import type { ProfileStatus } from '../session/status.ts'
 import { type KeyProvider, keyfileProvider, keyringProvider, passphraseProvider } from '../store/key.ts'
 import { systemKeyring } from '../store/keyring.ts'
@@ -19,6 +20,7 @@ export interface AuthenticatorParts {
   readonly log: Log
   readonly passphrase: string | undefined
   readonly onChange: (status: ProfileStatus) => void
+  readonly onExpiring: (profile: string, sessionExpiresAt: number, inSeconds: number) => void
 }
 
 /**
@@ -26,7 +28,7 @@ export interface AuthenticatorParts {
  * @returns a function that throws ConfigurationError if there is no such profile, or it is not usable
  */
 export function authenticatorFactory(config: Config, parts: AuthenticatorParts): (profile: string) => Authenticator {
-  const { host, folders, log, onChange } = parts
+  const { host, folders, log, onChange, onExpiring } = parts
   let keys: StoreKeys | undefined
   return (name) => {
     const profile = findProfile(config, name)
@@ -41,7 +43,20 @@ export function authenticatorFactory(config: Config, parts: AuthenticatorParts):
       binding: { profile: name, issuer: profile.issuer, clientId },
     })
     const loginHint = new LoginHint(host.files, join(folders.data, `known-user-${name}.json`))
-    return new Authenticator({ profile: name, provider, callbackAddress, store, loginHint, host, log, onChange })
+    const { files, clock } = host
+    const promptPause = new PromptPause({ files, clock, path: join(folders.data, `prompt-pause-${name}.json`) })
+    return new Authenticator({
+      profile: name,
+      provider,
+      callbackAddress,
+      store,
+      loginHint,
+      promptPause,
+      host,
+      log,
+      onChange,
+      onExpiring: (sessionExpiresAt, inSeconds) => onExpiring(name, sessionExpiresAt, inSeconds),
+    })
   }
 }
 

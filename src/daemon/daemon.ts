@@ -17,6 +17,8 @@ export interface DaemonOptions {
   readonly folders: Folders
   readonly env: NodeJS.ProcessEnv
   readonly version: string
+  /** The short commit that the program was built from; null if it is not known. */
+  readonly commit: string | null
   /** Whether to end a running daemon and take its place. */
   readonly replace: boolean
   /** Protects the store key, if the configuration says so. */
@@ -37,14 +39,14 @@ export type StartResult =
 
 /** @throws StuckDaemonError, LockError, FileError, ConfigurationError if the port is taken, or a system error */
 export async function startDaemon(options: DaemonOptions): Promise<StartResult> {
-  const { host, folders, version, passphrase } = options
+  const { host, folders, version, commit, passphrase } = options
   await makeFolders(host, folders)
   const { config, configurationError } = await readConfig(options)
   let daemon: RunningDaemon | undefined
   const services = createServices({
-    ...{ host, folders, version, passphrase },
+    ...{ host, folders, version, commit, passphrase },
     config: config ?? configurationError,
-    onStatusChange: (status) => daemon?.notify('sessionChanged', status),
+    notify: (name, params) => daemon?.notify(name, params),
     onShutdown: () => void daemon?.stop('shutdown'),
   })
   await restrictFolders(host, folders, services.log)

@@ -25,8 +25,8 @@ const RETRY_SECONDS = 1 // if neither the provider nor the backoff says when; a 
 export function createHandlers(options: HandlerOptions): Record<string, Method> {
   const { authenticator, describe } = options
   const handlers: Handlers = {
-    getAuthHeader: ({ profile, minValiditySeconds, interactive }) =>
-      authenticator(profile).authHeader(minValiditySeconds, interactive),
+    getAuthHeader: ({ profile, minValiditySeconds, interactive, userAsked }) =>
+      authenticator(profile).authHeader(minValiditySeconds, interactive, userAsked),
     refresh: ({ profile, rejected }) => authenticator(profile).refresh(rejected),
     login: async ({ profile, openBrowser = true, wait = true, timeoutSeconds = SIGN_IN_SECONDS }) => {
       const one = authenticator(profile)
@@ -38,7 +38,7 @@ export function createHandlers(options: HandlerOptions): Record<string, Method> 
       await one.cancelLogin()
       return describe(one)
     },
-    logout: ({ profile }) => authenticator(profile).logout(),
+    logout: ({ profile, sessionId }) => authenticator(profile).logout(sessionId),
     importSession: async ({ profile, token, sessionId = null, user: { id, email = null, name = null } }) => ({
       imported: await authenticator(profile).importSession({ token, sessionId, user: { id, email, name } }),
     }),

@@ -4,21 +4,25 @@ import { ConfigurationError } from '../config/errors.ts'
 import type { Folders } from '../config/paths.ts'
 import type { Host } from '../host/host.ts'
 import { createLog, type DaemonLog } from '../log/log.ts'
-import type { Status } from '../rpc/contract.ts'
+import type { NotificationName, NotificationParams, Status } from '../rpc/contract.ts'
 import type { RpcServerOptions } from '../rpc/server.ts'
 import { ProfileRegistry } from '../session/profile-registry.ts'
 import type { ProfileStatus } from '../session/status.ts'
 import { type AuthenticatorParts, authenticatorFactory } from './create-authenticator.ts'
 import { createHandlers } from './handlers.ts'
 
+/** Sends a notification to every client. */
+export type Notify = <N extends NotificationName>(name: N, params: NotificationParams<N>) => void
+
 export interface ServicesOptions {
   readonly host: Host
   readonly folders: Folders
   readonly version: string
+  readonly commit: string | null
   readonly passphrase: string | undefined
   /** If it is an error, every call of a profile fails with that error. */
   readonly config: Config | ConfigurationError
-  readonly onStatusChange: (status: Status) => void
+  readonly notify: Notify
   readonly onShutdown: () => void
 }
 
@@ -29,15 +33,19 @@ export interface Services {
 }
 
 export function createServices(options: ServicesOptions): Services {
-  const { host, folders, version, passphrase, config, onStatusChange, onShutdown } = options
+  const { host, folders, version, commit, passphrase, config, notify, onShutdown } = options
   const log = createLog(folders.log, config instanceof ConfigurationError ? 'info' : config.logLevel)
   const startedAt = host.clock.monotonic()
   const withDaemon = (status: ProfileStatus): Status => {
     const uptimeSeconds = Math.floor(host.clock.monotonic() - startedAt)
-    return { ...status, daemon: { version, pid: process.pid, uptimeSeconds } }
+    return { ...status, daemon: { version, commit, pid: process.pid, uptimeSeconds } }
   }
-  const onChange = (status: ProfileStatus) => onStatusChange(withDaemon(status))
-  const profiles = createRegistry(config, { host, folders, log, passphrase, onChange })
+  const profiles = createRegistry(config, {
+    ...{ host, folders, log, passphrase },
+    onChange: (status) => notify('sessionChanged', withDaemon(status)),
+    onExpiring: (profile, sessionExpiresAt, inSeconds) =>
+      notify('sessionExpiring', { profile, sessionExpiresAt, inSeconds }),
+  })
   const methods = createHandlers({
     authenticator: (profile) => profiles.get(profile),
     describe: (authenticator) => withDaemon(authenticator.status()),

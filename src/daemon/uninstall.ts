@@ -103,7 +103,7 @@ const RUNTIME_FILE = /^(endpoint\.json|daemon\.lock)$/
 const LOG_FILE = /^(\d{8}-\d{4}-\d{2}-)?daemon\.log(\.txt)?$/ // with the rotated ones and the list of them
 const CONFIG_FILE = /^config\.json$/
 const ANY_SESSION_FILE = /\.jwe(\.bad-\d+)?$/
-const KEY_FILE = /^(store-key\.jw[ke]|known-user-.+\.json)$/
+const KEY_FILE = /^(store-key\.jw[ke]|(known-user|prompt-pause)-.+\.json)$/
 const ADDON_FILE = /^[0-9a-f]{64}\.node(\.\d+)?$/
 
 /**

@@ -11,6 +11,7 @@ const shortText = v.pipe(v.string(), v.minLength(1), v.maxLength(320))
 const authHeader = v.object({
   headers: v.object({ Authorization: v.string() }),
   expiresAt: v.pipe(v.number(), v.integer()),
+  refreshAt: v.pipe(v.number(), v.integer()),
 })
 
 const time = v.nullable(v.number())
@@ -24,14 +25,23 @@ const status = v.object({
   sessionExpiresAt: time,
   authorizationUrl: v.nullable(v.string()),
   refresh: v.object({ lastAt: time, lastError: v.nullable(v.string()) }),
+  signIn: v.nullable(v.object({ lastError: v.string(), at: v.number() })),
   store: v.object({
     persisted: v.boolean(),
     keyProtection: v.nullable(v.picklist(['keyring', 'keyfile', 'passphrase'])),
   }),
-  daemon: v.object({ version: v.string(), pid: v.number(), uptimeSeconds: v.number() }),
+  daemon: v.object({
+    version: v.string(),
+    commit: v.nullable(v.string()),
+    pid: v.number(),
+    uptimeSeconds: v.number(),
+  }),
 })
 
-/** The result of `getAuthHeader` and `refresh`. `expiresAt` is in Unix seconds. */
+/**
+ * The result of `getAuthHeader` and `refresh`. `expiresAt` and `refreshAt` are in Unix seconds: from `refreshAt` on, a client
+ * with a cached header asks again in the background.
+ */
 export type AuthHeader = v.InferOutput<typeof authHeader>
 /** The result of `status` and the params of `sessionChanged`. Times are in Unix seconds. It never holds a token. */
 export type Status = v.InferOutput<typeof status>
@@ -44,6 +54,7 @@ export const methods = {
       profile,
       minValiditySeconds: v.optional(seconds(0)),
       interactive: v.optional(v.boolean()),
+      userAsked: v.optional(v.boolean()),
     }),
     result: authHeader,
   },
@@ -59,13 +70,15 @@ export const methods = {
       openBrowser: v.optional(v.boolean()),
       wait: v.optional(v.boolean()),
       timeoutSeconds: v.optional(seconds(1, 3600)),
+      userAsked: v.optional(v.boolean()),
     }),
     result: status,
   },
   cancelLogin: { summary: 'Cancels the running sign-in.', params: onlyProfile, result: status },
   logout: {
-    summary: 'Deletes the local session in every case, and asks the provider to revoke it.',
-    params: onlyProfile,
+    summary:
+      'Deletes the local session and asks the provider to revoke it. With `sessionId` only if that is still the session.',
+    params: v.strictObject({ profile, sessionId: v.optional(shortText) }),
     result: v.object({ revoked: v.boolean(), accessTokenValidUntil: time }),
   },
   importSession: {
@@ -101,7 +114,14 @@ export type Result<M extends MethodName> = v.InferOutput<(typeof methods)[M]['re
 
 export const notifications = {
   sessionChanged: { summary: 'The state, the user or the token of a profile has changed.', params: status },
+  sessionExpiring: {
+    summary: 'The session of a profile ends in about a day, or in about an hour. Sent once each.',
+    params: v.object({ profile: v.string(), sessionExpiresAt: v.number(), inSeconds: v.number() }),
+  },
 } as const
+
+export type NotificationName = keyof typeof notifications
+export type NotificationParams<N extends NotificationName> = v.InferOutput<(typeof notifications)[N]['params']>
 
 /** The application's error codes, outside the range that JSON-RPC 2.0 section 5.1 reserves. */
 export const errors = {

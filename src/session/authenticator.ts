@@ -20,6 +20,7 @@ import { CurrentSession } from './current-session.ts'
 import { InteractionRequiredError } from './errors.ts'
 import type { LoginHint } from './login-hint.ts'
 import { Mutex } from './mutex.ts'
+import type { PromptPause } from './prompt-pause.ts'
 import { ProviderBackoff } from './provider-backoff.ts'
 import { reasonOf } from './reason.ts'
 import { MIN_VALIDITY, Refresher } from './refresher.ts'
@@ -35,10 +36,13 @@ export interface AuthenticatorOptions {
   readonly callbackAddress: CallbackAddress
   readonly store: SessionStore
   readonly loginHint: LoginHint
+  readonly promptPause: PromptPause
   readonly host: Host
   readonly log: Log
   /** Called whenever the state, the user or the token has changed. */
   readonly onChange: (status: ProfileStatus) => void
+  /** Called one day and one hour before the session ends, with the end in Unix seconds and the seconds until then. */
+  readonly onExpiring: (sessionExpiresAt: number, inSeconds: number) => void
 }
 
 const SIGN_IN_TIMEOUT = 300 // s
@@ -67,10 +71,12 @@ export class Authenticator {
       ...shared,
       isRefreshing: () => this.#refresher.running !== undefined,
       onChange: () => this.#notify(),
+      onExpiring: options.onExpiring,
     })
     this.#refresher = new Refresher({ ...shared, current: this.#current, backoff: this.#backoff })
     this.#signIns = new SignIns({
       clock,
+      pause: options.promptPause,
       start: () => this.#newSignIn(),
       onUnavailable: (error) => void this.#backoff.failed(error),
       onFailed: (error) => {
@@ -105,9 +111,10 @@ export class Authenticator {
 
   /**
    * A header whose token is good for `minValiditySeconds`. Refreshes if needed, and signs a person in if `interactive`.
+   * @param userAsked whether a person has just asked for this, so that a browser may open although earlier ones were ignored
    * @throws InteractionRequiredError, SignInError, UnavailableError, RejectedError, StoreError
    */
-  async authHeader(minValiditySeconds = MIN_VALIDITY, interactive = true): Promise<AuthHeader> {
+  async authHeader(minValiditySeconds = MIN_VALIDITY, interactive = true, userAsked = false): Promise<AuthHeader> {
     const header = this.#headerInMemory(minValiditySeconds)
     if (header) return header
     await this.load()
@@ -115,11 +122,13 @@ export class Authenticator {
       this.#current.requireSignedIn()
       return this.#headerInMemory(minValiditySeconds) ?? (await this.#refresher.refreshOrKeep())
     } catch (error) {
-      if (!(error instanceof InteractionRequiredError) || !interactive || !this.#signIns.mayPrompt) throw error
+      if (!(error instanceof InteractionRequiredError) || !interactive) throw error
+      if (userAsked) await this.#signIns.endPause()
+      if (!this.#signIns.mayPrompt) throw error
     }
     const isRunning = this.#signIns.current !== undefined
     if (!isRunning && this.#backoff.failure) throw this.#backoff.failure
-    await this.login({ openBrowser: !isRunning, wait: true, timeoutSeconds: SIGN_IN_TIMEOUT })
+    await this.#signIns.login({ openBrowser: !isRunning, wait: true, timeoutSeconds: SIGN_IN_TIMEOUT })
     return this.#headerInMemory(0) ?? (await this.#refresher.refreshOrKeep()) // the new token may have expired on arrival
   }
 
@@ -143,6 +152,7 @@ export class Authenticator {
   /** Starts a sign-in, or joins the one under way. @throws SignInError, StoreError, UnavailableError, RejectedError */
   async login(options: LoginOptions): Promise<void> {
     await this.load().catch(rethrowUnlessKeyMissing)
+    await this.#signIns.endPause() // a call of `login` is the wish of a person
     await this.#signIns.login(options)
   }
 
@@ -153,15 +163,17 @@ export class Authenticator {
 
   /**
    * Deletes the local session first, in every case, and then revokes it at the provider if that is possible.
+   * @param sessionId sign out only if this is still the session; otherwise nothing changes
    * @throws StoreError if the file could not be deleted; the session is revoked all the same
    */
-  async logout(): Promise<Revocation> {
+  async logout(sessionId?: string): Promise<Revocation> {
     const { loginHint, provider } = this.#options
-    await this.cancelLogin()
+    if (sessionId === undefined) await this.cancelLogin()
     await this.load().catch(() => undefined) // a session that cannot be read can still be deleted
     let failure: StoreError | undefined
     const before = await this.#mutex.run(async () => {
       const { state } = this.#current
+      if (sessionId !== undefined && !(state.kind === 'signed_in' && state.session.sessionId === sessionId)) return
       await this.#writer.purge().catch((error: StoreError) => {
         failure = error
       })
@@ -169,6 +181,7 @@ export class Authenticator {
       this.#current.publish({ kind: 'signed_out', reason: 'signed_out' })
       return state
     })
+    if (before === undefined) return { revoked: false, accessTokenValidUntil: null }
     this.#backoff.reset()
     const nothing = { revoked: before.kind === 'signed_out', accessTokenValidUntil: null }
     const revocation = before.kind === 'signed_in' ? await provider.revoke(before.session) : nothing
@@ -203,6 +216,7 @@ export class Authenticator {
       isOver: this.#current.isOver,
       signIn: this.#signIns.current,
       refresh: this.#refresher.status,
+      lastSignIn: this.#signIns.lastFailure,
       keyProtection: this.#keyProtection,
     })
   }
@@ -220,6 +234,7 @@ export class Authenticator {
   }
 
   async #load(): Promise<void> {
+    await this.#options.promptPause.load()
     await this.#mutex.run(async () => {
       if (this.#current.state.kind !== 'unloaded') return
       const session = await this.#writer.load()

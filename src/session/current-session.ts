@@ -4,6 +4,7 @@ import type { CancelTimer, Clock } from '../host/clock.ts'
 import type { Log } from '../log/log.ts'
 import type { Session } from '../store/session.ts'
 import { InteractionRequiredError } from './errors.ts'
+import { ExpiryNotice } from './expiry-notice.ts'
 import type { Mutex } from './mutex.ts'
 import { RetryTimer } from './retry-timer.ts'
 import type { SessionWriter } from './session-writer.ts'
@@ -29,6 +30,8 @@ export interface CurrentSessionOptions {
   readonly isRefreshing: () => boolean
   /** Called whenever the state, the user or the token has changed. */
   readonly onChange: () => void
+  /** Called one day and one hour before the session ends, with the end in Unix seconds and the seconds until then. */
+  readonly onExpiring: (sessionExpiresAt: number, inSeconds: number) => void
 }
 
 const END_SLACK = 0.1 // s; a timer may fire a little early
@@ -36,12 +39,14 @@ const END_SLACK = 0.1 // s; a timer may fire a little early
 export class CurrentSession {
   readonly #options: CurrentSessionOptions
   readonly #saveRetry: RetryTimer
+  readonly #expiryNotice: ExpiryNotice
   #state: State = { kind: 'unloaded' }
   #cancelEndTimer: CancelTimer = () => undefined
   #isStopping = false
 
   constructor(options: CurrentSessionOptions) {
     this.#options = options
+    this.#expiryNotice = new ExpiryNotice(options.clock, options.onExpiring)
     this.#saveRetry = new RetryTimer(options.clock, () => void options.mutex.run(() => this.#saveAgain()))
   }
 
@@ -94,6 +99,7 @@ export class CurrentSession {
     this.#scheduleEnd()
     this.#scheduleSave()
     this.#options.onChange()
+    this.#expiryNotice.watch(state.kind === 'signed_in' ? state.session.sessionExpiresAt : null)
   }
 
   /** Goes on with a session that was found on disk. */
@@ -119,6 +125,7 @@ export class CurrentSession {
   /** Tries once more to save an unsaved session, and schedules nothing from now on. */
   stop(): void {
     this.#isStopping = true
+    this.#expiryNotice.watch(null)
     this.#saveRetry.cancel()
     void this.#options.mutex.run(() => this.#saveAgain())
   }

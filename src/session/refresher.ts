@@ -110,7 +110,7 @@ export class Refresher {
 
   /** @returns undefined if a newer session was found whose token is stale: it needs a refresh of its own */
   #apply(outcome: RefreshOutcome, held: SignedIn): AuthHeader | undefined {
-    const { current, provider, log } = this.#options
+    const { current, log } = this.#options
     switch (outcome.kind) {
       case 'refreshed':
         return this.#publishRefreshed(this.#signedIn(outcome.held))
@@ -131,7 +131,6 @@ export class Refresher {
         log.info('session_deleted')
         const failure = this.#failed(new InteractionRequiredError('signed_out'))
         current.publish({ kind: 'signed_out', reason: 'signed_out' })
-        void provider.revoke(held.session) // as a logout does; no caller waits for it
         throw failure
       }
       case 'not_sent':

@@ -3,10 +3,13 @@ import { SignInError } from '../clerk/errors.ts'
 import type { Clock } from '../host/clock.ts'
 import { withTimeout } from '../host/timeout.ts'
 import { ShuttingDownError } from './errors.ts'
+import type { PromptPause } from './prompt-pause.ts'
+import { reasonOf } from './reason.ts'
 import type { SignIn } from './sign-in.ts'
 
 export interface SignInsOptions {
   readonly clock: Clock
+  readonly pause: PromptPause
   /** Creates and starts a sign-in. */
   readonly start: () => SignIn
   /** Called when a sign-in has failed. */
@@ -22,12 +25,12 @@ export interface LoginOptions {
   readonly timeoutSeconds: number
 }
 
-const PROMPT_COOL_DOWN = 60 // s; a browser does not open by itself again right after the person has closed or ignored one
-
 export class SignIns {
   readonly #options: SignInsOptions
   #latest: SignIn | undefined
-  #coolUntil = 0
+  #lastFailure: { readonly lastError: string; readonly at: number } | null = null
+  /** The pause that is being saved: callers are told of a failure once a restart would know it too. */
+  #pausing: Promise<void> = Promise.resolve()
   #isStopped = false
 
   constructor(options: SignInsOptions) {
@@ -39,9 +42,19 @@ export class SignIns {
     return this.#latest?.isDone === false ? this.#latest : undefined
   }
 
-  /** Whether a browser may open without the person having asked for it just now. */
+  /** Why the last sign-in failed, and when in Unix seconds; null if none failed since the last one succeeded. */
+  get lastFailure(): { readonly lastError: string; readonly at: number } | null {
+    return this.#lastFailure
+  }
+
+  /** Whether a browser may open although no person has just asked for it. */
   get mayPrompt(): boolean {
-    return this.current !== undefined || this.#options.clock.monotonic() >= this.#coolUntil
+    return this.current !== undefined || this.#options.pause.mayPrompt
+  }
+
+  /** A person has just asked: browsers may open by themselves again. */
+  async endPause(): Promise<void> {
+    await this.#options.pause.end()
   }
 
   /**
@@ -54,7 +67,11 @@ export class SignIns {
     const shown = openBrowser ? signIn.openBrowser() : signIn.waitForLink()
     shown.catch(() => undefined) // told to callers that wait
     const done: Promise<unknown> = wait ? Promise.all([signIn.finished, shown]) : signIn.started
-    await withTimeout(this.#options.clock, timeoutSeconds, done, () => new SignInError('timeout'))
+    try {
+      await withTimeout(this.#options.clock, timeoutSeconds, done, () => new SignInError('timeout'))
+    } finally {
+      await this.#pausing
+    }
   }
 
   /** Ends the sign-in under way; one that is being saved is let through. Resolves when it has ended. */
@@ -62,6 +79,7 @@ export class SignIns {
     const { current } = this
     current?.fail(new SignInError('cancelled'))
     await current?.finished.catch(() => undefined)
+    await this.#pausing
   }
 
   /** Ends the sign-in under way because the daemon stops, and starts none from now on. */
@@ -76,7 +94,8 @@ export class SignIns {
     this.#latest = signIn
     signIn.finished.then(
       () => {
-        this.#coolUntil = 0
+        this.#lastFailure = null
+        this.#pausing = this.#options.pause.end()
       },
       (error: unknown) => this.#failed(signIn, error),
     )
@@ -84,8 +103,11 @@ export class SignIns {
   }
 
   #failed(signIn: SignIn, error: unknown): void {
-    const { clock, onFailed, onUnavailable } = this.#options
-    if (signIn.hasShown || error instanceof SignInError) this.#coolUntil = clock.monotonic() + PROMPT_COOL_DOWN
+    const { clock, pause, onFailed, onUnavailable } = this.#options
+    this.#lastFailure = { lastError: reasonOf(error), at: Math.floor(clock.now()) }
+    const isTimeout = error instanceof SignInError && error.reason === 'timeout'
+    if (error instanceof ShuttingDownError) this.#lastFailure = null
+    else if (signIn.hasShown || error instanceof SignInError) this.#pausing = pause.failed(isTimeout)
     else onUnavailable(error)
     onFailed(error)
   }

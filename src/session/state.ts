@@ -43,15 +43,26 @@ export function signedIn(
   { renewable, storage, now }: { renewable: boolean; storage: Storage; now: Instant },
 ): SignedIn {
   const lifetime = tokenLifetime(session.accessToken, now)
+  const interrupted = session.refreshing === true
   return {
     kind: 'signed_in',
     session,
-    header: { headers: { Authorization: `Bearer ${session.accessToken.value}` }, expiresAt: lifetime.expiresAt },
+    header: {
+      headers: { Authorization: `Bearer ${session.accessToken.value}` },
+      expiresAt: lifetime.expiresAt,
+      refreshAt: refreshAt(lifetime, renewable, interrupted, now),
+    },
     lifetime,
     renewable,
-    interrupted: session.refreshing === true,
+    interrupted,
     storage,
   }
+}
+
+/** When a client with a cached header should ask again, in Unix seconds: at the end if nothing can refresh the token. */
+function refreshAt(lifetime: TokenLifetime, renewable: boolean, interrupted: boolean, now: Instant): number {
+  if (!renewable) return lifetime.expiresAt
+  return interrupted ? Math.floor(now.wall) : lifetime.refreshAt
 }
 
 export type Reading =

@@ -13,11 +13,13 @@ export interface StatusParts {
   /** The sign-in under way. */
   readonly signIn: { readonly authorizationUrl: string | null } | undefined
   readonly refresh: Status['refresh']
+  /** Why the last sign-in failed, and when in Unix seconds; null if it succeeded. */
+  readonly lastSignIn: Status['signIn']
   readonly keyProtection: KeyProtection | null
 }
 
 export function describeStatus(parts: StatusParts): ProfileStatus {
-  const { profile, state, isOver, signIn, refresh, keyProtection } = parts
+  const { profile, state, isOver, signIn, refresh, lastSignIn, keyProtection } = parts
   const signedIn = state.kind === 'signed_in' && !isOver ? state : undefined
   const problem = signedIn?.storage.kind === 'unsaved' ? signedIn.storage.problem : null
   const resting = signedIn ? 'signed_in' : 'signed_out'
@@ -30,6 +32,7 @@ export function describeStatus(parts: StatusParts): ProfileStatus {
     sessionExpiresAt: signedIn?.session.sessionExpiresAt ?? null,
     authorizationUrl: signIn?.authorizationUrl ?? null,
     refresh: { lastAt: refresh.lastAt, lastError: refresh.lastError ?? problem },
+    signIn: lastSignIn,
     store: { persisted: problem === null && state.kind !== 'unloaded', keyProtection },
   }
 }

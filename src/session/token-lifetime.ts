@@ -20,6 +20,8 @@ export interface TokenLifetime {
   readonly seconds: number
   /** Unix seconds, rounded down. */
   readonly expiresAt: number
+  /** Unix seconds, rounded down: from then on a refresh should run in the background. */
+  readonly refreshAt: number
   readonly monotonicEnd: number
 }
 
@@ -35,6 +37,7 @@ export function tokenLifetime(token: Session['accessToken'], now: Instant): Toke
   return {
     seconds,
     expiresAt: Math.floor(token.receivedAt + seconds),
+    refreshAt: Math.floor(token.receivedAt + seconds * REFRESH_AHEAD),
     monotonicEnd: now.monotonic + left,
   }
 }

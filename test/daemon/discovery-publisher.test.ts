@@ -31,7 +31,15 @@ async function newDaemon() {
   }
   const env = { CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
   const host = { ...systemHost(), clock, files }
-  const started = await startDaemon({ host, folders, env, version: '1.0.0', replace: false, passphrase: undefined })
+  const started = await startDaemon({
+    host,
+    folders,
+    env,
+    version: '1.0.0',
+    commit: null,
+    replace: false,
+    passphrase: undefined,
+  })
   if (started.kind !== 'running') throw new Error(started.kind)
   onTestFinished(() => started.daemon.stop('test'))
   return {

@@ -12,7 +12,10 @@ async function newHandlers() {
   const world = await newAuthenticator()
   const handlers = createHandlers({
     authenticator: () => world.authenticator,
-    describe: (one): Result<'status'> => ({ ...one.status(), daemon: { version: '0.0.0', pid: 1, uptimeSeconds: 0 } }),
+    describe: (one): Result<'status'> => ({
+      ...one.status(),
+      daemon: { version: '0.0.0', commit: null, pid: 1, uptimeSeconds: 0 },
+    }),
     shutdown: () => ({ pid: 1 }),
     discover: () => Promise.resolve({}),
   })

@@ -104,7 +104,15 @@ describe('uninstall', () => {
   it('revokes the sessions, then removes the entry, then ends the daemon, then removes the files', async () => {
     const { folders, files } = await newHome()
     const host = systemHost()
-    const started = await startDaemon({ host, folders, env, version: '1.0.0', replace: false, passphrase: undefined })
+    const started = await startDaemon({
+      host,
+      folders,
+      env,
+      version: '1.0.0',
+      commit: null,
+      replace: false,
+      passphrase: undefined,
+    })
     if (started.kind !== 'running') throw new Error(started.kind)
     const steps: string[] = []
     void started.daemon.stopped.then(() => steps.push('daemon ended'))

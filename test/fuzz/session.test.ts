@@ -10,6 +10,7 @@ import type { AuthHeader } from '../../src/rpc/contract.ts'
 import { Authenticator } from '../../src/session/authenticator.ts'
 import { InteractionRequiredError } from '../../src/session/errors.ts'
 import { LoginHint } from '../../src/session/login-hint.ts'
+import { PromptPause } from '../../src/session/prompt-pause.ts'
 import type { KeyProvider } from '../../src/store/key.ts'
 import type { Session } from '../../src/store/session.ts'
 import { SessionStore } from '../../src/store/store.ts'
@@ -260,7 +261,9 @@ class Life {
         openBrowser: () => Promise.resolve(),
       },
       log,
+      promptPause: new PromptPause({ files, clock: this.#clock, path: `${FOLDER}/prompt-pause.json` }),
       onChange: quiet,
+      onExpiring: quiet,
     })
     this.provider.failedAt = undefined // a new process may ask at once
     await this.#authenticator.load()

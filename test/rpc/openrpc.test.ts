@@ -37,6 +37,7 @@ describe('the OpenRPC document', () => {
       { name: 'profile', required: false, schema: { type: 'string', minLength: 1, maxLength: 64 } },
       { name: 'minValiditySeconds', required: false, schema: expect.objectContaining({ type: 'number', minimum: 0 }) },
       { name: 'interactive', required: false, schema: { type: 'boolean' } },
+      { name: 'userAsked', required: false, schema: { type: 'boolean' } },
     ])
     expect(paramsOf('importSession')?.map(({ name, required }) => [name, required])).toContainEqual(['token', true])
   })

@@ -347,3 +347,53 @@ describe('reading', () => {
     await expect(authenticator.authHeader(10, false)).rejects.toMatchObject({ reason: 'session_expired' })
   })
 })
+
+describe('signing out of one session', () => {
+  const saved = newSession({ sessionId: 'sess_1' })
+
+  it('signs out if it is still the session', async () => {
+    const { authenticator, provider } = await newAuthenticator({ saved })
+    expect(await authenticator.logout('sess_1')).toEqual({ revoked: true, accessTokenValidUntil: null })
+    expect(provider.revoked).toEqual([saved])
+    expect(authenticator.status().state).toBe('signed_out')
+  })
+
+  it('changes nothing if another session has taken its place, and lets a sign-in go on', async () => {
+    const { authenticator, provider, openStore } = await newAuthenticator({ saved })
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+    expect(await authenticator.logout('sess_0')).toEqual({ revoked: false, accessTokenValidUntil: null })
+    expect(provider.revoked).toEqual([])
+    expect(authenticator.status()).toMatchObject({ state: 'signing_in', sessionId: 'sess_1' })
+    expect(await openStore().load()).toEqual(saved)
+    await authenticator.cancelLogin()
+  })
+
+  it('changes nothing if no person is signed in', async () => {
+    const { authenticator } = await newAuthenticator()
+    expect(await authenticator.logout('sess_1')).toEqual({ revoked: false, accessTokenValidUntil: null })
+  })
+})
+
+it('announces the end of a session once, also after refreshes', async () => {
+  const end = 1_800_000_000 + 7200
+  const { authenticator, clock, expiring } = await newAuthenticator({ saved: newSession({ sessionExpiresAt: end }) })
+  await authenticator.load()
+  expect(expiring).toEqual([{ sessionExpiresAt: end, inSeconds: 7200 }])
+  await authenticator.refresh()
+  clock.advance(3600)
+  await authenticator.refresh()
+  expect(expiring).toEqual([
+    { sessionExpiresAt: end, inSeconds: 7200 },
+    { sessionExpiresAt: end, inSeconds: 3600 },
+  ])
+})
+
+it('says in the status why the last sign-in failed, until one succeeds', async () => {
+  const { authenticator, comeBack, clock } = await newAuthenticator()
+  await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+  await authenticator.cancelLogin()
+  expect(authenticator.status().signIn).toEqual({ lastError: 'cancelled', at: clock.now() })
+  await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+  await comeBack()
+  expect(authenticator.status().signIn).toBeNull()
+})

@@ -68,6 +68,16 @@ describe('signedIn', () => {
   })
 })
 
+describe('refreshAt', () => {
+  it.each([
+    ['four fifths of the life', SIGNED_IN, START.wall + 48],
+    ['the end of a token that nothing can refresh', FINAL, START.wall + 60],
+    ['now, if an answer may be lost', INTERRUPTED, START.wall],
+  ])('is %s', (_name, given, expected) => {
+    expect(given).toMatchObject({ header: { refreshAt: expected } })
+  })
+})
+
 describe('isSameStorage', () => {
   const full = { kind: 'unsaved', problem: 'disk_full' } as const
   it.each([

@@ -8,6 +8,7 @@ import type { Log } from '../../src/log/log.ts'
 import type { AuthHeader } from '../../src/rpc/contract.ts'
 import { Authenticator } from '../../src/session/authenticator.ts'
 import { LoginHint } from '../../src/session/login-hint.ts'
+import { PromptPause } from '../../src/session/prompt-pause.ts'
 import { keyfileProvider } from '../../src/store/key.ts'
 import type { Session } from '../../src/store/session.ts'
 import { SessionStore } from '../../src/store/store.ts'
@@ -94,6 +95,7 @@ export async function newAuthenticator(
   const opened: string[] = []
   const changes: string[] = []
   const told: ReturnType<Authenticator['status']>[] = []
+  const expiring: { sessionExpiresAt: number; inSeconds: number }[] = []
   const logged: string[] = []
   const note = (event: string) => void logged.push(event)
   const log: Log = { debug: note, info: note, warn: note, error: note }
@@ -102,6 +104,7 @@ export async function newAuthenticator(
     provider,
     callbackAddress: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
     loginHint: new LoginHint(files, join(home, 'known-user.json')),
+    promptPause: new PromptPause({ files, clock, path: join(home, 'prompt-pause.json') }),
     store: openStore(),
     host: {
       clock,
@@ -120,6 +123,7 @@ export async function newAuthenticator(
       told.push(status)
       changes.push(status.state)
     },
+    onExpiring: (sessionExpiresAt, inSeconds) => void expiring.push({ sessionExpiresAt, inSeconds }),
   })
   /** Follows the redirect to the callback, as the browser does after the person has signed in. */
   const comeBack = async (query: Record<string, string> = { code: 'code' }) => {
@@ -128,5 +132,5 @@ export async function newAuthenticator(
     callback.search = new URLSearchParams({ state: String(provider.state), ...query }).toString()
     return await fetch(callback)
   }
-  return { authenticator, provider, clock, openStore, opened, changes, told, logged, comeBack, folder }
+  return { authenticator, provider, clock, openStore, opened, changes, told, expiring, logged, comeBack, folder }
 }

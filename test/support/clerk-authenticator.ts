@@ -39,7 +39,7 @@ export async function newClerkAuthenticator(settings: Readonly<Record<string, st
   const log: Log = { debug: silent, info: silent, warn: silent, error: silent }
   const env = { ...settings, CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
   const loaded = await loadConfig(systemFiles, folders.configFile, env)
-  const parts = { host, folders, log, passphrase: undefined, onChange: silent }
+  const parts = { host, folders, log, passphrase: undefined, onChange: silent, onExpiring: silent }
   return {
     authenticator: authenticatorFactory(loaded, parts)(loaded.defaultProfile),
     clock,
