@@ -1,257 +1,241 @@
-// Sign-in by hand-off: what the page brings is believed only where Clerk's own keys say so, and nothing else ends the wait.
-import { readdir } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { join } from 'node:path'
-import { importJWK, type JWK, SignJWT } from 'jose'
-import { describe, expect, it, onTestFinished } from 'vitest'
-import { newSigningKey } from '../sandbox/keys.ts'
-import { comeBack, newHandoff, PAGE } from '../support/handoff.ts'
-import { changed, until } from '../support/world.ts'
+// A sign-in by hand-off, without a browser: the request to the page, the callback, and the first refresh.
+import { describe, expect, test } from 'vitest'
+import { Handoff, type HandoffOptions } from '../../src/clerk/handoff.ts'
+import { type Fetch, NetworkError } from '../../src/host/network.ts'
+import { systemRandom } from '../../src/host/random.ts'
+import type { Session } from '../../src/store/session.ts'
+import { TestClock } from '../support/clock.ts'
+import { ISSUER, newJwksFetch, SESSION_ID, signToken, USER_ID } from '../support/session-token.ts'
 
-const JWKS = '/.well-known/jwks.json'
+const PAGE = 'https://www.example.com/cadzero/auth-callback'
+const BROKER = 'https://api.example.com'
+const CALLBACK = 'http://localhost:8765/'
 
-describe('signing in by hand-off', () => {
-  it('works with the page as it is: a fixed callback, and no state', async () => {
-    const { sandbox, client, start, params, sessionId } = await newHandoff({ requireState: false })
-    const callback = await start()
-    expect(callback.href).toBe(`http://localhost:${callback.port}/`)
-    const { authorizationUrl } = await client.call('status')
-    expect(authorizationUrl).toBe(`${PAGE}?redirect_url=${encodeURIComponent(callback.href)}`)
+const unreachable: Fetch = () => Promise.reject(new NetworkError('unreachable'))
 
-    const token = await sandbox.backend.sessionToken(sessionId, { azp: 'https://www.example.com' })
-    const page = await comeBack(callback, params(token))
-    expect(page).toMatchObject({ status: 200, title: 'Signed in' })
-    expect(page.finalUrl.search).toBe('') // the token is gone from the address bar
-    expect(await client.call('status')).toMatchObject({
-      state: 'signed_in',
-      user: { id: sandbox.user.id, email: 'ada@example.com', name: 'Ada Lovelace' },
-      sessionId,
-    })
-    expect((await client.call('getAuthHeader')).headers.Authorization).toBe(`Bearer ${token}`)
+async function newHandoff(options: Partial<HandoffOptions> = {}, broker: Fetch = unreachable) {
+  const clock = new TestClock()
+  const jwks = await newJwksFetch()
+  const fetch: Fetch = (url, init) => (String(url).startsWith(BROKER) ? broker(url, init) : jwks.fetch(url, init))
+  const handoff = new Handoff({
+    issuer: ISSUER,
+    signInUrl: PAGE,
+    brokerUrl: undefined,
+    authorizedParties: [],
+    requireState: true,
+    fetch,
+    clock,
+    random: systemRandom,
+    ...options,
   })
-
-  it('asks the new page for the state, and takes nothing without it', async () => {
-    const { sandbox, client, start, params, sessionId } = await newHandoff()
-    const callback = await start()
-    expect(callback.searchParams.get('state')).toMatch(/^[\w-]{43}$/)
-    const token = await sandbox.backend.sessionToken(sessionId)
-
-    const bare = new URL(callback)
-    bare.search = ''
-    expect(await comeBack(bare, params(token))).toMatchObject({ status: 400, title: 'Wrong sign-in link' })
-    const wrong = { ...params(token), state: 'x'.repeat(43) }
-    expect(await comeBack(bare, wrong)).toMatchObject({ status: 400, title: 'Wrong sign-in link' })
-    expect(await comeBack(bare, { error: 'access_denied' })).toMatchObject({ status: 400 })
-    expect(await client.call('status')).toMatchObject({ state: 'signing_in', user: null })
-
-    expect(await comeBack(callback, params(token))).toMatchObject({ status: 200, title: 'Signed in' })
-    expect(await client.call('status')).toMatchObject({ state: 'signed_in' })
-  })
-
-  it('takes a token from a template, which names no session', async () => {
-    const { sandbox, client, start, params, sessionId } = await newHandoff()
-    sandbox.backend.addTemplate('cadzero', 900)
-    const token = await sandbox.backend.sessionToken(sessionId, { template: 'cadzero' })
-    expect(await comeBack(await start(), params(token))).toMatchObject({ title: 'Signed in' })
-    expect(await client.call('status')).toMatchObject({ state: 'signed_in', sessionId })
-  })
-
-  it.each(['127.0.0.1', '[::1]'])('listens on %s while it waits, and no longer', async (host) => {
-    const { sandbox, start, params, sessionId, client } = await newHandoff()
-    const callback = await start()
-    callback.hostname = host
-    const signedIn = changed(client, ({ state }) => state === 'signed_in')
-    expect(await comeBack(callback, params(await sandbox.backend.sessionToken(sessionId)))).toMatchObject({
-      title: 'Signed in',
-    })
-    await signedIn
-    await expect.poll(() => fetch(callback).catch(() => 'closed'), { timeout: 5000 }).toBe('closed')
-  })
-
-  it('does not start where another program has the port on one of the two addresses', async () => {
-    const squatter = createServer()
-    await new Promise<void>((resolve) => squatter.listen(0, '::1', resolve))
-    onTestFinished(() => void squatter.close())
-    const { port } = squatter.address() as { port: number }
-    const { client } = await newHandoff({ redirectPort: port })
-    await expect(client.call('login', { openBrowser: false, wait: false })).rejects.toMatchObject({
-      code: 1007,
-      data: { setting: 'profiles.production.redirectPort' },
-    })
-  })
-
-  it('ends when the person declines on the page', async () => {
-    const { client, start } = await newHandoff()
-    const callback = await start()
-    const waiting = client.call('login', { openBrowser: false })
-    const declined = expect(waiting).rejects.toMatchObject({ code: 1002, data: { reason: 'access_denied' } })
-    expect(await comeBack(callback, { error: 'access_denied' })).toMatchObject({ title: 'Sign-in declined' })
-    await declined
-  })
-
-  it('is not ended by an error that nobody knows the sender of', async () => {
-    const { sandbox, client, start, params, sessionId } = await newHandoff({ requireState: false })
-    const callback = await start()
-    expect(await comeBack(callback, { error: 'access_denied' })).toMatchObject({ status: 400 })
-    expect(await client.call('status')).toMatchObject({ state: 'signing_in' })
-    await comeBack(callback, params(await sandbox.backend.sessionToken(sessionId)))
-    expect(await client.call('status')).toMatchObject({ state: 'signed_in' })
-  })
-
-  it('is done once where two good callbacks come side by side', async () => {
-    const { sandbox, client, start, params, sessionId } = await newHandoff({ requireState: false })
-    const callback = await start()
-    const tokens = await Promise.all(
-      [60, 61].map((lifetimeSeconds) => sandbox.backend.sessionToken(sessionId, { lifetimeSeconds })),
-    )
-    const results = await Promise.all([...tokens, ...tokens].map((token) => comeBack(callback, params(token))))
-    expect(results.map(({ title }) => title)).toEqual(Array(4).fill('Signed in'))
-    expect(await client.call('status')).toMatchObject({ state: 'signed_in' })
-  })
-})
-
-describe('a callback that proves nothing', () => {
-  type World = Awaited<ReturnType<typeof newHandoff>>
-  const strangersKey = newSigningKey()
-  const forge = async ({ sandbox, sessionId }: World, header: Record<string, unknown> = {}) => {
-    const key = await strangersKey
-    const now = Math.floor(Date.now() / 1000)
-    return await new SignJWT({ sid: sessionId, sts: 'active', v: 2 })
-      .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: String(key.jwk.kid), ...header })
-      .setIssuer(sandbox.issuer)
-      .setSubject(sandbox.user.id)
-      .setIssuedAt(now)
-      .setExpirationTime(now + 60)
-      .sign(await importJWK(key.jwk as JWK, 'RS256'))
+  const now = clock.now()
+  const token = await signToken(now)
+  const params = { token, session_id: SESSION_ID, user_id: USER_ID, user_email: 'ada@example.com', user_name: 'Ada' }
+  const exchange = (query: Record<string, string> | [string, string][]) => {
+    const callback = new URL(CALLBACK)
+    callback.search = new URLSearchParams(query).toString()
+    return handoff.authorize(CALLBACK).exchange(callback)
   }
-  const genuine = ({ sandbox, sessionId }: World, options?: Parameters<typeof sandbox.backend.sessionToken>[1]) =>
-    sandbox.backend.sessionToken(sessionId, { azp: 'https://www.example.com', ...options })
+  return { handoff, now, token, params, exchange }
+}
 
-  const broken: [string, string, string, (world: World) => Promise<Record<string, string> | [string, string][]>][] = [
-    ['a token that Clerk did not sign', 'forged', 'Not from Clerk', async (w) => w.params(await forge(w))],
-    [
-      'a token with the right key id and the wrong signature',
-      'forged',
-      'Not from Clerk',
-      async (w) => w.params((await genuine(w)).replace(/\.[^.]+$/, '.AAAA')),
-    ],
-    ['no token at all', 'incomplete', 'Sign-in incomplete', async (w) => w.params('')],
-    ['text', 'forged', 'Not from Clerk', async (w) => w.params('<script>alert(1)</script>')],
-    ['a token that is over', 'expired', 'Too late', async (w) => w.params(await genuine(w, { issuedSecondsAgo: 120 }))],
-    [
-      'another instance’s token',
-      'wrong_audience',
-      'From another place',
-      async (w) => w.params(await genuine(w, { claims: { iss: 'https://clerk.other.example' } })),
-    ],
-    [
-      'a token made for another site',
-      'wrong_audience',
-      'From another place',
-      async (w) => w.params(await genuine(w, { azp: 'https://evil.example' })),
-    ],
-    [
-      'another person’s token',
-      'mismatched',
-      'Accounts do not match',
-      async (w) => ({ ...w.params(await genuine(w)), user_id: 'user_2other' }),
-    ],
-    [
-      'another session’s token',
-      'mismatched',
-      'Accounts do not match',
-      async (w) => ({ ...w.params(await genuine(w)), session_id: 'sess_2other' }),
-    ],
-    [
-      'a sign-in that Clerk has not finished',
-      'pending',
-      'Account not ready',
-      async (w) => w.params(await genuine(w, { claims: { sts: 'pending' } })),
-    ],
-    [
-      'two tokens',
-      'incomplete',
-      'Sign-in incomplete',
-      async (w) => [...Object.entries(w.params(await genuine(w))), ['token', await forge(w)]],
-    ],
-  ]
+const refused = (reason: string) => ({ name: 'CallbackRefusedError', reason })
 
-  it.each(broken)('%s changes nothing, is explained, and the sign-in goes on', async (_what, reason, title, make) => {
-    const world = await newHandoff({ authorizedParties: ['https://www.example.com'] })
-    const { client, start, params, sandbox, sessionId, home, log } = world
-    const callback = await start()
-    const sent = await make(world)
-    const page = await comeBack(callback, sent)
-    expect(page).toMatchObject({ status: 400, title })
-    expect(page.finalUrl.search).toBe('')
-    expect(page.body).toContain('still waiting')
-    expect(await client.call('status')).toMatchObject({ state: 'signing_in', user: null })
-    expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
-
-    const right = await sandbox.backend.sessionToken(sessionId, { azp: 'https://www.example.com' })
-    expect(await comeBack(callback, params(right))).toMatchObject({ title: 'Signed in' })
-    const lines = await log()
-    expect(lines).toContainEqual(expect.objectContaining({ event: 'callback_refused', reason }))
-    for (const [, value] of Array.isArray(sent) ? sent : Object.entries(sent)) {
-      if (value.length > 20) expect(JSON.stringify(lines)).not.toContain(value)
-    }
+describe('the request to the page', () => {
+  test('puts a state into the callback URL, a new one each time', async () => {
+    const { handoff } = await newHandoff()
+    const [first, second] = [handoff.authorize(CALLBACK), handoff.authorize(CALLBACK)]
+    expect(first.state).toMatch(/^[\w-]{43}$/)
+    expect(first.state).not.toBe(second.state)
+    expect(first.url).toBe(`${PAGE}?redirect_url=${encodeURIComponent(`${CALLBACK}?state=${first.state}`)}`)
   })
 
-  it('does not count against the person where Clerk’s keys cannot be had', async () => {
-    const { sandbox, client, start, params, sessionId } = await newHandoff()
-    const callback = await start()
-    const token = await sandbox.backend.sessionToken(sessionId)
-    sandbox.script(
-      JWKS,
-      { kind: 'drop' },
-      { kind: 'answer', status: 503 },
-      { kind: 'answer', status: 200, body: '<html>' },
-    )
-    for (let n = 0; n < 3; n++) {
-      expect(await comeBack(callback, params(token))).toMatchObject({ status: 400, title: 'Could not be checked' })
-    }
-    expect(await comeBack(callback, params(token))).toMatchObject({ title: 'Signed in' })
-    expect(await client.call('status')).toMatchObject({ state: 'signed_in' })
+  test('has no state if the page returns none', async () => {
+    const { handoff } = await newHandoff({ requireState: false })
+    const { url, state } = handoff.authorize(CALLBACK)
+    expect([url, state]).toEqual([`${PAGE}?redirect_url=${encodeURIComponent(CALLBACK)}`, null])
   })
 
-  it('is no way to make the daemon ask Clerk again and again', async () => {
-    const world = await newHandoff()
-    const callback = await world.start()
-    const forged = await Promise.all(Array.from({ length: 20 }, (_, n) => forge(world, { kid: `ins_2made${n}` })))
-    for (const token of forged) await comeBack(callback, world.params(token))
-    expect(world.sandbox.count(JWKS)).toBeLessThanOrEqual(2)
-  })
-
-  it('never comes to see a line break or an endless name', async () => {
-    const { sandbox, client, start, params, sessionId } = await newHandoff()
-    const sent = params(await sandbox.backend.sessionToken(sessionId))
-    await comeBack(await start(), { ...sent, user_name: `Ada\r\n\u0000${'x'.repeat(5000)}`, user_email: '' })
-    const { user } = await client.call('status')
-    expect(user?.name).toMatch(/^Ada x+$/)
-    expect(user?.name?.length).toBeLessThanOrEqual(320)
-    expect(user?.email).toBeNull()
+  test('has the login hint, if there is one', async () => {
+    const { handoff } = await newHandoff()
+    const { searchParams } = new URL(handoff.authorize(CALLBACK, 'ada@example.com').url)
+    expect(searchParams.get('login_hint')).toBe('ada@example.com')
+    expect(new URL(handoff.authorize(CALLBACK).url).searchParams.has('login_hint')).toBe(false)
   })
 })
 
-describe('a profile that refreshes nothing', () => {
-  it('says when the next sign-in is due, serves its token to the end, and asks a person then', async () => {
-    const { sandbox, client, start, params, sessionId, home } = await newHandoff({ refresh: false })
-    const token = await sandbox.backend.sessionToken(sessionId, { lifetimeSeconds: 3 })
-    await comeBack(await start(), params(token))
-    const { sessionExpiresAt, tokenExpiresAt } = await client.call('status')
-    expect(sessionExpiresAt).toBe(tokenExpiresAt)
-    // Asking for more than it has is no reason to withhold it, nor to bother anybody.
-    const header = await client.call('getAuthHeader', { minValiditySeconds: 60, interactive: false })
-    expect(header).toEqual({ headers: { Authorization: `Bearer ${token}` }, expiresAt: tokenExpiresAt })
-    await expect(client.call('refresh')).rejects.toMatchObject({ code: 1001, data: { reason: 'session_expired' } })
-    expect((await client.call('status')).state).toBe('signed_in')
-
-    await until(Number(tokenExpiresAt))
-    expect(await client.call('status')).toMatchObject({ state: 'signed_out', user: null })
-    await expect(client.call('getAuthHeader', { interactive: false })).rejects.toMatchObject({
-      code: 1001,
-      data: { reason: 'session_expired' },
+describe('a callback', () => {
+  test('with a valid token becomes a session that ends with the token', async () => {
+    const { exchange, params, token, now } = await newHandoff()
+    expect(await exchange(params)).toEqual({
+      accessToken: { value: token, receivedAt: now, lifetime: 60 },
+      refreshToken: null,
+      user: { id: USER_ID, email: 'ada@example.com', name: 'Ada' },
+      sessionId: SESSION_ID,
+      sessionExpiresAt: now + 60,
     })
-    await expect.poll(() => readdir(join(home, 'config', 'sessions'))).toEqual([])
+  })
+
+  test('with the token of a template takes the session ID that the page sends', async () => {
+    const { exchange, params, now } = await newHandoff()
+    const token = await signToken(now, { claims: { sid: undefined } })
+    expect(await exchange({ ...params, token })).toMatchObject({ sessionId: SESSION_ID })
+    expect(await exchange({ ...params, token, session_id: '' })).toMatchObject({ sessionId: null })
+  })
+
+  test('with a token that names its session needs no session ID from the page', async () => {
+    const { exchange, params } = await newHandoff()
+    expect(await exchange({ ...params, session_id: '' })).toMatchObject({ sessionId: SESSION_ID })
+  })
+
+  test.each([
+    ['no token', { token: '' }],
+    ['no user', { user_id: '' }],
+  ])('with %s is incomplete', async (_name, change) => {
+    const { exchange, params } = await newHandoff()
+    await expect(exchange({ ...params, ...change })).rejects.toMatchObject(refused('incomplete'))
+  })
+
+  test.each(['token', 'session_id', 'user_id', 'user_email', 'user_name', 'error'])(
+    'with %s twice is incomplete',
+    async (name) => {
+      const { exchange, params } = await newHandoff()
+      const twice: [string, string][] = [...Object.entries({ ...params, error: 'x' }), [name, 'x']]
+      await expect(exchange(twice)).rejects.toMatchObject(refused('incomplete'))
+    },
+  )
+
+  test.each([
+    ['another user', { user_id: 'user_2other' }],
+    ['another session', { session_id: 'sess_2other' }],
+  ])('with the token of %s is refused', async (_name, change) => {
+    const { exchange, params } = await newHandoff()
+    await expect(exchange({ ...params, ...change })).rejects.toMatchObject(refused('mismatched'))
+  })
+
+  test('with a forged token is refused', async () => {
+    const { exchange, params } = await newHandoff()
+    await expect(exchange({ ...params, token: 'forged' })).rejects.toMatchObject(refused('forged'))
+  })
+
+  test('is refused as unverified if Clerk’s keys cannot be fetched', async () => {
+    const { exchange, params } = await newHandoff({ fetch: unreachable })
+    await expect(exchange(params)).rejects.toMatchObject(refused('unverified'))
+  })
+
+  test('with access_denied ends the sign-in, since its state proves the page', async () => {
+    const { exchange } = await newHandoff()
+    const declined = { name: 'SignInError', reason: 'access_denied' }
+    await expect(exchange({ error: 'access_denied' })).rejects.toMatchObject(declined)
+  })
+
+  test('with access_denied is refused if the page returns no state, since any web site could have sent it', async () => {
+    const { exchange } = await newHandoff({ requireState: false })
+    await expect(exchange({ error: 'access_denied' })).rejects.toMatchObject(refused('incomplete'))
+  })
+
+  test('with another error is incomplete', async () => {
+    const { exchange } = await newHandoff()
+    await expect(exchange({ error: 'server_error' })).rejects.toMatchObject(refused('incomplete'))
+  })
+
+  test('keeps no control characters and at most 320 characters of a name', async () => {
+    const { exchange, params } = await newHandoff()
+    const name = `Ada\r\n\u0000${'x'.repeat(5000)}`
+    const { user } = await exchange({ ...params, user_name: name, user_email: ' \n' })
+    expect(user).toEqual({ id: USER_ID, email: null, name: `Ada ${'x'.repeat(316)}` })
+  })
+})
+
+describe('the first refresh', () => {
+  test('replaces the token during the sign-in', async () => {
+    const token = await signToken(new TestClock().now(), { claims: { jti: '2' } })
+    const body = {
+      token,
+      expires_in: 30,
+      session_id: SESSION_ID,
+      refresh_token: 'r',
+      session_expires_at: 2_000_000_000,
+    }
+    const { exchange, params, now } = await newHandoff({ brokerUrl: BROKER }, async () => Response.json(body))
+    expect(await exchange(params)).toMatchObject({
+      accessToken: { value: token, receivedAt: now, lifetime: 30 },
+      refreshToken: 'r',
+      sessionExpiresAt: 2_000_000_000,
+    })
+  })
+
+  test.each<[string, Fetch]>([
+    ['is unreachable', unreachable],
+    ['does not exist yet', async () => new Response('<html>', { status: 404 })],
+    ['refuses the request', async () => Response.json({ error: 'invalid_request' }, { status: 400 })],
+    ['says that the session has ended', async () => Response.json({ error: 'invalid_grant' }, { status: 400 })],
+  ])('does not prevent the sign-in if the broker %s', async (_name, broker) => {
+    const { exchange, params, token } = await newHandoff({ brokerUrl: BROKER }, broker)
+    expect(await exchange(params)).toMatchObject({ accessToken: { value: token }, refreshToken: null })
+  })
+
+  test('is not attempted for a token without a session', async () => {
+    let requests = 0
+    const { exchange, params, now } = await newHandoff({ brokerUrl: BROKER }, (...args) => {
+      requests += 1
+      return unreachable(...args)
+    })
+    const token = await signToken(now, { claims: { sid: undefined } })
+    await exchange({ ...params, token, session_id: '' })
+    expect(requests).toBe(0)
+  })
+})
+
+describe('a session that was adopted', () => {
+  test('takes user and session from the token', async () => {
+    const { handoff, token } = await newHandoff()
+    const handed = { token, sessionId: null, user: { id: null, email: 'ada@example.com', name: null } }
+    expect(await handoff.adopt(handed)).toMatchObject({
+      user: { id: USER_ID, email: 'ada@example.com', name: null },
+      sessionId: SESSION_ID,
+    })
+  })
+
+  test('stays unavailable if Clerk’s keys cannot be fetched', async () => {
+    const { handoff, token } = await newHandoff({ fetch: unreachable })
+    const handed = { token, sessionId: null, user: { id: null, email: null, name: null } }
+    await expect(handoff.adopt(handed)).rejects.toMatchObject({ name: 'UnavailableError', reason: 'network' })
+  })
+})
+
+describe('a saved session', () => {
+  const session = (changes: Partial<Session> = {}): Session => ({
+    generation: 1,
+    user: { id: USER_ID, email: null, name: null },
+    sessionId: SESSION_ID,
+    sessionExpiresAt: null,
+    accessToken: { value: 'a.b.c', receivedAt: 1_800_000_000.5, lifetime: 60 },
+    refreshToken: 'refresh-1',
+    ...changes,
+  })
+
+  test('expires if there is no broker to refresh it', async () => {
+    const { handoff } = await newHandoff()
+    await expect(handoff.refresh(session())).rejects.toMatchObject({ reason: 'session_expired' })
+  })
+
+  test('passes its known end to the broker client', async () => {
+    const ended: Fetch = async () => Response.json({ error: 'invalid_grant' }, { status: 400 })
+    const { handoff, now } = await newHandoff({ brokerUrl: BROKER }, ended)
+    const refresh = (sessionExpiresAt: number) => handoff.refresh(session({ sessionExpiresAt }))
+    await expect(refresh(now)).rejects.toMatchObject({ reason: 'session_expired' })
+    await expect(refresh(now + 3600)).rejects.toMatchObject({ reason: 'session_revoked' })
+  })
+
+  test('is revoked through the broker, while its token stays valid until it expires', async () => {
+    const { handoff } = await newHandoff({ brokerUrl: BROKER }, async () => Response.json({ revoked: true }))
+    expect(await handoff.revoke(session())).toEqual({ revoked: true, accessTokenValidUntil: 1_800_000_060 })
+    expect(await handoff.revoke(session({ refreshToken: null }))).toMatchObject({ revoked: false })
+  })
+
+  test('cannot be revoked without a broker', async () => {
+    const { handoff } = await newHandoff()
+    expect(await handoff.revoke(session())).toEqual({ revoked: false, accessTokenValidUntil: 1_800_000_060 })
   })
 })
