@@ -52,6 +52,7 @@ const CONNECTION_TEST = 'test/rpc/connection.test.ts'
 const STORE = 'test/store/store.test.ts'
 const PROVIDER = 'test/clerk/authorization-server.test.ts'
 const HANDOFF = 'test/clerk/handoff.test.ts'
+const SESSION_TOKEN = 'test/clerk/session-token.test.ts'
 const BROKER_REFRESH_TEST = 'test/broker/refresh.test.ts'
 const BROKER_REQUEST_TEST = 'test/broker/request.test.ts'
 
@@ -409,7 +410,7 @@ export const defences: readonly Defence[] = [
     "if (!metadata.code_challenge_methods_supported?.includes('S256')) throw new RejectedError('pkce_unsupported')",
     '',
     PROVIDER,
-    'knows no PKCE',
+    'does not support PKCE',
   ),
   one(
     'metadata of the very issuer',
@@ -425,7 +426,7 @@ export const defences: readonly Defence[] = [
     "if (typeof value !== 'string' || !belongsTo(issuerUrl, value)) throw new RejectedError('unsafe_metadata')",
     'void [value, belongsTo, issuerUrl]',
     PROVIDER,
-    'would have tokens sent elsewhere',
+    'a token endpoint at another host',
   ),
   one(
     'the ID token’s signature',
@@ -530,8 +531,8 @@ export const defences: readonly Defence[] = [
     TOKEN,
     "if (decodeJwt(token).iss !== issuer) throw new CallbackRefusedError('wrong_audience')",
     '',
-    HANDOFF,
-    'another instance’s token',
+    SESSION_TOKEN,
+    'a token of another instance',
   ),
   {
     name: 'a session token’s signature',
@@ -543,15 +544,15 @@ export const defences: readonly Defence[] = [
       ],
       ['currentDate: new Date(now * 1000),\n      })', 'currentDate: new Date(now * 1000),\n      })'],
     ],
-    test: [HANDOFF, 'the wrong signature'],
+    test: [SESSION_TOKEN, 'another key has signed'],
   },
   one(
     'a session token’s party',
     TOKEN,
     'if (authorizedParties.length > 0 && !authorizedParties.some((party) => party === azp)) {',
     'if (authorizedParties.length > 1000 && azp) {',
-    HANDOFF,
-    'made for another site',
+    SESSION_TOKEN,
+    'a token of the party',
   ),
   one(
     'the same person',
@@ -559,7 +560,7 @@ export const defences: readonly Defence[] = [
     '(user.id !== null && user.id !== claims.userId)',
     'claims.userId === null',
     HANDOFF,
-    'another person’s token',
+    'another user',
   ),
   one(
     'the same session',
@@ -567,7 +568,7 @@ export const defences: readonly Defence[] = [
     'const isOther = claims.sessionId !== null && sessionId !== null && claims.sessionId !== sessionId',
     'const isOther = false',
     HANDOFF,
-    'another session’s token',
+    'another session',
   ),
   one(
     'names are for showing, and short',
@@ -575,7 +576,7 @@ export const defences: readonly Defence[] = [
     ".replaceAll(/\\p{C}+/gu, ' ')",
     '',
     HANDOFF,
-    'line break',
+    'keeps no control characters',
   ),
 
   one(

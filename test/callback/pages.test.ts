@@ -1,4 +1,4 @@
-// What the browser shows at the end of a sign-in: constant, self-contained, and what a browser really makes of it.
+// The pages at the end of a sign-in: their headers, their markup, and how Chromium renders them.
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -9,14 +9,14 @@ import type { Page } from '../../src/callback/page.ts'
 import { pages } from '../../src/callback/pages.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
-const STATUS: Readonly<Record<string, number>> = { signedIn: 200, denied: 200, failed: 200, notFound: 404 } // the others 400
+const STATUS: Readonly<Record<string, number>> = { signedIn: 200, denied: 200, failed: 200, notFound: 404 } // the others have 400
 const VOID = new Set(['meta'])
 
 const all: [string, Page][] = Object.entries(pages)
 const html = ({ body }: Page) => new TextDecoder('utf-8', { fatal: true }).decode(body)
 const styleOf = (text: string) => [...text.matchAll(/<style>(.*?)<\/style>/gs)].map((match) => match[1] ?? '')
 const titleOf = (text: string) => /<title>([^<]+)<\/title>/.exec(text)?.[1]
-const wordsOf = (text: string) =>
+const textOf = (text: string) =>
   (/<main.*<\/main>/s.exec(text)?.[0] ?? '')
     .replaceAll(/<[^>]+>/g, ' ')
     .replaceAll(/\s+/g, ' ')
@@ -25,7 +25,7 @@ const wordsOf = (text: string) =>
 describe.each(all)('the page %s', (name, page) => {
   const text = html(page)
 
-  test('has its status and every header of the rule, and no other', () => {
+  test('has its status, every security header and no other header', () => {
     const hash = createHash('sha256')
       .update(styleOf(text)[0] ?? '')
       .digest('base64')
@@ -46,7 +46,7 @@ describe.each(all)('the page %s', (name, page) => {
     })
   })
 
-  test('has no script, form, handler or inline style, and refers to nothing outside itself', () => {
+  test('has no script, form, handler, inline style or reference to anything outside itself', () => {
     for (const forbidden of [
       /<(script|form|a|link|img|iframe|object|embed|base|use|image|foreignObject)\b/i,
       /\b(src|srcset|href|action|data|poster|ping|style|http-equiv|on[a-z]+)\s*=/i,
@@ -56,7 +56,7 @@ describe.each(all)('the page %s', (name, page) => {
     }
   })
 
-  test('is a whole document that a screen reader can follow', () => {
+  test('is a complete document that a screen reader can follow', () => {
     expect(text).toMatch(/^<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n/)
     expect(text).toContain('<meta name="viewport" content="width=device-width, initial-scale=1">')
     expect(text).toContain('<meta name="color-scheme" content="light dark">')
@@ -68,26 +68,26 @@ describe.each(all)('the page %s', (name, page) => {
   })
 })
 
-test('the pages share one style and differ in title, heading and words', () => {
+test('the pages share one style, and each has its own title and heading', () => {
   const texts = all.map(([, page]) => html(page))
   expect(new Set(texts.flatMap(styleOf)).size).toBe(1)
   expect(new Set(texts.map(titleOf)).size).toBe(all.length)
   expect(new Set(texts.map((text) => /<h1>([^<]+)</.exec(text)?.[1])).size).toBe(all.length)
 })
 
-test('each page says what happened and what to do', () => {
-  expect(wordsOf(html(pages.signedIn))).toBe('You are signed in. You can close this tab and go back to Fusion.')
-  expect(wordsOf(html(pages.denied))).toMatch(/declined.*Nothing has changed.*try again.*CADZERO/)
-  expect(wordsOf(html(pages.failed))).toMatch(/could not be completed.*cadzero-auth status.*try again.*CADZERO/)
-  expect(wordsOf(html(pages.interrupted))).toMatch(/Clerk signed you in.*once.*still waiting.*new tab.*link again/)
-  expect(wordsOf(html(pages.wrongLink))).toMatch(/does not belong to the sign-in.*Nothing has changed.*still waiting/)
-  expect(wordsOf(html(pages.notFound))).toBe('There is nothing here. You can close this tab.')
+test('each page tells what happened and what to do next', () => {
+  expect(textOf(html(pages.signedIn))).toBe('You are signed in. You can close this tab and go back to Fusion.')
+  expect(textOf(html(pages.denied))).toMatch(/declined.*Nothing has changed.*try again.*CADZERO/)
+  expect(textOf(html(pages.failed))).toMatch(/could not be completed.*cadzero-auth status.*try again.*CADZERO/)
+  expect(textOf(html(pages.interrupted))).toMatch(/Clerk signed you in.*once.*still waiting.*new tab.*link again/)
+  expect(textOf(html(pages.wrongLink))).toMatch(/does not belong to the sign-in.*Nothing has changed.*still waiting/)
+  expect(textOf(html(pages.notFound))).toBe('There is nothing here. You can close this tab.')
 })
 
 const withoutChromium = !existsSync(CHROMIUM)
-const where = withoutChromium ? `skipped: there is no ${CHROMIUM}` : 'in Chromium'
+const browserName = withoutChromium ? `Chromium (skipped: ${CHROMIUM} is missing)` : 'Chromium'
 
-describe.skipIf(withoutChromium)(`a real browser (${where})`, { timeout: 60_000 }, () => {
+describe.skipIf(withoutChromium)(browserName, { timeout: 60_000 }, () => {
   let server: Server
   let browser: Browser
   let origin: string
@@ -123,46 +123,50 @@ describe.skipIf(withoutChromium)(`a real browser (${where})`, { timeout: 60_000 
     await new Promise((resolve) => server.close(resolve))
   })
 
-  async function open(name: string, options: BrowserContextOptions, look: (tab: Tab) => Promise<void>): Promise<void> {
+  async function open(
+    name: string,
+    options: BrowserContextOptions,
+    inspect: (tab: Tab) => Promise<void>,
+  ): Promise<void> {
     const context = await browser.newContext(options)
     try {
       const tab = await context.newPage()
-      const complaints: string[] = []
-      tab.on('pageerror', (error) => complaints.push(error.message))
+      const messages: string[] = []
+      tab.on('pageerror', (error) => messages.push(error.message))
       tab.on('console', (message) => {
-        // Chromium reports the page's own 400 or 404 this way; anything else is ours.
-        const own =
+        // Chromium reports the page's own status 400 or 404 as an error; any other message is a defect.
+        const isStatus =
           message.location().url === `${origin}/${name}` && message.text().startsWith('Failed to load resource')
-        if (!own) complaints.push(message.text())
+        if (!isStatus) messages.push(message.text())
       })
       requested.length = 0
       await tab.goto(`${origin}/${name}`, { waitUntil: 'load' })
-      await look(tab)
-      expect(complaints).toEqual([])
+      await inspect(tab)
+      expect(messages).toEqual([])
       expect(requested.filter((path) => path !== '/favicon.ico')).toEqual([`/${name}`])
     } finally {
       await context.close()
     }
   }
 
-  test.each(all)('shows %s, styled and legible in light and dark, and asks for nothing else', async (name, page) => {
+  test.each(all)('renders the page %s legibly in light and dark, without loading anything else', async (name, page) => {
     const sheets: string[] = []
     for (const colorScheme of ['light', 'dark'] as const) {
       await open(name, { colorScheme, reducedMotion: 'reduce' }, async (tab) => {
-        const seen = (await tab.evaluate(LOOK)) as Seen
-        expect(seen.title).toBe(titleOf(html(page)))
-        expect(seen.maxWidth).toBe('560px')
-        expect(seen.animations).toBe(0)
-        for (const [color, least] of seen.colors) {
-          expect(contrast(color, seen.sheet), `${color} on ${seen.sheet}`).toBeGreaterThanOrEqual(least)
+        const inspected = (await tab.evaluate(INSPECT)) as Inspected
+        expect(inspected.title).toBe(titleOf(html(page)))
+        expect(inspected.maxWidth).toBe('560px')
+        expect(inspected.animations).toBe(0)
+        for (const [color, least] of inspected.colors) {
+          expect(contrast(color, inspected.sheet), `${color} on ${inspected.sheet}`).toBeGreaterThanOrEqual(least)
         }
-        sheets.push(seen.sheet)
+        sheets.push(inspected.sheet)
       })
     }
     expect(sheets).toEqual(['rgb(247, 248, 249)', 'rgb(20, 23, 26)'])
   })
 
-  test('no page scrolls sideways in a narrow window', async () => {
+  test('no page overflows a narrow window', async () => {
     for (const [name] of all) {
       await open(name, { viewport: { width: 320, height: 480 } }, async (tab) => {
         expect(await tab.evaluate(OVERFLOW), name).toEqual([])
@@ -171,7 +175,7 @@ describe.skipIf(withoutChromium)(`a real browser (${where})`, { timeout: 60_000 
   })
 })
 
-interface Seen {
+interface Inspected {
   readonly title: string
   readonly sheet: string
   readonly maxWidth: string
@@ -179,8 +183,8 @@ interface Seen {
   readonly colors: readonly [color: string, leastContrast: number][]
 }
 
-// A text, since the DOM is no part of this project's types. 4.5 for text and 3 for the mark are WCAG 2.2 AA.
-const LOOK = `(() => {
+// A string, since this project has no DOM types. WCAG 2.2 AA requires a contrast of 4.5 for text and 3 for the mark.
+const INSPECT = `(() => {
   const color = (element) => getComputedStyle(element).color
   return {
     title: document.title,
@@ -194,7 +198,7 @@ const LOOK = `(() => {
   }
 })()`
 
-// Each box by itself as well: the sheet cuts off what sticks out of it, so that nothing would scroll.
+// Each box is measured, since the sheet clips its content and the window itself would not scroll.
 const OVERFLOW = `[...document.querySelectorAll('html, h1, p, code, footer span')]
   .filter((element) => {
     const { left, right } = element.getBoundingClientRect()
@@ -218,7 +222,7 @@ function luminance(color: string): number {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
 
-/** The elements that are left open or closed out of turn. */
+/** The elements that are left open, or closed in the wrong order. */
 function unclosed(text: string): string[] {
   const open: string[] = []
   for (const [, slash, name = '', attributes = ''] of text.matchAll(/<(\/?)([a-z][a-z0-9]*)([^>]*)>/g)) {

@@ -1,4 +1,4 @@
-// A hand-off session renewed by the broker: the real daemon, real brokers, the sandbox's Clerk behind them.
+// A hand-off session that the broker refreshes: the real daemon, real brokers, and the sandbox's Clerk.
 import { readdir, readFile } from 'node:fs/promises'
 import { createServer, request as makeRequest, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,15 +7,16 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import type { BrokerOptions } from '../../src/broker/broker.ts'
 import type { Sandbox } from '../sandbox/index.ts'
 import { newKey, startBroker } from '../support/broker.ts'
-import { comeBack, type HandoffSettings, newHandoff } from '../support/handoff.ts'
+import { newClerkAuthenticator } from '../support/clerk-authenticator.ts'
+import { comeBack, type HandoffSettings, newHandoff, PAGE } from '../support/handoff.ts'
 import { startDaemonProcess } from '../support/program.ts'
-import { until } from '../support/world.ts'
+import { newSandbox, until } from '../support/world.ts'
 
-const SHORT = 2 // s; a token's life in these tests
-const SOON = { timeout: 8000, interval: 100 } // a failing broker is asked again after half a second, then a second
+const SHORT = 2 // s; the lifetime of the tokens that a broker issues here
+const SOON = { timeout: 8000, interval: 100 } // the daemon retries a failing broker after 0.5 s, then after 1 s
 
-/** A server whose answers the test chooses, in front of a broker. */
-async function newFront(target?: string) {
+/** A proxy in proxy of a broker, whose responses the test can replace. */
+async function newProxy(target?: string) {
   const bodies: Record<string, unknown>[] = []
   const script: ((
     body: string,
@@ -49,26 +50,26 @@ async function newFront(target?: string) {
 }
 
 async function newWorld(settings: HandoffSettings = {}, over: Partial<BrokerOptions> = {}) {
-  const front = await newFront()
-  const world = await newHandoff({ brokerUrl: front.url, ...settings })
+  const proxy = await newProxy()
+  const world = await newHandoff({ brokerUrl: proxy.url, ...settings })
   const { sandbox, client, start, params, sessionId } = world
   sandbox.backend.setTokenLifetime(SHORT)
-  front.state.target = (await startBroker(sandbox, { requestsPerMinute: 1000, ...over })).url
-  const signIn = async (lifetimeSeconds = SHORT) => {
+  proxy.state.target = (await startBroker(sandbox, { requestsPerMinute: 1000, ...over })).url
+  const signIn = async (lifetimeSeconds = 60) => {
     const callback = await start()
     const page = await comeBack(callback, params(await sandbox.backend.sessionToken(sessionId, { lifetimeSeconds })))
     expect(page.title).toBe('Signed in')
     return await client.call('status')
   }
   const header = () => client.call('getAuthHeader', { interactive: false })
-  return { ...world, front, signIn, header }
+  return { ...world, proxy, signIn, header }
 }
 
 const minted = (sandbox: Sandbox, sessionId: string) => sandbox.count(`/v1/sessions/${sessionId}/tokens`)
 
 describe('a hand-off session with a broker', () => {
-  it('goes on for many lifetimes of its token after one sign-in, and over a restart', async () => {
-    const { client, signIn, header, sandbox, sessionId, front, home } = await newWorld()
+  it('lasts for many tokens after one sign-in, and over a restart of the daemon', async () => {
+    const { client, signIn, header, sandbox, sessionId, proxy, home } = await newWorld()
     const status = await signIn()
     expect(status).toMatchObject({ state: 'signed_in', sessionId, user: { id: sandbox.user.id } })
     expect(Number(status.sessionExpiresAt) - Date.now() / 1000).toBeGreaterThan(6 * 86_400)
@@ -79,19 +80,19 @@ describe('a hand-off session with a broker', () => {
       await until(expiresAt)
     }
     expect(seen.size).toBe(2)
-    // The session token went to the broker once; from then on only the broker's own token did.
-    expect(front.bodies[0]).toEqual({ session_id: sessionId })
-    for (const body of front.bodies.slice(1)) expect(Object.keys(body)).toEqual(['refresh_token'])
+    // The daemon sends the session token once; from then on it sends only the broker's refresh token.
+    expect(proxy.bodies[0]).toEqual({ session_id: sessionId })
+    for (const body of proxy.bodies.slice(1)) expect(Object.keys(body)).toEqual(['refresh_token'])
 
     const again = await startDaemonProcess({ home }, '--replace')
     const other = await again.connect()
     expect((await other.call('getAuthHeader', { interactive: false })).headers.Authorization).toMatch(/^Bearer ey/)
     expect(await client.closed).toBe(1012)
     const file = await readFile(join(home, 'config', 'sessions', 'production.jwe'), 'utf8')
-    expect(file).not.toContain(String(front.bodies.at(-1)?.refresh_token))
+    expect(file).not.toContain(String(proxy.bodies.at(-1)?.refresh_token))
   })
 
-  it('asks the broker once for all who wait', async () => {
+  it('is refreshed once for all clients that wait', async () => {
     const { daemon, signIn, header, sandbox, sessionId } = await newWorld()
     await signIn()
     const { expiresAt } = await header()
@@ -105,7 +106,7 @@ describe('a hand-off session with a broker', () => {
     expect(minted(sandbox, sessionId) - before).toBe(1)
   })
 
-  it('ends at Clerk when the person logs out', async () => {
+  it('is revoked at Clerk when the user logs out', async () => {
     const { client, signIn, sandbox, sessionId, home } = await newWorld()
     await signIn()
     const { expiresAt } = await client.call('getAuthHeader')
@@ -114,15 +115,15 @@ describe('a hand-off session with a broker', () => {
     expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
   })
 
-  it('is gone here where the broker cannot be told of the logout, which then says so', async () => {
-    const { client, signIn, front, home } = await newWorld()
+  it('is deleted locally if the broker cannot be reached at logout, which answers revoked: false', async () => {
+    const { client, signIn, proxy, home } = await newWorld()
     await signIn()
-    front.script.push(() => 'drop')
+    proxy.script.push(() => 'drop')
     expect(await client.call('logout')).toMatchObject({ revoked: false })
     expect(await readdir(join(home, 'config', 'sessions'))).toEqual([])
   })
 
-  it('ends with session_revoked where Clerk has ended it, and one sign-in brings it back', async () => {
+  it('ends with session_revoked if Clerk has revoked it, and the next sign-in succeeds', async () => {
     const { client, signIn, header, sandbox, sessionId, start, params } = await newWorld()
     await signIn()
     const { expiresAt } = await header()
@@ -135,35 +136,29 @@ describe('a hand-off session with a broker', () => {
     expect((await header()).headers.Authorization).toMatch(/^Bearer ey/)
   })
 
-  it('ends with session_expired at Clerk’s own limit', async () => {
-    const front = await newFront()
-    const { sandbox, client, start, daemon } = await newHandoff({ brokerUrl: front.url })
-    sandbox.backend.setTokenLifetime(SHORT)
-    front.state.target = (await startBroker(sandbox)).url
-    const sessionId = sandbox.backend.createSession({ lifetimeSeconds: 2 })
-    const callback = await start()
+  it('ends with session_expired if Clerk has expired it at its known end', async () => {
+    const proxy = await newProxy()
+    const { sandbox, client, start } = await newHandoff({ brokerUrl: proxy.url })
+    proxy.state.target = (await startBroker(sandbox)).url
+    const sessionId = sandbox.backend.createSession({ lifetimeSeconds: 55 }) // its end is near enough to count as reached
     const token = await sandbox.backend.sessionToken(sessionId)
-    await comeBack(callback, { token, session_id: sessionId, user_id: sandbox.user.id })
-    const { sessionExpiresAt } = await client.call('status')
-    expect(sessionExpiresAt).not.toBeNull()
-    await until(Number(sessionExpiresAt) + SHORT)
-    await expect(client.call('getAuthHeader', { interactive: false })).rejects.toMatchObject({
-      code: 1001,
-      data: { reason: 'session_expired' },
-    })
-    expect(daemon.child.exitCode).toBeNull()
+    await comeBack(await start(), { token, session_id: sessionId, user_id: sandbox.user.id })
+    expect((await client.call('status')).sessionExpiresAt).not.toBeNull()
+    sandbox.backend.end(sessionId, 'expired')
+    await expect(client.call('refresh')).rejects.toMatchObject({ code: 1001, data: { reason: 'session_expired' } })
+    expect(await client.call('status')).toMatchObject({ state: 'signed_out' })
   })
 
-  it('leaves the browser’s session alone where the person signs in once more', async () => {
+  it('stays active at Clerk if the user signs in again', async () => {
     const { signIn, sandbox, sessionId, header } = await newWorld()
     await signIn()
-    await signIn(SHORT + 1)
+    await signIn(61)
     expect(sandbox.backend.status(sessionId)).toBe('active')
     expect((await header()).headers.Authorization).toMatch(/^Bearer ey/)
   })
 })
 
-describe('a broker in trouble signs nobody out', () => {
+describe('the session is kept if the broker', () => {
   const json = { 'content-type': 'application/json' }
   const refusal =
     (status: number, error: string, headers = {}) =>
@@ -172,22 +167,22 @@ describe('a broker in trouble signs nobody out', () => {
       headers: { ...json, ...headers },
       body: JSON.stringify({ error, error_description: 'canary-of-the-broker' }),
     })
-  const troubles = [
-    ['that is not there', () => 'drop' as const, 1003, 'network'],
-    ['that asks to wait', refusal(429, 'temporarily_unavailable', { 'retry-after': '1' }), 1003, 'rate_limited'],
-    ['that fails', refusal(500, 'server_error'), 1003, 'server'],
-    ['behind a proxy that fails', () => ({ status: 502, body: '<html>' }), 1003, 'server'],
-    ['that talks nonsense', () => ({ status: 200, body: '<html>' }), 1003, 'server'],
-    ['that gives no token', () => ({ status: 200, headers: json, body: '{"token":""}' }), 1003, 'server'],
-    ['that redirects', () => ({ status: 302, headers: { location: 'http://127.0.0.1:1/' }, body: '' }), 1003, 'server'],
-    ['that refuses the request', refusal(400, 'invalid_request'), 1004, 'invalid_request'],
-    ['that wants the person', refusal(400, 'interaction_required'), 1004, 'rejected'],
+  const failures = [
+    ['is unreachable', () => 'drop' as const, 1003, 'network'],
+    ['is rate limited', refusal(429, 'temporarily_unavailable', { 'retry-after': '1' }), 1003, 'rate_limited'],
+    ['answers 500', refusal(500, 'server_error'), 1003, 'server'],
+    ['is behind a proxy that answers 502', () => ({ status: 502, body: '<html>' }), 1003, 'server'],
+    ['answers HTML', () => ({ status: 200, body: '<html>' }), 1003, 'server'],
+    ['sends an empty token', () => ({ status: 200, headers: json, body: '{"token":""}' }), 1003, 'server'],
+    ['redirects', () => ({ status: 302, headers: { location: 'http://127.0.0.1:1/' }, body: '' }), 1003, 'server'],
+    ['rejects the request', refusal(400, 'invalid_request'), 1004, 'invalid_request'],
+    ['requires an interaction', refusal(400, 'interaction_required'), 1004, 'rejected'],
   ] as const
 
-  it.each(troubles)('one %s', async (_what, trouble, code, reason) => {
-    const { signIn, header, front, client } = await newWorld()
-    await signIn(60)
-    front.script.push(trouble)
+  it.each(failures)('%s', async (_name, fail, code, reason) => {
+    const { signIn, header, proxy, client } = await newWorld()
+    await signIn()
+    proxy.script.push(fail)
     const failure = await client.call('refresh').catch((error: unknown) => error)
     expect(failure).toMatchObject({ code, data: { reason } })
     expect(JSON.stringify(failure)).not.toContain('canary')
@@ -196,25 +191,25 @@ describe('a broker in trouble signs nobody out', () => {
     await expect.poll(() => client.call('refresh').catch(() => undefined), SOON).toBeDefined()
   })
 
-  it('one that mixes people up', async () => {
-    const { signIn, front, client, sandbox } = await newWorld()
-    const { sessionId } = await signIn(60)
+  it('answers for another user or session', async () => {
+    const { signIn, proxy, client, sandbox } = await newWorld()
+    const { sessionId } = await signIn()
     const other = sandbox.backend.createSession({ userId: 'user_2other' })
     const token = await sandbox.backend.sessionToken(other)
     for (const session_id of [other, String(sessionId)]) {
       const body = JSON.stringify({ token, expires_in: 60, session_id, refresh_token: 'x', session_expires_at: null })
-      front.script.push(() => ({ status: 200, headers: json, body }))
-      const mixedUp = { code: 1003, data: { reason: 'server' } }
-      await expect(client.call('refresh')).rejects.toMatchObject(mixedUp)
+      proxy.script.push(() => ({ status: 200, headers: json, body }))
+      const unavailable = { code: 1003, data: { reason: 'server' } }
+      await expect(client.call('refresh')).rejects.toMatchObject(unavailable)
       await expect.poll(() => client.call('refresh').catch(() => undefined), SOON).toBeDefined()
     }
     expect((await client.call('status')).user?.id).toBe(sandbox.user.id)
   })
 
-  it('one that is not there yet: the sign-in succeeds, and is renewed as soon as it is', async () => {
-    const { signIn, header, front, sandbox, sessionId, client } = await newWorld()
-    front.script.push(() => 'drop')
-    await signIn(60)
+  it('does not exist yet: the sign-in succeeds, and a later refresh as well', async () => {
+    const { signIn, header, proxy, sandbox, sessionId, client } = await newWorld()
+    proxy.script.push(() => 'drop')
+    await signIn()
     expect(minted(sandbox, sessionId)).toBe(0)
     const first = await header()
     expect(first.headers.Authorization).toMatch(/^Bearer ey/)
@@ -222,31 +217,40 @@ describe('a broker in trouble signs nobody out', () => {
     expect(Number((await client.call('status')).sessionExpiresAt) - first.expiresAt).toBeGreaterThan(86_400)
   })
 
-  it('a backend that only says no is as today: the token serves to its end, then a person is asked', async () => {
-    const { start, params, client, sandbox, sessionId, front, header } = await newWorld()
-    front.script.push(refusal(401, 'reauthentication_required'), refusal(401, 'reauthentication_required'))
-    await comeBack(await start(), params(await sandbox.backend.sessionToken(sessionId, { lifetimeSeconds: 2 })))
-    const { tokenExpiresAt, sessionExpiresAt } = await client.call('status')
+  it('rejects every refresh: the user signs in again when the token has ended', async () => {
+    const sandbox = await newSandbox()
+    const proxy = await newProxy()
+    const reject = refusal(401, 'reauthentication_required')
+    proxy.script.push(reject, reject, reject)
+    const production = { issuer: sandbox.issuer, signInUrl: PAGE, redirectPort: 0, brokerUrl: proxy.url }
+    const { authenticator, clock } = await newClerkAuthenticator({}, { profiles: { production } })
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+    const url = new URL(String(authenticator.status().authorizationUrl))
+    const sessionId = sandbox.backend.createSession()
+    const token = await sandbox.backend.sessionToken(sessionId)
+    const callback = new URL(String(url.searchParams.get('redirect_url')))
+    await comeBack(callback, { token, session_id: sessionId, user_id: sandbox.user.id })
+    const { tokenExpiresAt, sessionExpiresAt } = authenticator.status()
     expect(sessionExpiresAt).toBe(tokenExpiresAt)
-    await header()
-    await until(Number(tokenExpiresAt))
-    await expect(header()).rejects.toMatchObject({ code: 1001, data: { reason: 'session_expired' } })
+    expect((await authenticator.authHeader(0, false)).headers.Authorization).toBe(`Bearer ${token}`)
+    clock.advance(Number(tokenExpiresAt) + 1 - clock.now())
+    await expect(authenticator.authHeader(0, false)).rejects.toMatchObject({ reason: 'session_expired' })
   })
 })
 
 describe('several copies of the broker behind a balancer', () => {
-  it('serve the same people, and one that is killed costs no sign-in', async () => {
-    const front = await newFront()
-    const { sandbox, client, start, params, sessionId } = await newHandoff({ brokerUrl: front.url })
+  it('refresh the same session, and one that stops costs no sign-in', async () => {
+    const proxy = await newProxy()
+    const { sandbox, client, start, params, sessionId } = await newHandoff({ brokerUrl: proxy.url })
     sandbox.backend.setTokenLifetime(SHORT)
     const keys = [newKey()]
     const copies = await Promise.all([1, 2, 3].map(() => startBroker(sandbox, { keys, requestsPerMinute: 1000 })))
     let turn = 0
     const next = () => {
-      front.state.target = copies[turn++ % copies.length]?.url
+      proxy.state.target = copies[turn++ % copies.length]?.url
       return undefined
     }
-    front.script.push(...Array.from({ length: 200 }, () => next))
+    proxy.script.push(...Array.from({ length: 200 }, () => next))
     await comeBack(await start(), params(await sandbox.backend.sessionToken(sessionId)))
     let failures = 0
     for (let n = 0; n < 12; n++) {

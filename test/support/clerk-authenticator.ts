@@ -1,4 +1,4 @@
-// An authenticator as the daemon makes it, on the real sandbox and a real disk, with a clock that the test moves.
+// An authenticator as the daemon composes it, with the sandbox's Clerk, a real disk, and a clock that the test moves.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadConfig } from '../../src/config/config.ts'
@@ -19,11 +19,11 @@ export async function newClerkAuthenticator(settings: Readonly<Record<string, st
     await mkdir(folder, { recursive: true, mode: 0o700 })
   }
   if (config) await systemFiles.open(folders.configFile, 'w').then((file) => write(file, JSON.stringify(config)))
-  const clock = new TestClock(Math.floor(Date.now() / 1000)) // the sandbox's tokens are of today
-  let headersCame: () => void = () => undefined
+  const clock = new TestClock(Math.floor(Date.now() / 1000)) // the sandbox issues tokens by the real clock
+  let onHeaders: () => void = () => undefined
   const fetchOnce: Fetch = async (url, init) => {
     const response = await fetch(url, init as RequestInit)
-    headersCame()
+    onHeaders()
     return response
   }
   const host: Host = {
@@ -45,10 +45,10 @@ export async function newClerkAuthenticator(settings: Readonly<Record<string, st
     clock,
     host,
     sessionFile: join(folders.sessions, 'production.jwe'),
-    /** Resolves when the headers of the next answer have come. */
+    /** Resolves when the headers of the next response have arrived. */
     nextHeaders: () =>
       new Promise<void>((resolve) => {
-        headersCame = resolve
+        onHeaders = resolve
       }),
   }
 }

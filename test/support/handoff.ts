@@ -1,4 +1,4 @@
-// A profile that signs in by hand-off: the real daemon, the sandbox's Clerk, and the page played by the test.
+// A profile that signs in by hand-off: the real daemon, the sandbox's Clerk, and the test in the role of the page.
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RpcClient } from '../../src/rpc/client.ts'
@@ -7,7 +7,7 @@ import { temporaryFolder } from './folder.ts'
 import { type DaemonProcess, startDaemonProcess } from './program.ts'
 import { newSandbox } from './world.ts'
 
-export const PAGE = 'http://127.0.0.1:1/cadzero/auth-callback' // nobody is there: the test is the page
+export const PAGE = 'http://127.0.0.1:1/cadzero/auth-callback' // nothing listens there: the test plays the page
 
 export interface HandoffSettings {
   readonly redirectPort?: number
@@ -23,13 +23,13 @@ export interface HandoffWorld {
   readonly home: string
   readonly daemon: DaemonProcess
   readonly client: RpcClient
-  /** The person's session at Clerk. */
+  /** The user's session at Clerk. */
   readonly sessionId: string
-  /** What the page would send along with a token. */
+  /** The parameters that the page sends with a token. */
   params(token: string): Record<string, string>
-  /** Starts a sign-in; resolves with the callback that the page is told. */
+  /** Starts a sign-in; resolves with the callback URL that the page receives. */
   start(): Promise<URL>
-  /** What the log file says, once the daemon has ended. */
+  /** Stops the daemon, and resolves with the lines of its log file. */
   log(): Promise<Record<string, unknown>[]>
 }
 
@@ -68,7 +68,7 @@ export async function newHandoff(settings?: HandoffSettings, options?: SandboxOp
   }
 }
 
-/** Goes to the callback as the page does, with these params put to those that it has. */
+/** Opens the callback URL as the page does, with these parameters added. */
 export async function comeBack(callback: URL, params: Record<string, string> | [string, string][]) {
   const url = new URL(callback)
   const added = Array.isArray(params) ? params : Object.entries(params)
