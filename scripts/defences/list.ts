@@ -402,7 +402,7 @@ export const defences: readonly Defence[] = [
     "'Content-Security-Policy': contentSecurityPolicy,",
     '',
     'test/callback/pages.test.ts',
-    'every header of the rule',
+    'every security header',
   ),
   one(
     'PKCE with S256',

@@ -1,6 +1,6 @@
 // The address that a user pastes from a browser on another machine: only the query of this sign-in's own callback is used.
 import { describe, expect, test } from 'vitest'
-import { callbackFrom } from '../../src/cli/pasted-callback.ts'
+import { pastedCallback } from '../../src/cli/pasted-callback.ts'
 
 const CALLBACK = 'http://127.0.0.1:50123/callback'
 const AUTHORIZE = 'https://clerk.example.com/oauth/authorize'
@@ -11,30 +11,30 @@ const HANDOFF_LINK = `${PAGE}?${query('redirect_url', 'http://localhost:8765/?st
 
 describe('a pasted address is the callback', () => {
   test('of an OAuth link', () => {
-    expect(String(callbackFrom(`${CALLBACK}?code=1&state=s`, OAUTH_LINK))).toBe(`${CALLBACK}?code=1&state=s`)
+    expect(String(pastedCallback(`${CALLBACK}?code=1&state=s`, OAUTH_LINK))).toBe(`${CALLBACK}?code=1&state=s`)
   })
 
   test('of a hand-off link', () => {
     const pasted = 'http://localhost:8765/?state=s&token=t'
-    expect(String(callbackFrom(pasted, HANDOFF_LINK))).toBe(pasted)
+    expect(String(pastedCallback(pasted, HANDOFF_LINK))).toBe(pasted)
   })
 
   test('of an OAuth link that goes through a sign-in page', () => {
     const link = `${PAGE}?${query('redirect_url', OAUTH_LINK)}`
-    expect(String(callbackFrom(`${CALLBACK}?code=1`, link))).toBe(`${CALLBACK}?code=1`)
+    expect(String(pastedCallback(`${CALLBACK}?code=1`, link))).toBe(`${CALLBACK}?code=1`)
   })
 
   test.each(['127.0.0.1', 'localhost', '[::1]'])(
     'with the host %s, while the request goes to the host of the link',
     (host) => {
       const pasted = `http://${host}:50123/callback?code=1`
-      expect(String(callbackFrom(pasted, OAUTH_LINK))).toBe(`${CALLBACK}?code=1`)
+      expect(String(pastedCallback(pasted, OAUTH_LINK))).toBe(`${CALLBACK}?code=1`)
     },
   )
 
   test('without the user and the fragment that it may carry', () => {
     const pasted = 'http://user:password@127.0.0.1:50123/callback?code=1#fragment'
-    expect(String(callbackFrom(pasted, OAUTH_LINK))).toBe(`${CALLBACK}?code=1`)
+    expect(String(pastedCallback(pasted, OAUTH_LINK))).toBe(`${CALLBACK}?code=1`)
   })
 })
 
@@ -53,13 +53,13 @@ describe('a pasted address is refused if it has', () => {
     ['no protocol', '127.0.0.1:50123/callback?code=1'],
     ['no address at all', 'code=1'],
   ])('%s', (_name, pasted) => {
-    expect(callbackFrom(pasted, OAUTH_LINK)).toBeUndefined()
+    expect(pastedCallback(pasted, OAUTH_LINK)).toBeUndefined()
   })
 
   test.each([AUTHORIZE, `${AUTHORIZE}?redirect_uri=x`, `${PAGE}?redirect_url=x`])(
     'no callback in its link %s',
     (link) => {
-      expect(callbackFrom(`${CALLBACK}?code=1`, link)).toBeUndefined()
+      expect(pastedCallback(`${CALLBACK}?code=1`, link)).toBeUndefined()
     },
   )
 })
