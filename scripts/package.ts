@@ -1,4 +1,4 @@
-// Builds the single executables into dist-bin/, with checksums and a bill of materials. See *Single executables* in the README.
+// Builds the single executables into dist-bin/, with checksums, notices and a bill of materials. See docs/packaging.md.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream, rmSync } from 'node:fs'
@@ -11,14 +11,14 @@ import { build } from 'esbuild'
 import manifest from '../package.json' with { type: 'json' }
 import { options } from './bundle.ts'
 import { fetchPackages } from './package/fetch.ts'
-import { notices } from './package/notices.ts'
-import { type Component, sbom } from './package/sbom.ts'
+import { collectNotices } from './package/notices.ts'
+import { type Component, createSbom } from './package/sbom.ts'
 import { buildExecutable } from './package/sea.ts'
 import { ADDON_VERSION, hostTarget, TARGETS, type Target } from './package/targets.ts'
 import { copyWithoutConsole, removeSignature } from './package/windows.ts'
 import { buildForWine } from './package/wine.ts'
 
-const WINE = 'wine-trial' // nothing that ships
+const WINE = 'wine-trial' // only for tests
 
 const { values } = parseArgs({ options: { target: { type: 'string', multiple: true }, out: { type: 'string' } } })
 const wanted = values.target ?? TARGETS.map(({ name }) => name)
@@ -45,7 +45,7 @@ execFileSync(builder, ['scripts/code-cache.cjs', 'dist/program.cjs', cache], { s
 const targets = TARGETS.filter(({ name }) => wanted.includes(name))
 for (const target of targets) await buildFor(target)
 if (wanted.includes(WINE)) await buildWineTrial()
-await writeNotes()
+await writeDocuments()
 
 async function buildFor(target: Target): Promise<void> {
   const packages = await fetchPackages(target)
@@ -54,22 +54,22 @@ async function buildFor(target: Target): Promise<void> {
   const node = isWindows ? join(work, 'node.exe') : join(packages, target.node)
   if (isWindows) removeSignature(join(packages, target.node), node)
   const assets = assetsOf(join(packages, target.addon))
-  // V8 takes no cache of another system's.
+  // V8 rejects the code cache of another system.
   const ownCache = target === host ? { 'program.cache': cache } : {}
   await buildExecutable({ builder, node, main, assets: { ...assets, ...ownCache } }, output, work)
   await chmod(output, 0o755)
-  say(output)
+  printName(output)
   if (!isWindows) return
   const daemon = join(out, `cadzero-authd-${manifest.version}-${target.name}.exe`)
   await copyWithoutConsole(output, daemon)
-  say(daemon)
+  printName(daemon)
 }
 
 async function buildWineTrial(): Promise<void> {
   const windows = TARGETS.find(({ os }) => os === 'win32') as Target
   const output = join(out, `cadzero-auth-${manifest.version}-${WINE}.exe`)
   await buildForWine({ main, assets: assetsOf(join(await fetchPackages(windows), windows.addon)) }, output, work)
-  say(output)
+  printName(output)
 }
 
 function assetsOf(addon: string): Record<string, string> {
@@ -80,11 +80,11 @@ function assetsOf(addon: string): Record<string, string> {
   }
 }
 
-/** What goes along: what is in them, whose that is, and how to see that they came whole. */
-async function writeNotes(): Promise<void> {
-  const bill = sbom(targets)
+/** Writes the bill of materials, the licences and the checksums. */
+async function writeDocuments(): Promise<void> {
+  const bill = createSbom(targets)
   await writeFile(join(out, 'sbom.cdx.json'), `${JSON.stringify(bill, null, 2)}\n`)
-  const licences = await notices({
+  const licences = await collectNotices({
     [`node ${host.node}`]: join(hostPackages, String(host.node.split('/')[0])),
     [host.addon]: join(hostPackages, host.addon, '..'),
     ...Object.fromEntries(
@@ -109,6 +109,6 @@ function nameOf({ name, version }: Component): string {
   return `${name} ${version}`
 }
 
-function say(path: string): void {
+function printName(path: string): void {
   process.stdout.write(`${basename(path)}\n`)
 }

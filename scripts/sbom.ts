@@ -1,5 +1,5 @@
-// Prints what the program is made of, as CycloneDX.
+// Prints the bill of materials of the program as CycloneDX.
 import { writeFileSync } from 'node:fs'
-import { sbom } from './package/sbom.ts'
+import { createSbom } from './package/sbom.ts'
 
-writeFileSync(1, `${JSON.stringify(sbom(), null, 2)}\n`)
+writeFileSync(1, `${JSON.stringify(createSbom(), null, 2)}\n`)

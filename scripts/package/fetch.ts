@@ -1,4 +1,4 @@
-// Fetches what npm has for one target: exact versions, with the integrity that a lockfile holds.
+// Installs the npm packages of one target: exact versions, with the integrity from a lockfile.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -9,7 +9,7 @@ import type { Target } from './targets.ts'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 
-/** @param manifest the folder with the package.json, beside its lockfile. @returns the node_modules of that target */
+/** @param manifest the folder with package.json and its lockfile @returns the node_modules folder of the target */
 export async function fetchPackages({ name, os, cpu }: Pick<Target, 'name' | 'os' | 'cpu'>, manifest = HERE) {
   const lock = await readFile(join(manifest, 'package-lock.json'))
   const digest = createHash('sha256').update(lock).digest('hex').slice(0, 12)
@@ -22,11 +22,11 @@ export async function fetchPackages({ name, os, cpu }: Pick<Target, 'name' | 'os
   execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--silent', ...system], {
     cwd: unfinished,
     stdio: ['ignore', 'ignore', 'inherit'],
-    shell: process.platform === 'win32', // npm is a .cmd there
+    shell: process.platform === 'win32', // npm is a .cmd file on Windows
   })
   await rename(unfinished, folder).catch(async (error) => {
     await rm(unfinished, { recursive: true })
-    if (!existsSync(folder)) throw error // else another build was faster
+    if (!existsSync(folder)) throw error // otherwise another build has finished first
   })
   return join(folder, 'node_modules')
 }

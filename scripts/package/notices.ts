@@ -1,9 +1,9 @@
-// The licences of all that is in an executable, which they want to go along with it.
+// The licences of the packages in an executable, which have to be distributed with it.
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** @param folders of packages: the name to show, and where it is; one that is not installed here is left out */
-export async function notices(folders: Readonly<Record<string, string>>): Promise<string> {
+/** @param folders package folders by the name to show; a package that is not installed is left out */
+export async function collectNotices(folders: Readonly<Record<string, string>>): Promise<string> {
   const parts: string[] = []
   for (const [name, folder] of Object.entries(folders)) {
     const files = (await readdir(folder).catch(() => [])).filter((file) => /^licen[cs]e/i.test(file)).sort()

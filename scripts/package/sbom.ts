@@ -1,4 +1,4 @@
-// What the program is made of, as CycloneDX: npm says it from the lockfile.
+// The bill of materials as CycloneDX, which npm makes from the lockfile.
 import { execFileSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import type { Target } from './targets.ts'
@@ -22,8 +22,8 @@ interface Locked {
 
 const { packages } = createRequire(import.meta.url)('./package-lock.json') as { packages: Record<string, Locked> }
 
-/** @param targets whose Node is in it as well; none for the script, which takes any Node */
-export function sbom(targets: readonly Target[] = []): Sbom {
+/** @param targets the executables whose Node it lists as well; none for the script, which runs on any Node */
+export function createSbom(targets: readonly Target[] = []): Sbom {
   const text = execFileSync(
     'npm',
     ['sbom', '--sbom-format', 'cyclonedx', '--omit', 'dev', '--package-lock-only', '--silent'],

@@ -1,33 +1,33 @@
-// Makes a single executable with Node's own builder: Node, our launcher, and the rest as assets.
+// Makes a single executable with Node's own builder: Node, the launcher, and the program and the addon as assets.
 import { execFileSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export interface Parts {
-  /** Of the version that goes in: another one's data it would not read. */
+  /** The Node that builds. It must have the version of `node`, which could not read another version's data. */
   readonly builder: string
   readonly node: string
-  /** In the folder of what is needed meanwhile; the executable remembers this name, so a bare one. */
+  /** A file name in the work folder. A bare name, since the executable keeps it. */
   readonly main: string
   readonly assets: Readonly<Record<string, string>>
 }
 
-/** What the configuration of each executable has. */
+/** The settings that all executables share. */
 export const COMMON = {
   disableExperimentalSEAWarning: true,
   useSnapshot: false,
-  useCodeCache: false, // of the launcher, which is small; the program brings its own
+  useCodeCache: false, // the launcher is small, and the program has a code cache of its own
 }
 
-/** @param work a folder for what is needed meanwhile */
+/** @param work a folder for temporary files, which contains `main` */
 export async function buildExecutable({ builder, node, main, assets }: Parts, output: string, work: string) {
   const config = {
     ...COMMON,
     main,
     output,
     executable: node,
-    execArgv: ['--disable-sigusr1'], // no debugger, from the first moment on
-    execArgvExtension: 'none', // NODE_OPTIONS is for people who write programs, and for those who attack them
+    execArgv: ['--disable-sigusr1'], // no debugger by a signal, from the start
+    execArgvExtension: 'none', // ignores NODE_OPTIONS, which could open a debugger or load other code
     assets,
   }
   const path = join(work, 'sea.json')

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Signs the macOS executables in dist-bin/ (or those that are named), on a Mac: unsigned, Apple silicon does not start them.
-# Nobody has run this yet.
+# Signs the macOS executables in dist-bin/ (or the files in the arguments) on a Mac. Apple silicon starts no unsigned program.
+# This script has not been run on a Mac yet.
 #
-#   SIGN_IDENTITY     "Developer ID Application: …"; without one an ad-hoc signature, good on this very Mac alone
-#   NOTARY_PROFILE    made once by `xcrun notarytool store-credentials`; without one nothing is sent to Apple
+#   SIGN_IDENTITY     "Developer ID Application: …"; without it, an ad-hoc signature, which is valid on this Mac only
+#   NOTARY_PROFILE    created once with `xcrun notarytool store-credentials`; without it, nothing is sent to Apple
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -17,12 +17,12 @@ for file; do
     --identifier com.cadzero.cadzero-auth "$file"
   codesign --verify --strict --verbose=2 "$file"
   if [ -n "${NOTARY_PROFILE:-}" ]; then
-    ditto -c -k "$file" "$file.zip" # Apple takes archives; what it says is kept with Apple: there is nothing to staple to
+    ditto -c -k "$file" "$file.zip" # notarytool accepts archives; a bare executable cannot be stapled
     xcrun notarytool submit "$file.zip" --keychain-profile "$NOTARY_PROFILE" --wait
     rm "$file.zip"
   fi
 done
 
-# The files are not what they were.
+# Signing has changed the files.
 cd "$(dirname "$1")"
 shasum -a 256 $(ls | grep -vx SHA256SUMS) > SHA256SUMS

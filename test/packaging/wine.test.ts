@@ -1,4 +1,4 @@
-// The Run key in a real registry: reg.exe of Wine, with the letters and quotes that paths have.
+// The Run key in a real registry: reg.exe of Wine, with letters and quotes that paths may have.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { open, readFile } from 'node:fs/promises'
@@ -12,14 +12,14 @@ import { fakeMachine } from '../support/service.ts'
 const hasWine = spawnSync('wine', ['--version']).status === 0
 const reason = hasWine ? '' : ' (skipped: needs wine, wine64)'
 
-/** What runs a Windows program here, in a Windows of its own that ends with the test. */
-async function newWindows() {
+/** Returns a function that runs a Windows program in a Wine prefix, which ends with the test. */
+async function newWinePrefix() {
   const prefix = await temporaryFolder()
   const { PATH, HOME } = process.env
   const env = { PATH, HOME, LANG: 'C.UTF-8', WINEPREFIX: prefix, WINEDEBUG: '-all', WINEARCH: 'win64' }
   onTestFinished(() => void spawnSync('wineserver', ['--kill', '--wait'], { env }))
   return async (program: string, args: readonly string[]) => {
-    // Files, since Wine's programs do not write to pipes.
+    // Files, since programs under Wine do not write to pipes.
     const [out, err] = [join(prefix, 'stdout'), join(prefix, 'stderr')]
     const [stdout, stderr] = [await open(out, 'w'), await open(err, 'w')]
     const child = spawn('wine', [program, ...args], { env, stdio: ['ignore', stdout.fd, stderr.fd] })
@@ -30,11 +30,11 @@ async function newWindows() {
 }
 
 it.skipIf(!hasWine)(
-  `the Run key holds what was entered, and nothing of it after an uninstall${reason}`,
+  `the Run key holds the entry after an installation, and nothing after an uninstall${reason}`,
   async () => {
-    const windows = await newWindows()
+    const windows = await newWinePrefix()
     const machine = await fakeMachine('win32', () => ({}))
-    // The same file for us and for Wine.
+    // The path of the same file under Wine.
     const toWine = (word: string) => (word.startsWith(machine.scratch) ? `Z:${word.replaceAll('/', '\\')}` : word)
     const manager = new RunKey({
       ...machine,
