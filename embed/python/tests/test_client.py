@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 import unittest
+from unittest import mock
 
 import cadzero_auth
 from cadzero_auth.errors import ERRORS_BY_CODE, error_from_response
+from cadzero_auth.transport import Transport
 
 from . import fake_daemon
 from .fake_daemon import HEADER, ClientTestCase, genuine, result_of
@@ -57,6 +59,13 @@ class MethodTest(ClientTestCase):
                 ('diagnose', {'profile': 'local'}),
             ],
         )
+
+    def test_a_sign_in_leaves_the_daemon_two_more_seconds_to_report_its_own_timeout(self):
+        client = cadzero_auth.Client(start=False)
+        with mock.patch.object(Transport, 'call', return_value={}) as call:
+            client.login(timeout=5)
+            client.login(timeout=5, wait=False)
+        self.assertEqual([arguments.args[2] for arguments in call.call_args_list], [7, 5])
 
     def test_methods_return_the_headers_or_the_result(self):
         client, _ = self.record({**HEADER, 'state': 'signed_in'})

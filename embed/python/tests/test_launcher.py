@@ -38,7 +38,7 @@ class CommandTest(LauncherTestCase):
     def test_a_given_command_must_be_an_absolute_path_that_exists(self):
         self.assertEqual(cadzero_auth.find_command(HERE), [HERE])
         self.assertEqual(cadzero_auth.find_command([HERE, 'x']), [HERE, 'x'])
-        for command in ('cadzero-auth', os.path.join(self.folder, 'missing'), ['node', HERE]):
+        for command in (os.path.relpath(HERE), os.path.join(self.folder, 'missing'), ['node', HERE]):
             with self.subTest(command):
                 self.assertIsNone(cadzero_auth.find_command(command))
 
@@ -132,5 +132,5 @@ class ClientStartTest(LauncherTestCase):
         missing = os.path.join(self.folder, 'endpoint.json')
         client = Client(command=self.script(''), discovery=missing)
         self.addCleanup(client.close)
-        with self.assertRaises(cadzero_auth.NoDaemonError):
+        with mock.patch('cadzero_auth.transport.START_SECONDS', 3600), self.assertRaises(cadzero_auth.NoDaemonError):
             client.get_auth_header(timeout=60)

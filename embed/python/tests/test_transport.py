@@ -34,6 +34,26 @@ class CallTest(ClientTestCase):
             client.call('late', timeout=0.1)
         self.assertEqual(client.call('next', timeout=30), 'next')
 
+    def test_a_call_that_has_timed_out_is_not_sent_again_after_a_loss(self):
+        sent = []
+
+        def talk(daemon, connection):
+            methods = []
+            sent.append(methods)
+            while 'next' not in methods:
+                call = daemon.read_call(connection)
+                methods.append(call['method'])
+            if len(sent) > 1:
+                connection.sendall(fake_daemon.encode_frame(result_of(call, {})))
+            else:
+                connection.close()
+
+        _, client = self.serve(genuine(talk))
+        with self.assertRaises(cadzero_auth.DaemonTimeoutError):
+            client.call('late', timeout=0.1, harmless=True)
+        client.call('next', timeout=30, harmless=True)
+        self.assertEqual(sent[1], ['next'])
+
     def test_many_threads_share_one_connection(self):
         daemon, client = self.serve(genuine(answer_all))
         results = []
@@ -174,13 +194,46 @@ class ForkTest(ClientTestCase):
     def test_a_forked_child_opens_its_own_connection(self):
         daemon, client = self.serve(genuine(answer_all))
         client.get_auth_header()
+        self.fork(lambda: self.assertEqual(client.get_auth_header(), HEADER['headers']))
+        self.assertEqual(client.get_auth_header(), HEADER['headers'])
+        self.assertEqual(daemon.connections, 2)
+
+    def test_a_forked_child_does_not_send_the_calls_of_its_parent(self):
+        called, sent = threading.Event(), []
+
+        def talk(daemon, connection):
+            if daemon.connections == 1:
+                daemon.read_call(connection)
+                called.set()
+                never_answer(daemon, connection)
+            while True:
+                call = daemon.read_call(connection)
+                sent.append(call['method'])
+                if daemon.connections == 2:
+                    connection.close()  # the child sends its calls again
+                connection.sendall(fake_daemon.encode_frame(result_of(call, {})))
+
+        _, client = self.serve(genuine(talk))
+        thread = threading.Thread(target=self.expect_closed, args=(client,))
+        thread.start()
+        self.assertTrue(called.wait(20))
+        self.fork(lambda: client.call('child', timeout=30, harmless=True))
+        client.close()
+        thread.join(20)
+        self.assertEqual(sent, ['child', 'child'])
+
+    def expect_closed(self, client):
+        with self.assertRaises(cadzero_auth.NoDaemonError):
+            client.call('parent', timeout=60, harmless=True)
+
+    def fork(self, work):
+        """Runs `work` in a forked child; fails if it raises."""
         child = os.fork()
         if child == 0:
             try:
-                os._exit(0 if client.get_auth_header() == HEADER['headers'] else 1)
+                work()
+                os._exit(0)
             except BaseException:
-                os._exit(2)
+                os._exit(1)
         _, status = os.waitpid(child, 0)
         self.assertEqual(status, 0)
-        self.assertEqual(client.get_auth_header(), HEADER['headers'])
-        self.assertEqual(daemon.connections, 2)
