@@ -6,7 +6,7 @@ const { Script } = require('node:vm')
 
 const [program, cache] = process.argv.slice(2).map((path) => resolve(path))
 const script = new Script(Module.wrap(readFileSync(program, 'utf8')), {
-  filename: 'program.cjs', // no full path: the name stays in the cache, and must not tell where it was built
+  filename: 'program.cjs', // no full path: the name stays in the cache, which must not reveal the build machine
 })
 process.argv = [process.execPath, program, '--version'] // runs the code that every start runs
 const main = { exports: {} }

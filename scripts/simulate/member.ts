@@ -35,7 +35,7 @@ export function newMember({ account, clerk, clock, random, accessToken, onReques
   }
   const store = {
     load: async () => saved,
-    look: async () => 'same' as const,
+    checkFile: async () => 'same' as const,
     save: async (session: Session) => {
       saved = session
     },

@@ -81,7 +81,7 @@ export class SessionWriter {
 
   /** The later state of this session that is on disk; undefined if there is none, or if the disk does not tell. */
   async findNewer(session: Session): Promise<Session | undefined> {
-    const found = await this.#store.look().catch(() => undefined)
+    const found = await this.#store.checkFile().catch(() => undefined)
     return typeof found === 'object' && isLater(found, session) ? found : undefined
   }
 
@@ -105,7 +105,7 @@ export class SessionWriter {
     const wasSaved = storage.kind === 'saved'
     let isOnDisk = false
     try {
-      const found = await this.#store.look()
+      const found = await this.#store.checkFile()
       if (typeof found === 'object' && isLater(found, session)) return { kind: 'superseded', session: found }
       if (found === 'gone' && wasSaved) return { kind: 'deleted' }
       isOnDisk = wasSaved && found === 'same'

@@ -69,7 +69,7 @@ export class SessionStore {
    * have deleted it. A file that does not open is set aside, since the user may want it back.
    * @throws StoreError if the comparison is not possible now, or the whole folder is gone; nothing is changed then
    */
-  async look(): Promise<FileCheck> {
+  async checkFile(): Promise<FileCheck> {
     const content = await this.#file.read()
     switch (content.kind) {
       case 'absent':

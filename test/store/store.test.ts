@@ -184,15 +184,15 @@ describe('SessionStore', () => {
   })
 })
 
-describe('SessionStore.look', () => {
+describe('SessionStore.checkFile', () => {
   it('returns same after a load or a save, and nothing is set aside', async () => {
     const { open, folder } = await newStore()
     const store = open()
     await store.save(newSession())
-    expect(await store.look()).toBe('same')
+    expect(await store.checkFile()).toBe('same')
     const next = open()
     await next.load()
-    expect(await next.look()).toBe('same')
+    expect(await next.checkFile()).toBe('same')
     expect(await readdir(folder)).toEqual(['production.jwe'])
   })
 
@@ -201,7 +201,7 @@ describe('SessionStore.look', () => {
     const store = open()
     await store.save(newSession())
     await rm(path)
-    expect(await store.look()).toBe('gone')
+    expect(await store.checkFile()).toBe('gone')
   })
 
   it('throws unreadable if the folder is missing: its disk is gone, and the file was not deleted', async () => {
@@ -209,7 +209,7 @@ describe('SessionStore.look', () => {
     const store = open()
     await store.save(newSession())
     await rename(folder, `${folder}.gone`)
-    await expect(store.look()).rejects.toMatchObject({ name: 'StoreError', code: 'unreadable' })
+    await expect(store.checkFile()).rejects.toMatchObject({ name: 'StoreError', code: 'unreadable' })
   })
 
   it('returns the session of a file that another process has saved', async () => {
@@ -218,7 +218,7 @@ describe('SessionStore.look', () => {
     await store.save(newSession())
     const newer = newSession({ generation: 7 })
     await open().save(newer)
-    expect(await store.look()).toEqual(newer)
+    expect(await store.checkFile()).toEqual(newer)
   })
 
   it.each([
@@ -230,7 +230,7 @@ describe('SessionStore.look', () => {
     const store = open()
     await store.save(newSession())
     await change(path)
-    expect(await store.look()).toBe('foreign')
+    expect(await store.checkFile()).toBe('foreign')
     expect(await readdir(folder)).toContainEqual(expect.stringMatching(/^production\.jwe\.bad-\d+$/))
     expect(await readdir(folder)).not.toContain('production.jwe')
   })
@@ -240,7 +240,7 @@ describe('SessionStore.look', () => {
     const store = open()
     await store.save(newSession())
     await open({ clientId: 'client_2' }).save(newSession())
-    expect(await store.look()).toBe('foreign')
+    expect(await store.checkFile()).toBe('foreign')
     expect(await readdir(folder)).toEqual([expect.stringContaining('.bad-')])
   })
 
@@ -251,7 +251,7 @@ describe('SessionStore.look', () => {
       const store = open()
       await store.save(newSession())
       await chmod(path, 0o644)
-      expect(await store.look()).toBe('foreign')
+      expect(await store.checkFile()).toBe('foreign')
       expect(await readdir(folder)).toEqual(['production.jwe'])
     },
   )
