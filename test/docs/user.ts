@@ -1,5 +1,5 @@
 // A user who follows the documentation: a home folder, the command in PATH, a browser, and an API that accepts the token.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
@@ -14,6 +14,11 @@ import { environment, PROGRAM } from '../support/program.ts'
 import { ROOT } from './markdown.ts'
 
 const LONGEST_SECONDS = 60
+
+/** Whether this machine has a program. */
+export function has(program: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
+}
 
 export interface Ran {
   readonly code: number | null
