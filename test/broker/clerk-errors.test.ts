@@ -53,7 +53,8 @@ const rows: readonly Row[] = [
 ]
 
 describe('a refresh keeps the session if', () => {
-  it.each(rows)('$name', async ({ fault, status, error, reason }) => {
+  it.each(rows.map((row) => [row.name, row] as const))('%s', async (_name, row) => {
+    const { fault, status, error, reason } = row
     const { sandbox, sessionId, newRefreshToken, refresh, logLines } = await newBrokerWorld({ deadlineSeconds: 1 })
     const refreshToken = await newRefreshToken()
     const retryAfter = { 429: '7', 503: '5' }[status] ?? null

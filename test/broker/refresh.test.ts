@@ -82,7 +82,7 @@ describe('a session that has ended', () => {
     async (status) => {
       const { backend, sessionId, newRefreshToken, refresh, exchange } = await newBrokerWorld()
       const [refreshToken, token] = [await newRefreshToken(), await backend.sessionToken(sessionId)]
-      backend.end(sessionId, status)
+      backend.setStatus(sessionId, status)
       expect(await refresh(refreshToken)).toMatchObject(invalidGrant)
       expect(await exchange(sessionId, token)).toMatchObject(invalidGrant)
     },
@@ -109,9 +109,9 @@ describe('a pending session', () => {
   it('gets interaction_required and no token until the user completes the step at Clerk', async () => {
     const { backend, sessionId, newRefreshToken, refresh } = await newBrokerWorld()
     const refreshToken = await newRefreshToken()
-    backend.end(sessionId, 'pending')
+    backend.setStatus(sessionId, 'pending')
     expect(await refresh(refreshToken)).toMatchObject(interactionRequired)
-    backend.end(sessionId, 'active')
+    backend.setStatus(sessionId, 'active')
     expect((await refresh(refreshToken)).status).toBe(200)
   })
 
@@ -126,7 +126,7 @@ describe('a pending session', () => {
   it('is refused by its status at Clerk if its token is older and says active', async () => {
     const { backend, sessionId, exchange } = await newBrokerWorld()
     const token = await backend.sessionToken(sessionId)
-    backend.end(sessionId, 'pending')
+    backend.setStatus(sessionId, 'pending')
     expect(await exchange(sessionId, token)).toMatchObject(interactionRequired)
   })
 })

@@ -51,16 +51,14 @@ describe('the broker’s server', () => {
 
 describe('a client that is too slow gets 408 and is disconnected', () => {
   it('if it does not complete its headers in time', async () => {
-    const { url, port } = await start({ headers: 0.1, request: HOUR, checkInterval: 0.05 })
+    const { port } = await start({ headers: 0.1, request: HOUR, checkInterval: 0.05 })
     expect((await sendRaw(port, 'POST /api/auth/refresh HTTP/1.1\r\nHost:')).status).toBe(408)
-    expect(await isHealthy(url)).toBe(true)
   })
 
   it('if it does not complete its body in time', async () => {
-    const { url, port } = await start({ headers: 0.1, request: 0.1, checkInterval: 0.05 })
+    const { port } = await start({ headers: 0.1, request: 0.1, checkInterval: 0.05 })
     const headers = 'Host: x\r\nContent-Type: application/json\r\nContent-Length: 100'
     expect((await sendRaw(port, `POST /api/auth/refresh HTTP/1.1\r\n${headers}\r\n\r\n{`)).status).toBe(408)
-    expect(await isHealthy(url)).toBe(true)
   })
 
   it('after 5 s for the headers and 10 s for the whole request, checked each second, by default', () => {

@@ -1,4 +1,4 @@
-// The page of the web app in a real browser, with the real clerk-js: who gets a token, after which click, and who does not.
+// The web app's callback page, in Chromium with the real clerk-js: it hands out a token only on a click, and only to loopback.
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -11,9 +11,9 @@ import { bundleWebApp } from '../sandbox/web-app.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 const hasChromium = existsSync(CHROMIUM)
-const why = hasChromium ? '' : ' (skipped: needs Debian’s chromium)'
+const skipReason = hasChromium ? '' : ' (skipped: install Debian’s chromium)'
 
-// A name and not a literal: the page has a TypeScript project of its own, with JSX and a browser's library.
+// Imported by a variable, so that tsc does not check the page here: it has a TypeScript project of its own, with JSX.
 const PAGE = fileURLToPath(new URL('../../embed/page/cadzero.auth-callback.tsx', import.meta.url))
 type Callback = { readonly url: URL } | { readonly refused: string }
 const { loopbackCallback }: { loopbackCallback: (search: string) => Callback } = await import(/* @vite-ignore */ PAGE)
@@ -35,7 +35,7 @@ function mint(sid: string, azp: string): Promise<string> {
     .sign(keys.privateKey)
 }
 
-/** What has to be refused. */
+/** Redirect URLs that the page must refuse. */
 const UNSAFE: readonly string[] = [
   'https://evil.example/',
   'https://localhost:8765/',
@@ -80,13 +80,13 @@ const UNSAFE: readonly string[] = [
   'ws://localhost:8765/',
 ]
 
-describe('the callback of the page', () => {
+describe('the redirect_url of the callback page', () => {
   const read = (search: string) => {
     const callback = loopbackCallback(search)
     return 'url' in callback ? callback.url.href : callback.refused
   }
 
-  it.each(UNSAFE)('refuses %j', (redirectUrl) => {
+  it.each(UNSAFE)('is refused if it is %j', (redirectUrl) => {
     expect(read(`?redirect_url=${encodeURIComponent(redirectUrl)}`)).toBe('unsafe')
   })
 
@@ -103,10 +103,10 @@ describe('the callback of the page', () => {
     ['?redirect_url=http://localhost:8765/?state=own&state=other', 'http://localhost:8765/?state=own'],
     ['?redirect_url=http://localhost:8765/&state=beside', 'http://localhost:8765/?state=beside'],
     ['?redirect_url=http://localhost:8765/&state=one&state=two', 'http://localhost:8765/'],
-  ])('reads %s as %s', (search, callback) => expect(read(search)).toBe(callback))
+  ])('in %j is read as %s', (search, callback) => expect(read(search)).toBe(callback))
 })
 
-describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
+describe.skipIf(!hasChromium)(`the callback page in a browser${skipReason}`, () => {
   let browser: Browser
   let app: string
   beforeAll(async () => {
@@ -116,37 +116,37 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
   })
   afterAll(() => browser?.close())
 
-  /** A program that waits on loopback, the web app, and a browser that goes nowhere else. */
-  async function newScene(options: Partial<FrontendOptions> = {}) {
+  /** A program that listens on loopback, the web app, and a browser that reaches loopback only. */
+  async function newWorld(options: Partial<FrontendOptions> = {}) {
     const frontend = await startFrontend({ mint, user: USER, sessionId: SESSION, app, ...options })
     onTestFinished(() => frontend.close())
     const program = await startProgram()
     const page = await (await browser.newContext()).newPage()
     onTestFinished(() => page.context().close())
-    const said: string[] = []
-    const strangers: string[] = []
-    page.on('console', (message) => said.push(message.text()))
-    page.on('pageerror', (error) => said.push(error.message))
+    const consoleLines: string[] = []
+    const blockedUrls: string[] = []
+    page.on('console', (message) => consoleLines.push(message.text()))
+    page.on('pageerror', (error) => consoleLines.push(error.message))
     await page.route('**/*', (route) => {
       const { protocol, hostname, href } = new URL(route.request().url())
       if (protocol === 'blob:' || ['127.0.0.1', 'localhost', '[::1]'].includes(hostname)) return route.continue()
-      strangers.push(href)
+      blockedUrls.push(href)
       return route.abort()
     })
     onTestFinished(() => {
-      expect(strangers).toEqual([])
-      for (const token of frontend.tokens) expect(said.join('\n')).not.toContain(token)
+      expect(blockedUrls).toEqual([])
+      for (const token of frontend.tokens) expect(consoleLines.join('\n')).not.toContain(token)
     })
     const url = `${frontend.pageUrl}?redirect_url=${encodeURIComponent(program.callback)}`
-    return { frontend, program, page, url, said }
+    return { frontend, program, page, url }
   }
 
   const click = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
   const heading = (page: Page) => page.getByRole('heading', { level: 1 }).textContent()
   const consent = (page: Page) => page.getByRole('button', { name: 'Continue', exact: true }).waitFor()
 
-  it('gives the token, the session, the user and the state to the program after «Continue»', async () => {
-    const { frontend, program, page, url } = await newScene()
+  it('sends the token, the session, the user and the state to the program after «Continue»', async () => {
+    const { frontend, program, page, url } = await newWorld()
     await page.goto(url)
     await consent(page)
     const shown = await page.getByRole('main').innerText()
@@ -175,8 +175,8 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     expect(program.hits).toBe(1)
   })
 
-  it('sends a person who is signed out to the sign-in, and back to the same question', async () => {
-    const { program, page, url } = await newScene({ status: null })
+  it('opens the sign-in page if the user is not signed in, and asks for consent on return', async () => {
+    const { program, page, url } = await newWorld({ status: null })
     await page.goto(url)
     await page.click('#sign-in')
     await consent(page)
@@ -186,16 +186,16 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     expect((await program.called).query).toMatchObject({ session_id: SESSION, state: 'a b+c/=' })
   })
 
-  it('says access_denied to the program after «Cancel», and asks for no token', async () => {
-    const { frontend, program, page, url } = await newScene()
+  it('sends access_denied to the program after «Cancel», and requests no token', async () => {
+    const { frontend, program, page, url } = await newWorld()
     await page.goto(url)
     await click(page, 'Cancel')
     expect((await program.called).query).toEqual({ error: 'access_denied', state: 'a b+c/=', own: '1' })
     expect(frontend.tokens).toEqual([])
   })
 
-  it('signs out and comes back for another account', async () => {
-    const { frontend, program, page, url } = await newScene()
+  it('signs out after «Use another account», and asks for consent after the next sign-in', async () => {
+    const { frontend, program, page, url } = await newWorld()
     await page.goto(url)
     await click(page, 'Use another account')
     await page.click('#sign-in')
@@ -205,23 +205,23 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     expect(program.hits).toBe(0)
   })
 
-  it('does nothing without a click', async () => {
-    const { frontend, program, page, url } = await newScene()
+  it('requests no token and sends nothing without a click', async () => {
+    const { frontend, program, page, url } = await newWorld()
     await page.clock.install()
     await page.goto(url)
     await consent(page)
-    const asked = frontend.tokens.length
-    await page.clock.fastForward(3_000) // less than Clerk's own refresh of a token
+    const tokens = frontend.tokens.length
+    await page.clock.fastForward(3_000) // less than the interval at which clerk-js refreshes its token
     await page.keyboard.press('Enter') // no button has the focus
     await page.reload()
     await consent(page)
-    expect(frontend.tokens.length).toBe(asked)
+    expect(frontend.tokens.length).toBe(tokens)
     expect(program.hits).toBe(0)
   })
 
-  it('refuses every address that is not a program on this computer', async () => {
-    const { frontend, page } = await newScene()
-    // The rule itself is tested on all of them; here, that a browser follows it.
+  it('shows no button for a redirect_url that is not on loopback', async () => {
+    const { frontend, page } = await newWorld()
+    // The tests above cover every URL; these few show that the page applies the rule.
     for (const redirectUrl of ['', ...UNSAFE.filter((_, at) => at % 5 === 0)]) {
       const url = `${frontend.pageUrl}?redirect_url=${encodeURIComponent(redirectUrl)}`
       await page.goto(url)
@@ -233,8 +233,8 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     expect(frontend.tokens).toEqual([])
   })
 
-  it('shows no button inside another page', async () => {
-    const { page, url } = await newScene()
+  it('shows no button in a frame', async () => {
+    const { page, url } = await newWorld()
     await page.setContent(`<iframe src="${url.replaceAll('&', '&amp;')}"></iframe>`)
     const frame = page.frameLocator('iframe')
     await frame.getByRole('alert').waitFor()
@@ -242,28 +242,31 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     expect(await frame.getByRole('button').count()).toBe(0)
   })
 
-  it.each(['drop', 'hang', 500, 429] as const)('lets a person try again where the token fails: %s', async (fault) => {
-    const { frontend, program, page, url } = await newScene()
-    await page.clock.install()
-    await page.goto(url)
-    await consent(page)
-    frontend.setTokenFault(fault)
-    const asked = page.waitForRequest('**/tokens?**')
-    await click(page, 'Continue')
-    await asked
-    await page.clock.fastForward(10_000)
-    await page.getByRole('alert').waitFor()
-    expect(await page.getByRole('alert').textContent()).toContain('could not be completed')
-    expect(program.hits).toBe(0)
-    frontend.setTokenFault('none')
-    await click(page, 'Try again')
-    const { query } = await program.called
-    await jwtVerify(String(query.token), keys.publicKey)
-    expect(program.hits).toBe(1)
-  })
+  it.each(['drop', 'hang', 500, 429] as const)(
+    'offers «Try again» if the request for the token fails: %s',
+    async (fault) => {
+      const { frontend, program, page, url } = await newWorld()
+      await page.clock.install()
+      await page.goto(url)
+      await consent(page)
+      frontend.setTokenFault(fault)
+      const requested = page.waitForRequest('**/tokens?**')
+      await click(page, 'Continue')
+      await requested
+      await page.clock.fastForward(10_000)
+      await page.getByRole('alert').waitFor()
+      expect(await page.getByRole('alert').textContent()).toContain('could not be completed')
+      expect(program.hits).toBe(0)
+      frontend.setTokenFault('none')
+      await click(page, 'Try again')
+      const { query } = await program.called
+      await jwtVerify(String(query.token), keys.publicKey)
+      expect(program.hits).toBe(1)
+    },
+  )
 
-  it('lets a person try again who was offline', async () => {
-    const { program, page, url } = await newScene()
+  it('offers «Try again» if the browser was offline', async () => {
+    const { program, page, url } = await newWorld()
     await page.clock.install()
     await page.goto(url)
     await consent(page)
@@ -277,8 +280,8 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     expect((await program.called).query.session_id).toBe(SESSION)
   })
 
-  it('says that the session has ended meanwhile, and signs in again', async () => {
-    const { frontend, program, page, url } = await newScene()
+  it('offers «Sign in again» if the session has ended since the page was opened', async () => {
+    const { frontend, program, page, url } = await newWorld()
     await page.goto(url)
     await consent(page)
     frontend.setStatus(null)
@@ -292,42 +295,42 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     expect(page.url()).toBe(url)
   })
 
-  it('asks for no consent while the account has a step to finish', async () => {
-    const { page, url } = await newScene({ status: 'pending' })
+  it('offers «Continue setup» instead of consent while the session is pending', async () => {
+    const { page, url } = await newWorld({ status: 'pending' })
     await page.goto(url)
     await page.getByRole('alert').waitFor()
     expect(await heading(page)).toBe('Your account needs one more step')
     expect(await page.getByRole('button').allTextContents()).toEqual(['Continue setup'])
   })
 
-  it('says when Clerk does not load, and loads it at the next try', async () => {
-    const { frontend, page, url } = await newScene()
-    frontend.setUp(false)
+  it('offers «Try again» if clerk-js does not load', async () => {
+    const { frontend, page, url } = await newWorld()
+    frontend.setAvailable(false)
     await page.clock.install()
     await page.goto(url)
     await page.getByRole('status').waitFor()
     await page.clock.fastForward(15_000)
     await page.getByRole('alert').waitFor()
     expect(await page.getByRole('heading').allTextContents()).toEqual(['The sign-in did not load'])
-    frontend.setUp(true)
+    frontend.setAvailable(true)
     await click(page, 'Try again')
     await consent(page)
   })
 })
 
-/** A program's listener: notes what comes to its callback. */
+/** A program's callback listener: it records the query of the first request and counts all. */
 async function startProgram() {
-  let call: (called: { query: Record<string, string>; referer: string | undefined }) => void = () => undefined
-  const called = new Promise<Parameters<typeof call>[0]>((resolve) => {
-    call = resolve
+  let onCall: (call: { query: Record<string, string>; referer: string | undefined }) => void = () => undefined
+  const called = new Promise<Parameters<typeof onCall>[0]>((resolve) => {
+    onCall = resolve
   })
   const program = { called, hits: 0, callback: '' }
   const server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(String(request.url), 'http://localhost')
     response.setHeader('content-type', 'text/html').end('<!doctype html><title>Done</title>')
-    if (pathname !== '/') return // a browser asks for an icon
+    if (pathname !== '/') return // the browser requests /favicon.ico
     program.hits++
-    call({ query: Object.fromEntries(searchParams), referer: request.headers.referer })
+    onCall({ query: Object.fromEntries(searchParams), referer: request.headers.referer })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {

@@ -1,5 +1,4 @@
-// A hundred faults of a provider, each in each state of a session: none but invalid_grant ever ends one.
-
+// About a hundred faults of a provider, with a valid and an expired access token: only invalid_grant ends a session.
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -8,16 +7,22 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { toRpcError } from '../../src/daemon/handlers.ts'
 import { headerInMemory } from '../support/authenticator.ts'
 import { newClerkAuthenticator } from '../support/clerk-authenticator.ts'
-import { faultOf, providerFaults, type Row, reachesProvider } from '../support/provider-faults.ts'
+import {
+  faultOf,
+  LONG_LIFETIME,
+  PAST_BACKOFF,
+  PAST_TIMEOUT,
+  providerFaults,
+  type Row,
+  reachesProvider,
+} from '../support/provider-faults.ts'
 import { newSandbox, settingsOf } from '../support/world.ts'
 
 const TOKEN = '/oauth/token'
 const DISCOVERY = '/.well-known/openid-configuration'
-const LIFETIME = 10_000_000 // s; longer than all the waiting in here
-const PAST_ANY_BACKOFF = 400
-const PAST_OUR_DEADLINE = 10.5
+const ALL_ROWS = { timeout: 120_000 } // ms; a test plays the whole table
 
-/** An authenticator on a sandbox whose token endpoint will do all there is in the table. */
+/** An authenticator, a sandbox whose token endpoint can play every row, and a server that must receive no request. */
 async function newWorld() {
   const trapped: string[] = []
   const trap = createServer((request, response) => {
@@ -26,8 +31,8 @@ async function newWorld() {
   }).listen(0, '127.0.0.1')
   await once(trap, 'listening')
   onTestFinished(() => void trap.close())
-  // It forgives a lost answer once, as FAPI 2.0 asks; a strict one has a test of its own in lost-answers.test.ts.
-  const sandbox = await newSandbox({ refreshReuse: 'forgiving', accessTokenTtl: LIFETIME })
+  // This provider accepts the previous refresh token once, as FAPI 2.0 asks. lost-answers.test.ts has a strict one.
+  const sandbox = await newSandbox({ refreshReuse: 'forgiving', accessTokenTtl: LONG_LIFETIME })
   const clerk = await newClerkAuthenticator(settingsOf(sandbox))
   const { authenticator, clock, nextHeaders } = clerk
   const elsewhere = `http://127.0.0.1:${(trap.address() as AddressInfo).port}/trap`
@@ -38,18 +43,18 @@ async function newWorld() {
     await sandbox.signIn(String(authenticator.status().authorizationUrl))
     expect(authenticator.status().state).toBe('signed_in')
   }
-  /** Plays the fault to what is asked, and lets the clock go on where our own deadline is what ends it. */
-  const play = async <T>(row: Row, path: string, ask: () => Promise<T>): Promise<T> => {
+  /** Plays the row to the request that `action` sends, and moves the clock past the timeout if the answer never ends. */
+  const play = async <T>(row: Row, path: string, action: () => Promise<T>): Promise<T> => {
     sandbox.script(path, faultOf(row, clock.now()))
     const arrived = sandbox.arrived(path)
-    const asked = ask()
-    asked.catch(() => undefined)
-    if (row.slow) {
+    const outcome = action()
+    outcome.catch(() => undefined)
+    if (row.stallsAfter) {
       await arrived
-      if (row.slow === 'headers') await nextHeaders()
-      clock.advance(PAST_OUR_DEADLINE)
+      if (row.stallsAfter === 'headers') await nextHeaders()
+      clock.advance(PAST_TIMEOUT)
     }
-    return await asked
+    return await outcome
   }
   return { ...clerk, sandbox, rows, trapped, signIn, play }
 }
@@ -61,111 +66,58 @@ interface Failure {
   readonly data: { readonly reason: string; readonly retryAfterSeconds?: number }
 }
 
-/** What a client of the daemon would be told; anything but a number of the contract is a bug of ours. */
-async function failureOf(asked: Promise<unknown>): Promise<Failure | undefined> {
+/** The RPC error that a client gets; undefined on success. */
+async function failureOf(outcome: Promise<unknown>): Promise<Failure | undefined> {
   try {
-    await asked
+    await outcome
     return undefined
   } catch (error) {
     return toRpcError(error) as Failure
   }
 }
 
-function expectedOf({ means }: Row): object | undefined {
-  if (means === 'good') return undefined
-  if (means === 'ended') return { code: 1001, data: { reason: 'session_revoked' } }
-  if (means === 'rejected') return { code: 1004 }
-  return { code: 1003, data: { reason: means, retryAfterSeconds: expect.any(Number) } }
+function expectedFailure({ effect }: Row): object | undefined {
+  if (effect === 'refreshed') return undefined
+  if (effect === 'ended') return { code: 1001, data: { reason: 'session_revoked' } }
+  if (effect === 'rejected') return { code: 1004 }
+  return { code: 1003, data: { reason: effect, retryAfterSeconds: expect.any(Number) } }
 }
 
-/** One fault to a session whose token is live or dead, and what has become of both. */
-async function refreshAt(world: World, row: Row, state: 'live' | 'dead'): Promise<void> {
+/** Plays a row to a refresh, and checks the answer, the session and the next call. */
+async function checkRefresh(world: World, row: Row, accessToken: 'valid' | 'expired'): Promise<void> {
   const { authenticator, clock, sandbox, play } = world
   if (authenticator.status().state !== 'signed_in') await world.signIn()
-  clock.advance(PAST_ANY_BACKOFF)
-  // What the provider forgives it forgives once: after an answer that was lost comes one that is not.
-  if (reachesProvider(row) || row.waits) await authenticator.refresh()
-  if (state === 'dead' && headerInMemory(authenticator)) clock.advance(LIFETIME + 1)
+  clock.advance(PAST_BACKOFF)
+  // The provider accepts a previous refresh token only once, so an undisturbed refresh comes before each lost answer.
+  if (reachesProvider(row) || row.retryAfter) await authenticator.refresh()
+  if (accessToken === 'expired' && headerInMemory(authenticator)) clock.advance(LONG_LIFETIME + 1)
   const before = headerInMemory(authenticator)
-  expect(before === undefined, row.name).toBe(state === 'dead')
-  const asked = sandbox.count(TOKEN)
-  const ask = () => (state === 'live' ? authenticator.refresh() : authenticator.authHeader(10, false))
-  const failure = await failureOf(play(row, TOKEN, ask))
-  const expected = expectedOf(row)
+  expect(before === undefined, row.name).toBe(accessToken === 'expired')
+  const requestsBefore = sandbox.count(TOKEN)
+  const action = () => (accessToken === 'valid' ? authenticator.refresh() : authenticator.authHeader(10, false))
+  const failure = await failureOf(play(row, TOKEN, action))
+  const expected = expectedFailure(row)
   if (expected) expect(failure, row.name).toMatchObject(expected)
   else expect(failure, row.name).toBeUndefined()
   expect(JSON.stringify(failure ?? {}), row.name).not.toContain('canary')
   const status = authenticator.status()
-  expect(status.state, row.name).toBe(row.means === 'ended' ? 'signed_out' : 'signed_in')
-  if (row.means === 'ended') return
+  expect(status.state, row.name).toBe(row.effect === 'ended' ? 'signed_out' : 'signed_in')
+  if (row.effect === 'ended') return
   expect(status.store.persisted, row.name).toBe(true)
-  if (row.waits) {
-    expect(failure?.data.retryAfterSeconds, row.name).toBeGreaterThanOrEqual(row.waits[0])
-    expect(failure?.data.retryAfterSeconds, row.name).toBeLessThanOrEqual(row.waits[1])
+  if (row.retryAfter) {
+    expect(failure?.data.retryAfterSeconds, row.name).toBeGreaterThanOrEqual(row.retryAfter[0])
+    expect(failure?.data.retryAfterSeconds, row.name).toBeLessThanOrEqual(row.retryAfter[1])
   }
-  // The next who asks is not another request: the token that is still good is theirs, else the same answer.
+  // The next call sends no request: it gets the header that is still valid, or the same error.
   const next = await authenticator.authHeader(10, false).catch((error: unknown) => toRpcError(error))
-  if (row.name === 'gives the lifetime 0') expect(next, row.name).toMatchObject({ code: 1003 })
-  else if (state === 'live' && expected) expect(next, row.name).toEqual(before)
+  if (row.arrivesExpired) expect(next, row.name).toMatchObject({ code: 1003 })
+  else if (accessToken === 'valid' && expected) expect(next, row.name).toEqual(before)
   else expect(next, row.name).toMatchObject(expected ?? { headers: {} })
-  expect(sandbox.count(TOKEN) - asked, row.name).toBe(1)
+  expect(sandbox.count(TOKEN) - requestsBefore, row.name).toBe(1)
 }
 
-describe('a provider with a hundred faults', () => {
-  it('has at least sixty of them in the table, each once', () => {
-    const names = providerFaults('', '').map(({ name }) => name)
-    expect(new Set(names).size).toBe(names.length)
-    expect(names.length).toBeGreaterThanOrEqual(60)
-  })
-
-  it.each(['live', 'dead'] as const)('ends no session whose token is %s, but by invalid_grant', async (state) => {
-    const world = await newWorld()
-    for (const row of world.rows) await refreshAt(world, row, state)
-    expect(world.trapped).toEqual([])
-    // After all that the session is the same person's, and as good as new.
-    if (world.authenticator.status().state !== 'signed_in') await world.signIn()
-    world.clock.advance(PAST_ANY_BACKOFF)
-    await world.authenticator.refresh()
-    expect(world.authenticator.status()).toMatchObject({ user: { id: world.sandbox.user.id } })
-  })
-
-  it('fails a sign-in with a typed error and nothing on disk, and the next one works', async () => {
-    const { authenticator, sandbox, rows, play, trapped, signIn, sessionFile } = await newWorld()
-    for (const row of rows) {
-      const login = authenticator.login({ openBrowser: false, wait: true, timeoutSeconds: 300 })
-      login.catch(() => undefined)
-      await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
-      const url = new URL(String(authenticator.status().authorizationUrl))
-      expect(authenticator.status().state, row.name).toBe('signing_in')
-      await play(row, TOKEN, () => comeBack(sandbox, url, row))
-      const failure = await failureOf(login)
-      const isGood = (row.means === 'good' && !row.signInFails) || row.name === 'gives the lifetime 0'
-      expect(failure === undefined, row.name).toBe(isGood)
-      if (failure) expect([1002, 1003, 1004], row.name).toContain(failure.code)
-      expect(authenticator.status().state, row.name).toBe(isGood ? 'signed_in' : 'signed_out')
-      expect(existsSync(sessionFile), row.name).toBe(isGood)
-      if (isGood) await authenticator.logout()
-    }
-    expect(trapped).toEqual([])
-    await signIn()
-  })
-
-  it('at its discovery document fails a sign-in before a browser opens, and the next one works', async () => {
-    const { authenticator, rows, play, trapped, signIn } = await newWorld()
-    const whole = ({ fault }: Row) => !['replace', 'alter', 'delay'].includes(fault.kind)
-    for (const row of rows.filter((row) => whole(row) && row.means !== 'good')) {
-      const login = () => authenticator.login({ openBrowser: true, wait: false, timeoutSeconds: 300 })
-      const failure = await failureOf(play(row, DISCOVERY, login))
-      expect([1003, 1004], row.name).toContain(failure?.code)
-      expect(authenticator.status(), row.name).toMatchObject({ state: 'signed_out', authorizationUrl: null })
-    }
-    expect(trapped).toEqual([])
-    await signIn()
-  })
-})
-
-/** Comes back from the browser; with a code that is real only where the provider will see it. */
-async function comeBack(sandbox: World['sandbox'], authorization: URL, row: Row): Promise<void> {
+/** Returns from the browser: with a real code only if the provider will see it. */
+async function returnFromBrowser(sandbox: World['sandbox'], authorization: URL, row: Row): Promise<void> {
   if (reachesProvider(row)) {
     await sandbox.signIn(authorization.href)
     return
@@ -175,3 +127,63 @@ async function comeBack(sandbox: World['sandbox'], authorization: URL, row: Row)
   callback.search = new URLSearchParams({ code: 'made-up', state, iss: sandbox.issuer }).toString()
   await (await fetch(callback)).text()
 }
+
+describe('the table of provider faults', () => {
+  it('has at least sixty rows, each with a name of its own', () => {
+    const names = providerFaults('', '').map(({ name }) => name)
+    expect(new Set(names).size).toBe(names.length)
+    expect(names.length).toBeGreaterThanOrEqual(60)
+  })
+})
+
+describe('a session at a faulty provider', ALL_ROWS, () => {
+  it.each(['valid', 'expired'] as const)(
+    'ends by invalid_grant alone while its access token is %s',
+    async (accessToken) => {
+      const world = await newWorld()
+      for (const row of world.rows) await checkRefresh(world, row, accessToken)
+      expect(world.trapped).toEqual([])
+      if (world.authenticator.status().state !== 'signed_in') await world.signIn()
+      world.clock.advance(PAST_BACKOFF)
+      await world.authenticator.refresh()
+      expect(world.authenticator.status()).toMatchObject({ user: { id: world.sandbox.user.id } })
+    },
+  )
+})
+
+describe('a sign-in at a faulty provider', ALL_ROWS, () => {
+  it('fails with a typed error, saves nothing, and works at the next attempt', async () => {
+    const { authenticator, sandbox, rows, play, trapped, signIn, sessionFile } = await newWorld()
+    for (const row of rows) {
+      const login = authenticator.login({ openBrowser: false, wait: true, timeoutSeconds: 300 })
+      login.catch(() => undefined)
+      await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+      const url = new URL(String(authenticator.status().authorizationUrl))
+      expect(authenticator.status().state, row.name).toBe('signing_in')
+      await play(row, TOKEN, () => returnFromBrowser(sandbox, url, row))
+      const failure = await failureOf(login)
+      const succeeds = (row.effect === 'refreshed' && !row.failsSignIn) || row.arrivesExpired === true
+      expect(failure === undefined, row.name).toBe(succeeds)
+      if (failure) expect([1002, 1003, 1004], row.name).toContain(failure.code)
+      expect(authenticator.status().state, row.name).toBe(succeeds ? 'signed_in' : 'signed_out')
+      expect(existsSync(sessionFile), row.name).toBe(succeeds)
+      if (succeeds) await authenticator.logout()
+    }
+    expect(trapped).toEqual([])
+    await signIn()
+  })
+
+  it('fails before a browser opens if the discovery document is faulty, and works at the next attempt', async () => {
+    const { authenticator, rows, play, trapped, signIn } = await newWorld()
+    const fitsDiscovery = ({ fault, effect }: Row) =>
+      !['replace', 'alter', 'delay'].includes(fault.kind) && effect !== 'refreshed'
+    for (const row of rows.filter(fitsDiscovery)) {
+      const login = () => authenticator.login({ openBrowser: true, wait: false, timeoutSeconds: 300 })
+      const failure = await failureOf(play(row, DISCOVERY, login))
+      expect([1003, 1004], row.name).toContain(failure?.code)
+      expect(authenticator.status(), row.name).toMatchObject({ state: 'signed_out', authorizationUrl: null })
+    }
+    expect(trapped).toEqual([])
+    await signIn()
+  })
+})

@@ -1,8 +1,8 @@
-// A provider behind broken TLS: it is not believed and not asked twice, nothing secret is sent, and the session is kept.
+// A provider whose TLS fails: it counts as unavailable, and receives no request.
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
@@ -30,7 +30,7 @@ async function listen(server: Listener): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** A certificate that nobody vouches for. */
+/** A self-signed certificate. */
 async function selfSigned(subject: string): Promise<TlsOptions> {
   const folder = await temporaryFolder()
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
@@ -48,14 +48,19 @@ const hasOpenssl = (() => {
   }
 })()
 
-const heard: string[] = []
+const received: string[] = []
 const onSecure = (socket: Socket) => {
   socket.on('error', () => undefined)
-  socket.on('data', (data) => heard.push(data.toString('latin1')))
+  socket.on('data', (data) => received.push(data.toString('latin1')))
 }
 
-/** Whoever is at the other end: it counts as unavailable, and has heard nothing. */
-async function check(create: () => Promise<Listener>): Promise<void> {
+const onRequest: RequestListener = (request, response) => {
+  received.push(String(request.url))
+  response.end('{}')
+}
+
+/** Every request to the provider and to a broker at this address fails as unavailable, and none is received. */
+async function expectUnavailable(create: () => Promise<Listener>): Promise<void> {
   const url = `https://127.0.0.1:${await listen(await create())}`
   const clock = new TestClock()
   const network = limitedFetch((url, init) => fetch(url, init as RequestInit), clock)
@@ -67,24 +72,31 @@ async function check(create: () => Promise<Listener>): Promise<void> {
   await expect(server.authorize('http://127.0.0.1:1/callback')).rejects.toMatchObject(unavailable)
   expect(await server.revoke(session)).toMatchObject({ revoked: false })
   await expect(new BrokerClient(url, network, clock).refresh(session, null)).rejects.toMatchObject(unavailable)
-  expect(heard).toEqual([])
+  expect(received).toEqual([])
 }
 
-describe('a provider is unavailable, and told nothing,', () => {
+describe('a provider is unavailable and receives nothing', () => {
   it.each<[string, () => Promise<Listener>]>([
-    ['that speaks no TLS', async () => createHttpServer((_request, response) => void response.end('{}'))],
-    ['that hangs up', async () => createServer((socket) => void socket.destroy())],
-    ['that answers garbage', async () => createServer((socket) => void socket.end('\x16\x03\x01garbage'))],
-  ])('%s', (_name, create) => check(create))
+    ['if it speaks plain HTTP', async () => createHttpServer(onRequest)],
+    ['if it closes the connection', async () => createServer((socket) => void socket.destroy())],
+    ['if it answers with garbage', async () => createServer((socket) => void socket.end('\x16\x03\x01garbage'))],
+  ])('%s', (_name, create) => expectUnavailable(create))
 })
 
-describe.skipIf(!hasOpenssl)('with a certificate made by openssl a provider is unavailable, and told nothing,', () => {
-  it.each<[string, () => Promise<Listener>]>([
-    ['that vouches for itself', async () => createTlsServer(await selfSigned('127.0.0.1'), onSecure)],
-    ['that is another', async () => createTlsServer(await selfSigned('evil.example'), onSecure)],
-    [
-      'that speaks the TLS of yesterday',
-      async () => createTlsServer({ ...(await selfSigned('127.0.0.1')), maxVersion: 'TLSv1.1', minVersion: 'TLSv1' }),
-    ],
-  ])('%s', (_name, create) => check(create))
-})
+describe.skipIf(!hasOpenssl)(
+  'a provider with a certificate of its own making is unavailable and receives nothing',
+  () => {
+    it.each<[string, () => Promise<Listener>]>([
+      ['if the certificate is self-signed', async () => createTlsServer(await selfSigned('127.0.0.1'), onSecure)],
+      [
+        'if the certificate is for another host',
+        async () => createTlsServer(await selfSigned('evil.example'), onSecure),
+      ],
+      [
+        'if it offers only TLS 1.0 and 1.1',
+        async () =>
+          createTlsServer({ ...(await selfSigned('127.0.0.1')), maxVersion: 'TLSv1.1', minVersion: 'TLSv1' }, onSecure),
+      ],
+    ])('%s', (_name, create) => expectUnavailable(create))
+  },
+)

@@ -1,4 +1,4 @@
-// The routes of Clerk's Backend API: answers in its exact shapes, which the SDK takes at their word.
+// The routes of Clerk's Backend API, with answers of exactly the same shape, since the SDK does not validate them.
 import { createPublicKey } from 'node:crypto'
 import type { ClerkBackend, ClerkSession, ClerkTemplate } from './backend.ts'
 import type { Answer } from './front.ts'
@@ -11,17 +11,17 @@ export interface BackendRequest {
   readonly body: Buffer
 }
 
-const [SHORTEST, LONGEST] = [30, 315_360_000] // s; of what a caller may ask for
+const [MIN_LIFETIME, MAX_LIFETIME] = [30, 315_360_000] // s
 
-/** Undefined where the path is not the Backend API's. */
+/** The answer to a request; undefined if its path is not of the Backend API. */
 export async function answerBackend(clerk: ClerkBackend, request: BackendRequest): Promise<Answer | undefined> {
   if (!request.path.startsWith('/v1/')) return undefined
   if (!request.authorization?.startsWith('Bearer ')) {
     return refuse(401, 'authorization_header_format_invalid', 'Invalid Authorization header format')
   }
   if (request.authorization !== `Bearer ${clerk.secretKey}`) {
-    const why = 'The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.'
-    return refuse(401, 'clerk_key_invalid', why)
+    const message = 'The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.'
+    return refuse(401, 'clerk_key_invalid', message)
   }
   const params = parseBody(request.body)
   if (!params) return refuse(400, 'request_body_invalid', 'Request body invalid')
@@ -55,7 +55,7 @@ async function answerSession(
   const status = clerk.status(id)
   if (method === 'GET' && action === undefined) return json(describeSession(session, status))
   if (method === 'POST' && action === 'revoke') {
-    clerk.end(id, 'revoked')
+    clerk.setStatus(id, 'revoked')
     return json(describeSession(session, 'revoked'))
   }
   if (method !== 'POST' || action !== 'tokens') return refuse(404, 'resource_not_found', 'not found')
@@ -107,7 +107,7 @@ function describeSession(session: ClerkSession, status: string): object {
     actor: null,
     status,
     last_active_organization_id: null,
-    last_active_at: session.lastActiveAt, // milliseconds, as Clerk counts
+    last_active_at: session.lastActiveAt, // Clerk's times are in milliseconds
     latest_activity: null,
     expire_at: session.expireAt,
     abandon_at: session.abandonAt,
@@ -143,7 +143,7 @@ function publicJwk({ signingKey }: ClerkBackend): object {
 }
 
 function isLifetime(value: unknown): boolean {
-  return typeof value === 'number' && Number.isInteger(value) && value >= SHORTEST && value <= LONGEST
+  return typeof value === 'number' && Number.isInteger(value) && value >= MIN_LIFETIME && value <= MAX_LIFETIME
 }
 
 function parseBody(body: Buffer): Record<string, unknown> | undefined {
@@ -156,11 +156,11 @@ function parseBody(body: Buffer): Record<string, unknown> | undefined {
   }
 }
 
-// Exactly this content type: with a charset the SDK takes an answer for a text.
+// Without a charset: the SDK parses JSON only for exactly this content type.
 function json(value: unknown, status = 200): Answer {
   return { status, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(value)) }
 }
 
-function refuse(status: number, code: string, message: string, long = message): Answer {
-  return json({ errors: [{ message, long_message: long, code }], clerk_trace_id: 'sandbox' }, status)
+function refuse(status: number, code: string, message: string, longMessage = message): Answer {
+  return json({ errors: [{ message, long_message: longMessage, code }], clerk_trace_id: 'sandbox' }, status)
 }

@@ -1,4 +1,4 @@
-// A stand-in for the part of Clerk that is not OAuth: sessions, their tokens and JWT templates, and the Backend API on them.
+// A stand-in for Clerk's sessions, session tokens and JWT templates. The Backend API in backend-routes.ts works on it.
 import { randomBytes } from 'node:crypto'
 import { importJWK, type JWK, SignJWT } from 'jose'
 import type { SigningKey } from './keys.ts'
@@ -15,28 +15,28 @@ export type SessionStatus =
 
 export interface TokenOptions {
   readonly lifetimeSeconds?: number
-  /** The origin of the page that asked, which only the Frontend API knows. */
+  /** The origin of the web page that requests the token; only the Frontend API sets it. */
   readonly azp?: string
   readonly template?: string
   readonly issuedSecondsAgo?: number
-  /** Put over what the token says otherwise. */
+  /** Override the other claims. */
   readonly claims?: Readonly<Record<string, unknown>>
 }
 
 export interface BackendApi {
-  /** For `createClerkClient({ apiUrl })`. */
+  /** The `apiUrl` of `createClerkClient`. */
   readonly url: string
   readonly secretKey: string
-  /** An active session; gives its id. */
+  /** Creates an active session and returns its id. */
   createSession(options?: { readonly userId?: string; readonly lifetimeSeconds?: number }): string
-  /** A session token as Clerk's Frontend API gives it to a page. */
+  /** A session token as Clerk's Frontend API issues it to a web page, or a token from a JWT template. */
   sessionToken(sessionId: string, options?: TokenOptions): Promise<string>
-  end(sessionId: string, status: SessionStatus): void
+  setStatus(sessionId: string, status: SessionStatus): void
   status(sessionId: string): SessionStatus
-  /** How long session tokens live unless somebody asks for more or less. Clerk: 60 s. */
+  /** Default lifetime of session tokens; Clerk's is 60 s. */
   setTokenLifetime(seconds: number): void
   addTemplate(name: string, lifetimeSeconds: number): void
-  /** From now on a user whom Clerk refuses. */
+  /** Issues no more tokens for this user. */
   ban(userId: string): void
 }
 
@@ -68,7 +68,7 @@ const MAXIMUM_LIFETIME = 7 * 86_400 // s; Clerk's default
 const SESSION_CATEGORY = 'cl_B7d4PD111AAA'
 const TEMPLATE_CATEGORY = 'cl_B7d4PD222AAA'
 
-/** What Clerk keeps. The routes of the Backend API are on it, and so is what a test does by hand. */
+/** Clerk's state, for the routes of the Backend API and for tests. */
 export class ClerkBackend implements BackendApi {
   readonly secretKey = `sk_test_${randomBytes(24).toString('base64url')}`
   readonly instanceId = identifier('ins')
@@ -106,7 +106,7 @@ export class ClerkBackend implements BackendApi {
     return id
   }
 
-  end(sessionId: string, status: SessionStatus): void {
+  setStatus(sessionId: string, status: SessionStatus): void {
     this.#session(sessionId).status = status
   }
 
@@ -132,7 +132,7 @@ export class ClerkBackend implements BackendApi {
     return [...this.templates.values()].find((template) => template.name === name)
   }
 
-  /** A token of the Backend API has no `azp`; one from a template has no `sid` either. */
+  /** A token that the Backend API issues has no `azp`; a token from a template has no `sid` either. */
   async sessionToken(sessionId: string, options: TokenOptions = {}): Promise<string> {
     const { azp, template: name, issuedSecondsAgo = 0 } = options
     const { issuer, signingKey } = this.#settings
@@ -141,11 +141,11 @@ export class ClerkBackend implements BackendApi {
     if (name !== undefined && !template) throw new Error(`the sandbox has no template ${name}`)
     const lifetime = options.lifetimeSeconds ?? template?.lifetime ?? this.#tokenLifetime
     const issuedAt = Math.floor(Date.now() / 1000) - issuedSecondsAgo
-    const own = template
+    const ownClaims = template
       ? template.claims
       : { sid: sessionId, v: 2, fva: [0, -1], sts: session.status === 'pending' ? 'pending' : 'active' }
     const claims = {
-      ...own,
+      ...ownClaims,
       iss: issuer,
       sub: session.userId,
       iat: issuedAt,

@@ -1,4 +1,4 @@
-// Where Clerk's answers differ from oidc-provider's: userinfo, the status of invalid_grant, and scripted metadata.
+// Changes oidc-provider's answers to Clerk's: userinfo, the status of invalid_grant, and scripted metadata.
 import { jwtVerify } from 'jose'
 import type { Answer } from './front.ts'
 import { PATHS, type ProviderSettings, profileOf } from './provider.ts'
@@ -11,7 +11,7 @@ export interface Deviations {
 
 const DISCOVERY: readonly string[] = [PATHS.discovery, PATHS.oauthDiscovery]
 
-/** Userinfo for a JWT access token: oidc-provider refuses every token that is for a resource, and only those can be JWTs. */
+/** Userinfo for a JWT access token. Only tokens for a resource can be JWTs, and oidc-provider refuses all of those. */
 export async function answerUserinfo(
   seen: SeenRequest,
   authorization: string | undefined,
@@ -21,7 +21,7 @@ export async function answerUserinfo(
   const [, token] = /^Bearer (\S+)$/i.exec(authorization ?? '') ?? []
   if (token === undefined) return refuse('no access token provided')
   const verified = await jwtVerify(token, signingKey.publicKey, { issuer, typ: 'at+jwt' }).catch(() => undefined)
-  if (verified === undefined) return refuse('access token is expired or not ours')
+  if (verified === undefined) return refuse('access token is expired or invalid')
   const scopes = String(verified.payload.scope).split(' ')
   return json(200, { sub: verified.payload.sub, ...profileOf(user, scopes) })
 }

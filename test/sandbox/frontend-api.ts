@@ -1,18 +1,18 @@
-// What Clerk's Frontend API says of an instance, a browser and a session: the least that clerk-js runs on.
+// Answers of Clerk's Frontend API about an instance, a client and a session: the minimum that clerk-js needs.
 import type { User } from './provider.ts'
 
 export interface ClientState {
   readonly user: User
   readonly sessionId: string
-  /** Null where nobody is signed in. */
+  /** Null if the user is not signed in. */
   readonly status: 'active' | 'pending' | null
   readonly token: string
 }
 
 const NOW = Date.now()
-const WEEK = 7 * 86_400_000 // ms, as all of Clerk's times here are
+const WEEK = 7 * 86_400_000 // ms; all of Clerk's times here are in milliseconds
 
-/** @param origin where the web app is, and its sign-in page */
+/** @param origin of the web app and its sign-in page */
 export function environment(origin: string): unknown {
   return {
     object: 'environment',
@@ -89,7 +89,7 @@ export function session({ user, sessionId, status, token }: ClientState): unknow
   }
 }
 
-/** An error as all of Clerk's APIs write one. */
+/** An error object, the same in all of Clerk's APIs. */
 export function error(code: string, message: string): unknown {
   return { errors: [{ code, message, long_message: message }], clerk_trace_id: 'sandbox' }
 }

@@ -1,4 +1,4 @@
-// A stand-in for Clerk's Frontend API and the web app in front of it, on one loopback port, for the real clerk-js in a real browser.
+// A stand-in for Clerk's Frontend API and the web app on one loopback port, for the real clerk-js in a real browser.
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -10,42 +10,42 @@ import { APP_HTML, bundleWebApp, PAGE_PATH, SIGN_IN_HTML } from './web-app.ts'
 
 const CLERK_JS = fileURLToPath(new URL('../../node_modules/@clerk/clerk-js/dist/', import.meta.url))
 
-/** What the token endpoint does: its job, end the connection, never answer, or answer with this status. */
+/** The token endpoint's behaviour: issue tokens, drop the connection, never answer, or answer with a status. */
 export type TokenFault = 'none' | 'drop' | 'hang' | 400 | 429 | 500
 
 export interface FrontendOptions {
   /**
-   * Makes a session token, as Clerk would for that session.
-   * @param origin the web app's, for the token's `azp`
+   * Issues a session token as Clerk does.
+   * @param origin of the web app, for the token's `azp`
    */
   readonly mint: (sessionId: string, origin: string) => Promise<string>
   readonly user: User
   readonly sessionId: string
-  /** Who is there when it starts; signed in unless told. */
+  /** The session's status at the start; default `active`, null if the user is not signed in. */
   readonly status?: ClientState['status']
-  /** 0 for any that is free. */
+  /** Default any free port. */
   readonly port?: number
-  /** The app's script, where a caller has bundled it already. */
+  /** The web app's script; default bundled at the start. */
   readonly app?: string
 }
 
 export interface Frontend {
   readonly origin: string
-  /** The page's address: what a profile's `signInUrl` is set to. */
+  /** The callback page's URL, for a profile's `signInUrl`. */
   readonly pageUrl: string
-  /** Paths asked for so far, methods before them. */
+  /** Method and path of each request so far. */
   readonly requests: readonly string[]
-  /** Every token that was handed out by the token endpoint. */
+  /** Every token that the token endpoint has issued. */
   readonly tokens: readonly string[]
   setTokenFault(fault: TokenFault): void
-  /** False: clerk-js's script and the API do not answer. */
-  setUp(isUp: boolean): void
-  /** A session, or none from now on: what a browser holds is worth nothing any more. */
+  /** False: requests for clerk-js and the API are dropped. */
+  setAvailable(isAvailable: boolean): void
+  /** Changes the session's status; null ends the session, whatever cookies a browser has. */
   setStatus(status: ClientState['status']): void
   close(): Promise<void>
 }
 
-/** Starts it on 127.0.0.1. The sign-in page `/sign-in` takes one click on `#sign-in` and returns to its `redirect_url`. */
+/** Starts the stand-in on 127.0.0.1. The sign-in page `/sign-in` takes one click on `#sign-in` and returns to its `redirect_url`. */
 export async function startFrontend(options: FrontendOptions): Promise<Frontend> {
   const { mint, user, sessionId } = options
   const app = options.app ?? (await bundleWebApp())
@@ -53,7 +53,7 @@ export async function startFrontend(options: FrontendOptions): Promise<Frontend>
   const tokens: string[] = []
   let { status = 'active' } = options
   let fault: TokenFault = 'none'
-  let isUp = true
+  let isAvailable = true
   let origin = ''
 
   const state = async (): Promise<ClientState> => ({
@@ -73,11 +73,11 @@ export async function startFrontend(options: FrontendOptions): Promise<Frontend>
     if (pathname === '/sign-in' && method === 'GET') return send(response, 200, SIGN_IN_HTML, 'text/html')
     if (pathname === '/sign-in') {
       status = 'active'
-      const back = new URL(searchParams.get('redirect_url') ?? '/dashboard', origin)
-      response.writeHead(303, { location: back.origin === origin ? back.href : '/dashboard' }).end()
+      const target = new URL(searchParams.get('redirect_url') ?? '/dashboard', origin)
+      response.writeHead(303, { location: target.origin === origin ? target.href : '/dashboard' }).end()
       return
     }
-    if (!isUp) return void response.destroy()
+    if (!isAvailable) return void response.destroy()
     const [, file] = /^\/npm\/@clerk\/clerk-js@[\w.]+\/dist\/([\w.-]+\.js)$/.exec(pathname) ?? []
     if (file !== undefined) return send(response, 200, await readFile(CLERK_JS + file, 'utf8'), 'text/javascript')
     if (pathname === '/v1/environment') return json(response, 200, environment(origin))
@@ -85,21 +85,21 @@ export async function startFrontend(options: FrontendOptions): Promise<Frontend>
     json(response, 404, error('resource_not_found', 'not found'))
   }
 
-  async function answerClient(asked: string, response: ServerResponse): Promise<void> {
-    // Clerk's server sets it: the second of the last sign-in, 0 where nobody is.
+  async function answerClient(route: string, response: ServerResponse): Promise<void> {
+    // Set by Clerk's server: Unix time of the last sign-in, 0 if the user is not signed in.
     response.setHeader('set-cookie', `__client_uat=${status === null ? 0 : 1_764_000_000}; Path=/; SameSite=Lax`)
-    if (asked === 'GET /v1/client') return json(response, 200, { response: client(await state()), client: null })
-    if (asked === 'DELETE /v1/client/sessions') {
+    if (route === 'GET /v1/client') return json(response, 200, { response: client(await state()), client: null })
+    if (route === 'DELETE /v1/client/sessions') {
       status = null
       return json(response, 200, { response: client(await state()), client: null })
     }
     if (status === null) return json(response, 401, error('authentication_invalid', 'Invalid authentication'))
     const path = `/v1/client/sessions/${sessionId}`
-    if (asked === `POST ${path}/touch`) {
+    if (route === `POST ${path}/touch`) {
       const now = await state()
       return json(response, 200, { response: session(now), client: client(now) })
     }
-    if (asked !== `POST ${path}/tokens`) return json(response, 404, error('resource_not_found', 'Session not found'))
+    if (route !== `POST ${path}/tokens`) return json(response, 404, error('resource_not_found', 'Session not found'))
     if (fault === 'hang') return
     if (fault === 'drop') return void response.destroy()
     if (fault !== 'none') return json(response, fault, error('sandbox_fault', 'a fault'))
@@ -123,8 +123,8 @@ export async function startFrontend(options: FrontendOptions): Promise<Frontend>
     setTokenFault(next) {
       fault = next
     },
-    setUp(next) {
-      isUp = next
+    setAvailable(next) {
+      isAvailable = next
     },
     setStatus(next) {
       status = next
@@ -142,6 +142,6 @@ function json(response: ServerResponse, status: number, value: unknown): void {
 }
 
 function send(response: ServerResponse, status: number, body: string, type: string): void {
-  // No Content-Security-Policy: the app's own business. Nothing is kept, so that each visit asks anew.
+  // No caching, so that each visit sends requests. The Content-Security-Policy is left to the real web app.
   response.writeHead(status, { 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-store' }).end(body)
 }

@@ -1,23 +1,27 @@
-// What a provider, or something between it and us, can do to a request at the token endpoint: a table for tests to run.
+// What a provider, or a proxy in front of it, can do to a request at the token endpoint: a table of faults and their effects.
 import { gzipSync } from 'node:zlib'
 import type { Answer, Fault } from '../sandbox/faults.ts'
 
+export const LONG_LIFETIME = 10_000_000 // s; a token that does not expire while the clock moves past backoffs and timeouts
+export const PAST_BACKOFF = 400 // s; longer than any backoff
+export const PAST_TIMEOUT = 10.5 // s; longer than the timeout of a request
+
 export interface Row {
+  /** A verb phrase with the provider as its subject. */
   readonly name: string
   readonly fault: Fault
-  /**
-   * What it means for a refresh: it fails and changes nothing, with this reason; it is good enough; or the provider has
-   * said that the session is over.
-   */
-  readonly means: 'network' | 'server' | 'rate_limited' | 'rejected' | 'good' | 'ended'
-  /** Where a sign-in is stricter: what it is not to believe. */
-  readonly signInFails?: true
-  /** How long to wait is said, in seconds: at least and at most. */
-  readonly waits?: readonly [number, number]
-  /** So many seconds after the request, as a date, is its Retry-After. */
-  readonly retryAt?: number
-  /** It never ends by itself: our own deadline must. After what the clock may go on. */
-  readonly slow?: 'request' | 'headers'
+  /** The effect on a refresh: the error's reason while the session is kept, a new token, or the end of the session. */
+  readonly effect: 'network' | 'server' | 'rate_limited' | 'rejected' | 'refreshed' | 'ended'
+  /** A sign-in fails although a refresh succeeds. */
+  readonly failsSignIn?: true
+  /** The access token has expired when it arrives: a sign-in succeeds, but there is no header to give. */
+  readonly arrivesExpired?: true
+  /** Bounds of `retryAfterSeconds` in the error. */
+  readonly retryAfter?: readonly [number, number]
+  /** `Retry-After` is a date, that many seconds after the request. */
+  readonly retryAfterDate?: number
+  /** The answer never ends, so the timeout must act: the test moves the clock on after the request, or after the headers. */
+  readonly stallsAfter?: 'request' | 'headers'
 }
 
 type Body = Record<string, unknown>
@@ -41,73 +45,83 @@ const alter = (change: (given: Answer) => Partial<Answer>): Fault => ({
 })
 const raw = (bytes: string, ends = true): Fault => ({ kind: 'raw', bytes, ends })
 
-/** What is played for a row at this moment, by the wall clock. */
-export function faultOf({ fault, retryAt }: Row, now: number): Fault {
-  if (retryAt === undefined || fault.kind !== 'answer') return fault
-  const date = new Date((now + retryAt) * 1000).toUTCString()
+/** The row's fault. @param now Unix time in seconds, for a `Retry-After` that is a date */
+export function faultOf({ fault, retryAfterDate }: Row, now: number): Fault {
+  if (retryAfterDate === undefined || fault.kind !== 'answer') return fault
+  const date = new Date((now + retryAfterDate) * 1000).toUTCString()
   return { ...fault, headers: { ...fault.headers, 'retry-after': date } }
 }
 
-/** Whether the provider itself sees the request, and rotates. */
+/** Whether the request reaches the provider, which then rotates the refresh token. */
 export function reachesProvider({ fault }: Row): boolean {
   return !['answer', 'raw', 'drop', 'hang'].includes(fault.kind)
 }
 
-/** @param elsewhere an address that nobody may ever be sent to @param self the address of the token endpoint */
+/** @param elsewhere a URL that must receive no request @param self the URL of the token endpoint */
 export function providerFaults(elsewhere: string, self: string): Row[] {
   return [
     ...connections(),
     ...errors(),
     ...retryAfters(),
-    ...lookalikes(elsewhere, self),
-    ...nonsense(),
+    ...grantErrors(elsewhere, self),
+    ...invalidBodies(),
     ...encodings(),
     ...fields(),
   ]
 }
 
-/** Cut, slow and silent, at each stage. */
+/** Connections that end, stall or are slow, at each stage. */
 function connections(): Row[] {
   return [
-    { name: 'drops the connection', fault: { kind: 'drop' }, means: 'network' },
-    { name: 'rotates, then drops the connection', fault: { kind: 'dropAfter' }, means: 'network' },
-    { name: 'resets before it answers', fault: { kind: 'reset', at: 'start' }, means: 'network' },
-    { name: 'resets after the headers', fault: { kind: 'reset', at: 'headers' }, means: 'network' },
-    { name: 'resets in the body', fault: { kind: 'reset', at: 'body' }, means: 'network' },
-    { name: 'ends in the body', fault: { kind: 'truncate' }, means: 'network' },
-    { name: 'ends in the status line', fault: raw('HTTP/1.1 2'), means: 'network' },
-    { name: 'ends in the headers', fault: raw('HTTP/1.1 200 OK\r\ncontent-type: appl'), means: 'network' },
-    { name: 'answers something else than HTTP', fault: raw('SSH-2.0-OpenSSH_9.6\r\n'), means: 'network' },
+    { name: 'drops the connection', fault: { kind: 'drop' }, effect: 'network' },
+    { name: 'rotates, then drops the connection', fault: { kind: 'dropAfter' }, effect: 'network' },
+    { name: 'resets before it answers', fault: { kind: 'reset', at: 'start' }, effect: 'network' },
+    { name: 'resets after the headers', fault: { kind: 'reset', at: 'headers' }, effect: 'network' },
+    { name: 'resets in the body', fault: { kind: 'reset', at: 'body' }, effect: 'network' },
+    { name: 'ends in the body', fault: { kind: 'truncate' }, effect: 'network' },
+    { name: 'ends in the status line', fault: raw('HTTP/1.1 2'), effect: 'network' },
+    { name: 'ends in the headers', fault: raw('HTTP/1.1 200 OK\r\ncontent-type: appl'), effect: 'network' },
+    { name: 'answers in SSH instead of HTTP', fault: raw('SSH-2.0-OpenSSH_9.6\r\n'), effect: 'network' },
     {
-      name: 'answers in chunks that are none',
+      name: 'answers in malformed chunks',
       fault: raw('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n{}'),
-      means: 'network',
+      effect: 'network',
     },
     {
-      name: 'contradicts itself about the length',
+      name: 'sends two different lengths',
       fault: raw('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 9\r\n\r\n{}'),
-      means: 'network',
+      effect: 'network',
     },
     {
-      name: 'floods with headers',
+      name: 'sends 64 KB of headers',
       fault: raw(`HTTP/1.1 200 OK\r\n${`x-flood: ${'y'.repeat(1000)}\r\n`.repeat(64)}\r\n{}`),
-      means: 'network',
+      effect: 'network',
     },
-    { name: 'never answers', fault: { kind: 'hang' }, means: 'network', slow: 'request' },
-    { name: 'rotates, and never answers', fault: { kind: 'hangAfter' }, means: 'network', slow: 'request' },
-    { name: 'stalls in the status line', fault: raw('HTTP/1.1 20', false), means: 'network', slow: 'request' },
-    { name: 'stalls in the headers', fault: raw('HTTP/1.1 200 OK\r\na: b', false), means: 'network', slow: 'request' },
-    { name: 'stalls after the headers', fault: { kind: 'headersOnly' }, means: 'network', slow: 'headers' },
-    { name: 'stalls in the body', fault: { kind: 'stall' }, means: 'network', slow: 'headers' },
-    { name: 'drips a byte now and then', fault: { kind: 'drip', bytes: 1, ms: 20 }, means: 'network', slow: 'headers' },
-    { name: 'is late, but in time', fault: { kind: 'delay', ms: 30 }, means: 'good' },
-    { name: 'drips, but in time', fault: { kind: 'drip', bytes: 100, ms: 1 }, means: 'good' },
+    { name: 'never answers', fault: { kind: 'hang' }, effect: 'network', stallsAfter: 'request' },
+    { name: 'rotates, then never answers', fault: { kind: 'hangAfter' }, effect: 'network', stallsAfter: 'request' },
+    { name: 'stalls in the status line', fault: raw('HTTP/1.1 20', false), effect: 'network', stallsAfter: 'request' },
+    {
+      name: 'stalls in the headers',
+      fault: raw('HTTP/1.1 200 OK\r\na: b', false),
+      effect: 'network',
+      stallsAfter: 'request',
+    },
+    { name: 'stalls after the headers', fault: { kind: 'headersOnly' }, effect: 'network', stallsAfter: 'headers' },
+    { name: 'stalls in the body', fault: { kind: 'stall' }, effect: 'network', stallsAfter: 'headers' },
+    {
+      name: 'sends a byte every 20 ms',
+      fault: { kind: 'drip', bytes: 1, ms: 20 },
+      effect: 'network',
+      stallsAfter: 'headers',
+    },
+    { name: 'answers 30 ms late', fault: { kind: 'delay', ms: 30 }, effect: 'refreshed' },
+    { name: 'sends 100 bytes every millisecond', fault: { kind: 'drip', bytes: 100, ms: 1 }, effect: 'refreshed' },
   ]
 }
 
-/** What OAuth and HTTP have codes for. */
+/** Error statuses of HTTP and error codes of OAuth. */
 function errors(): Row[] {
-  const statuses: [number, Row['means']][] = [
+  const statuses: [number, Row['effect']][] = [
     [400, 'server'],
     [403, 'server'],
     [404, 'server'],
@@ -125,19 +139,19 @@ function errors(): Row[] {
   ]
   return [
     ...statuses.map(
-      ([status, means]): Row => ({
-        name: `says ${status} in HTML`,
+      ([status, effect]): Row => ({
+        name: `answers ${status} in HTML`,
         fault: answer(status, '<h1>invalid_grant', HTML_TYPE),
-        means,
+        effect,
       }),
     ),
-    { name: 'says 600', fault: answer(600, '{}'), means: 'network' },
-    { name: 'says 304', fault: answer(304), means: 'server' },
+    { name: 'answers 600', fault: answer(600, '{}'), effect: 'network' },
+    { name: 'answers 304', fault: answer(304), effect: 'server' },
     ...['invalid_client', 'invalid_request', 'invalid_scope', 'unauthorized_client', 'made_up'].map(
       (code): Row => ({
-        name: `says ${code}`,
+        name: `answers ${code}`,
         fault: error(code === 'invalid_client' ? 401 : 400, code),
-        means: 'rejected',
+        effect: 'rejected',
       }),
     ),
   ]
@@ -162,34 +176,34 @@ function retryAfters(): Row[] {
   ]
   return [
     ...dates.map(
-      ([retryAt, waits]): Row => ({
-        name: `says 429 with the date ${retryAt} s from now as Retry-After`,
+      ([retryAfterDate, retryAfter]): Row => ({
+        name: `answers 429 with the date ${retryAfterDate} s from now as Retry-After`,
         fault: error(429, 'too_many_requests'),
-        means: 'rate_limited',
-        retryAt,
-        waits,
+        effect: 'rate_limited',
+        retryAfterDate,
+        retryAfter,
       }),
     ),
     ...forms.map(
-      ([value, waits]): Row => ({
-        name: `says 429 with Retry-After: ${value.slice(0, 40)}`,
+      ([value, retryAfter]): Row => ({
+        name: `answers 429 with Retry-After: ${value.slice(0, 40)}`,
         fault: error(429, 'too_many_requests', { 'retry-after': value }),
-        means: 'rate_limited',
-        waits,
+        effect: 'rate_limited',
+        retryAfter,
       }),
     ),
-    { name: 'says 429 and no more', fault: answer(429), means: 'rate_limited', waits: [1, 1] },
+    { name: 'answers 429 without Retry-After', fault: answer(429), effect: 'rate_limited', retryAfter: [1, 1] },
     {
-      name: 'says 503 with Retry-After: 30',
+      name: 'answers 503 with Retry-After: 30',
       fault: answer(503, '', { 'retry-after': '30' }),
-      means: 'server',
-      waits: [30, 60],
+      effect: 'server',
+      retryAfter: [30, 60],
     },
   ]
 }
 
-/** What looks like `invalid_grant` and is not; what is; and where a redirect would lead. */
-function lookalikes(elsewhere: string, self: string): Row[] {
+/** Redirects, answers that resemble `invalid_grant`, and answers that are `invalid_grant`. */
+function grantErrors(elsewhere: string, self: string): Row[] {
   const redirects: [number, string][] = [
     [301, elsewhere],
     [302, elsewhere],
@@ -203,75 +217,101 @@ function lookalikes(elsewhere: string, self: string): Row[] {
   return [
     ...redirects.map(
       ([status, location], n): Row => ({
-        name: `says ${status} to ${['elsewhere', 'itself', 'a file', 'nowhere'][Math.max(0, n - 4)]} (${n})`,
+        name: `redirects by ${status} to ${['elsewhere', 'itself', 'a file', 'an empty location'][Math.max(0, n - 4)]} (${n})`,
         fault: answer(status, GRANT_ENDED, { ...JSON_TYPE, location }),
-        means: 'server',
+        effect: 'server',
       }),
     ),
     ...[200, 408, 500, 502, 503, 504].map(
       (status): Row => ({
-        name: `says ${status} with invalid_grant in it`,
+        name: `answers ${status} with invalid_grant in its body`,
         fault: answer(status, GRANT_ENDED),
-        means: 'server',
+        effect: 'server',
       }),
     ),
-    { name: 'says 429 with invalid_grant in it', fault: answer(429, GRANT_ENDED), means: 'rate_limited' },
-    { name: 'says 400 with half an invalid_grant', fault: answer(400, GRANT_ENDED.slice(0, -1)), means: 'server' },
-    { name: 'says 400 with something before it', fault: answer(400, `)]}'\n${GRANT_ENDED}`), means: 'server' },
-    { name: 'says 400 with a list around it', fault: answer(400, `[${GRANT_ENDED}]`), means: 'server' },
-    { name: 'says 400 with a list of it', fault: error(400, ['invalid_grant']), means: 'server' },
-    { name: 'says 400 with an object of it', fault: error(400, { code: 'invalid_grant' }), means: 'server' },
-    { name: 'says 400 and INVALID_GRANT', fault: error(400, 'INVALID_GRANT'), means: 'rejected' },
-    { name: 'says 400 in UTF-16', fault: answer(400, Buffer.from(GRANT_ENDED, 'utf16le')), means: 'server' },
-    { name: 'says 400 invalid_grant', fault: answer(400, GRANT_ENDED), means: 'ended' },
-    { name: 'says 401 invalid_grant', fault: answer(401, GRANT_ENDED), means: 'ended' },
+    { name: 'answers 429 with invalid_grant in its body', fault: answer(429, GRANT_ENDED), effect: 'rate_limited' },
     {
-      name: 'says 400 invalid_grant and a charset',
+      name: 'answers 400 with a truncated invalid_grant',
+      fault: answer(400, GRANT_ENDED.slice(0, -1)),
+      effect: 'server',
+    },
+    {
+      name: 'answers 400 with a prefix before invalid_grant',
+      fault: answer(400, `)]}'\n${GRANT_ENDED}`),
+      effect: 'server',
+    },
+    {
+      name: 'answers 400 with an array around invalid_grant',
+      fault: answer(400, `[${GRANT_ENDED}]`),
+      effect: 'server',
+    },
+    { name: 'answers 400 with an array as error code', fault: error(400, ['invalid_grant']), effect: 'server' },
+    {
+      name: 'answers 400 with an object as error code',
+      fault: error(400, { code: 'invalid_grant' }),
+      effect: 'server',
+    },
+    { name: 'answers 400 INVALID_GRANT', fault: error(400, 'INVALID_GRANT'), effect: 'rejected' },
+    {
+      name: 'answers 400 invalid_grant in UTF-16',
+      fault: answer(400, Buffer.from(GRANT_ENDED, 'utf16le')),
+      effect: 'server',
+    },
+    { name: 'answers 400 invalid_grant', fault: answer(400, GRANT_ENDED), effect: 'ended' },
+    { name: 'answers 401 invalid_grant', fault: answer(401, GRANT_ENDED), effect: 'ended' },
+    {
+      name: 'answers 400 invalid_grant with a charset',
       fault: answer(400, GRANT_ENDED, { 'content-type': 'application/json;charset=UTF-8' }),
-      means: 'ended',
+      effect: 'ended',
     },
-    { name: 'says 400 invalid_grant after a BOM', fault: answer(400, `\uFEFF${GRANT_ENDED}`), means: 'ended' },
+    { name: 'answers 400 invalid_grant after a BOM', fault: answer(400, `\uFEFF${GRANT_ENDED}`), effect: 'ended' },
     {
-      name: 'says 400 invalid_grant, compressed',
+      name: 'answers 400 invalid_grant, compressed',
       fault: answer(400, gzipSync(GRANT_ENDED), { ...JSON_TYPE, 'content-encoding': 'gzip' }),
-      means: 'ended',
+      effect: 'ended',
     },
     {
-      name: 'says 400 invalid_grant, and to wait',
+      name: 'answers 400 invalid_grant with Retry-After',
       fault: error(400, 'invalid_grant', { 'retry-after': '60' }),
-      means: 'ended',
+      effect: 'ended',
     },
   ]
 }
 
-/** An answer of success that is none. */
-function nonsense(): Row[] {
+/** Answers with a status of success whose body is not a token response. */
+function invalidBodies(): Row[] {
   const bodies: [string, string | Buffer][] = [
-    ['nothing', ''],
-    ['half a JSON', '{"access_token":"abc'],
+    ['an empty body', ''],
+    ['a truncated JSON text', '{"access_token":"abc'],
     ['null', 'null'],
-    ['a list', '[]'],
+    ['an array', '[]'],
     ['a number', '1e400'],
-    ['a text', '"access_token"'],
+    ['a string', '"access_token"'],
     ['an empty object', '{}'],
-    ['bytes that are no text', Buffer.from([0xff, 0xfe, 0x00, 0xd8])],
-    ['JSON nested without end', '['.repeat(100_000)],
-    ['two JSONs', '{}{}'],
+    ['bytes that are not UTF-8', Buffer.from([0xff, 0xfe, 0x00, 0xd8])],
+    ['100,000 nested arrays', '['.repeat(100_000)],
+    ['two JSON texts', '{}{}'],
   ]
   return [
-    ...bodies.map(([name, body]): Row => ({ name: `says 200 and ${name}`, fault: answer(200, body), means: 'server' })),
-    { name: 'says 200 in HTML', fault: answer(200, '<html>Sign in to the Wi-Fi</html>', HTML_TYPE), means: 'server' },
-    { name: 'says 204', fault: answer(204), means: 'server' },
-    { name: 'answers two megabytes', fault: answer(200, `"${'x'.repeat(2 ** 21)}"`), means: 'network' },
+    ...bodies.map(
+      ([name, body]): Row => ({ name: `answers 200 with ${name}`, fault: answer(200, body), effect: 'server' }),
+    ),
     {
-      name: 'answers a bomb',
+      name: 'answers 200 in HTML',
+      fault: answer(200, '<html>Sign in to the Wi-Fi</html>', HTML_TYPE),
+      effect: 'server',
+    },
+    { name: 'answers 204', fault: answer(204), effect: 'server' },
+    { name: 'answers with two megabytes', fault: answer(200, `"${'x'.repeat(2 ** 21)}"`), effect: 'network' },
+    {
+      name: 'answers with a decompression bomb',
       fault: answer(200, gzipSync(Buffer.alloc(2 ** 25)), { ...JSON_TYPE, 'content-encoding': 'gzip' }),
-      means: 'network',
+      effect: 'network',
     },
     {
-      name: 'says gzip, and is not',
+      name: 'labels its answer gzip without compressing it',
       fault: alter(({ headers }) => ({ headers: { ...headers, 'content-encoding': 'gzip' } })),
-      means: 'network',
+      effect: 'network',
     },
     {
       name: 'ends in the compressed body',
@@ -279,23 +319,23 @@ function nonsense(): Row[] {
         headers: { ...headers, 'content-encoding': 'gzip' },
         body: gzipSync(body).subarray(0, 40),
       })),
-      means: 'server',
+      effect: 'server',
     },
   ]
 }
 
-/** The right answer in odd clothes: it has rotated, so that what can be understood must be. */
+/** Valid token responses in unusual encodings. The refresh token has been rotated, so they must be accepted. */
 function encodings(): Row[] {
   const typed = (type: string | undefined) =>
     alter(({ headers }) => ({ headers: { ...headers, 'content-type': type } }))
   return [
-    { name: 'answers with a charset', fault: typed('application/json; charset=UTF-8'), means: 'good' },
-    { name: 'answers with another charset', fault: typed('application/json; charset=latin1'), means: 'good' },
-    { name: 'calls its JSON a text', fault: typed('text/plain'), means: 'good' },
+    { name: 'answers with a charset', fault: typed('application/json; charset=UTF-8'), effect: 'refreshed' },
+    { name: 'answers with another charset', fault: typed('application/json; charset=latin1'), effect: 'refreshed' },
+    { name: 'labels its JSON text/plain', fault: typed('text/plain'), effect: 'refreshed' },
     {
       name: 'answers after a BOM',
       fault: alter(({ body }) => ({ body: Buffer.concat([Buffer.from('\uFEFF'), body]) })),
-      means: 'good',
+      effect: 'refreshed',
     },
     {
       name: 'answers compressed',
@@ -303,25 +343,25 @@ function encodings(): Row[] {
         headers: { ...headers, 'content-encoding': 'gzip' },
         body: gzipSync(body),
       })),
-      means: 'good',
+      effect: 'refreshed',
     },
     {
-      name: 'says each thing twice',
+      name: 'sends fields twice',
       fault: alter(({ body }) => ({
         body: Buffer.from(body.toString().replace('{', '{"token_type":"mac","expires_in":"x",')),
       })),
-      means: 'good',
+      effect: 'refreshed',
     },
     {
-      name: 'says more than is asked',
+      name: 'sends unknown fields',
       fault: replace({ surprise: { deep: [[['x'.repeat(100_000)]]] } }),
-      means: 'good',
+      effect: 'refreshed',
     },
-    { name: 'spells the token type as it likes', fault: replace({ token_type: 'bEaReR' }), means: 'good' },
+    { name: 'spells the token type in mixed case', fault: replace({ token_type: 'bEaReR' }), effect: 'refreshed' },
   ]
 }
 
-/** Each field missing, of a wrong type, or beyond its bounds. */
+/** Token responses with a field that is missing, of a wrong type or out of range. */
 function fields(): Row[] {
   const wrong: [string, Body][] = [
     ...['', 5, null, {}, ['a'], 'a b', 'a\r\nX-Evil: y', 'ü'].map((value): [string, Body] => [
@@ -341,22 +381,27 @@ function fields(): Row[] {
   ]
   const lifetimes = ['3600', '1e12', 'soon', 'NaN', '', -1, 1e12, 1e308, true, null, [60], {}, undefined]
   return [
-    ...wrong.map(([name, change]): Row => ({ name: `gives ${name}`, fault: replace(change), means: 'server' })),
+    ...wrong.map(([name, change]): Row => ({ name: `sends ${name}`, fault: replace(change), effect: 'server' })),
     ...lifetimes.map(
       (value): Row => ({
-        name: `gives the lifetime ${JSON.stringify(value)}`,
+        name: `sends the lifetime ${JSON.stringify(value)}`,
         fault: replace({ expires_in: value }),
-        means: 'good',
+        effect: 'refreshed',
       }),
     ),
-    { name: 'gives the lifetime 0', fault: replace({ expires_in: 0 }), means: 'server' },
+    { name: 'sends the lifetime 0', fault: replace({ expires_in: 0 }), effect: 'server', arrivesExpired: true },
     {
-      name: 'gives no new refresh token',
+      name: 'sends no new refresh token',
       fault: replace({ refresh_token: undefined }),
-      means: 'good',
-      signInFails: true,
+      effect: 'refreshed',
+      failsSignIn: true,
     },
-    { name: 'gives a broken ID token', fault: replace({ id_token: 'x.y.z' }), means: 'good', signInFails: true },
-    { name: 'gives a scope that is a number', fault: replace({ scope: 5 }), means: 'good', signInFails: true },
+    {
+      name: 'sends a malformed ID token',
+      fault: replace({ id_token: 'x.y.z' }),
+      effect: 'refreshed',
+      failsSignIn: true,
+    },
+    { name: 'sends a scope that is a number', fault: replace({ scope: 5 }), effect: 'refreshed', failsSignIn: true },
   ]
 }
