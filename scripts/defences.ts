@@ -1,6 +1,7 @@
-// Takes each defence out in turn, in a copy of the sources, and checks that a test turns red: `npm run test:defences`.
-import { spawn } from 'node:child_process'
+// Removes each defence of the list in turn, in a copy of the sources, and checks that its test fails: `npm run test:defences`.
+import { spawn, spawnSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,45 +9,59 @@ import { parseArgs } from 'node:util'
 import { type Defence, defences } from './defences/list.ts'
 
 const COPIED = ['src', 'test', 'scripts', 'embed', 'package.json', 'tsconfig.json', 'vitest.config.ts']
-const LONGEST_MS = 120_000 // for one defence: a build and a test
+const MAX_MS = 180_000 // for one program: the compiler, the build or a test
+const VITEST = 'node_modules/vitest/vitest.mjs'
+const TSX = 'node_modules/tsx/dist/cli.mjs'
+const TSC = 'node_modules/typescript/bin/tsc'
+
+/** `killed` is the only good one: the code without the defence compiles, and its test fails. */
+type Verdict =
+  | 'killed'
+  | 'SURVIVED'
+  | 'DOES NOT APPLY'
+  | 'DOES NOT COMPILE'
+  | 'NO SUCH TEST'
+  | 'TEST FAILS ANYWAY'
+  | 'TIMEOUT'
+
+interface Outcome {
+  readonly defence: Defence
+  readonly verdict: Verdict
+  readonly seconds: number
+}
+
+interface Report {
+  readonly testResults: readonly { readonly assertionResults: readonly { readonly status: string }[] }[]
+}
 
 const { values } = parseArgs({
   options: {
-    only: { type: 'string' },
+    only: { type: 'string', default: '' },
     sample: { type: 'string' },
     workers: { type: 'string', default: '2' },
   },
 })
 
-interface Outcome {
-  readonly defence: Defence
-  readonly verdict: 'red' | 'GREEN' | 'DOES NOT APPLY' | 'NO SUCH TEST' | 'RED WITHOUT BEING TOUCHED' | 'TOOK TOO LONG'
-  readonly failed: readonly string[]
-  readonly seconds: number
-}
+const print = (text: string) => void process.stdout.write(`${text}\n`)
 
-interface Report {
-  readonly numPassedTests: number
-  readonly numFailedTests: number
-  readonly testResults: readonly { assertionResults: readonly { status: string; title: string }[]; status: string }[]
-}
-
-const say = (text: string) => void process.stdout.write(`${text}\n`)
-
-/** Runs a program to its end; false where it took too long. */
-function run(cwd: string, program: string, args: readonly string[]): Promise<boolean> {
+/** Runs a program to its end; returns its exit code, or undefined if it took too long. */
+function run(cwd: string, program: string, args: readonly string[]): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd, stdio: 'ignore', detached: true })
-    const timer = setTimeout(() => process.kill(-Number(child.pid), 'SIGKILL'), LONGEST_MS)
+    let isTooLong = false
+    const timer = setTimeout(() => {
+      isTooLong = true
+      process.kill(-Number(child.pid), 'SIGKILL')
+    }, MAX_MS)
     child.once('error', reject)
-    child.once('exit', (_code, signal) => {
+    child.once('exit', (code) => {
       clearTimeout(timer)
-      resolve(signal !== 'SIGKILL')
+      resolve(isTooLong ? undefined : (code ?? 1))
     })
   })
 }
 
-/** A copy of the sources, with the packages of this one. */
+/** Makes a copy of the sources, with the packages of this folder. */
 async function newTree(): Promise<string> {
   const tree = await mkdtemp(join(tmpdir(), 'cadzero-auth-defences-'))
   for (const name of COPIED) await cp(name, join(tree, name), { recursive: true })
@@ -54,113 +69,126 @@ async function newTree(): Promise<string> {
   return tree
 }
 
-async function build(tree: string): Promise<boolean> {
-  return await run(tree, process.execPath, ['node_modules/tsx/dist/cli.mjs', 'scripts/build.ts'])
+/** Returns the source without the defence, or undefined if a text is missing or not unique. */
+function remove(source: string, { without }: Defence): string | undefined {
+  let changed = source
+  for (const [text, replacement] of without) {
+    if (changed.split(text).length !== 2) return undefined
+    changed = changed.replace(text, () => replacement)
+  }
+  return changed
 }
 
-/** Undefined where it took too long, or said nothing. */
-async function test(tree: string, [file, name]: Defence['test']): Promise<Report | undefined> {
-  const report = join(tree, 'report.json')
-  await rm(report, { force: true })
-  const pattern = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
-  const args = ['run', file, '-t', pattern, '--reporter=json', `--outputFile=${report}`, '--testTimeout=10000']
-  if (!(await run(tree, process.execPath, ['node_modules/vitest/vitest.mjs', ...args]))) return undefined
-  return await readFile(report, 'utf8').then(
-    (text) => JSON.parse(text) as Report,
-    () => undefined,
+async function compiles(tree: string, file: string): Promise<boolean> {
+  if (file.endsWith('.py')) return (await run(tree, 'python3', ['-m', 'py_compile', file])) === 0
+  // What becomes unused without a defence is no error.
+  const args = [TSC, '--noEmit', '--noUnusedLocals', 'false', '--noUnusedParameters', 'false']
+  return (
+    (await run(tree, process.execPath, args)) === 0 &&
+    (await run(tree, process.execPath, [TSX, 'scripts/build.ts'])) === 0
   )
 }
 
-const failedIn = (report: Report) =>
-  report.testResults.flatMap(({ assertionResults, status }) => {
-    const names = assertionResults.filter((one) => one.status === 'failed').map(({ title }) => title)
-    return names.length === 0 && status === 'failed' ? ['(the file itself)'] : names
-  })
+/** Runs the test of a defence; returns the statuses of the tests that its title selects, or undefined after a timeout. */
+async function runTest(tree: string, { test: [file, title] }: Defence): Promise<readonly string[] | undefined> {
+  const report = join(tree, 'report.json')
+  await rm(report, { force: true })
+  const pattern = title.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+  const args = [VITEST, 'run', file, '-t', pattern, '--reporter=json', `--outputFile=${report}`, '--testTimeout=10000']
+  if ((await run(tree, process.execPath, args)) === undefined) return undefined
+  const { testResults } = JSON.parse(await readFile(report, 'utf8')) as Report
+  const statuses = testResults.flatMap(({ assertionResults }) => assertionResults.map(({ status }) => status))
+  return statuses.filter((status) => status === 'passed' || status === 'failed')
+}
 
-async function tryOut(tree: string, defence: Defence): Promise<Outcome> {
-  const startedAt = performance.now()
-  const done = (verdict: Outcome['verdict'], failed: readonly string[] = []): Outcome => ({
-    defence,
-    verdict,
-    failed,
-    seconds: (performance.now() - startedAt) / 1000,
-  })
+async function judge(tree: string, defence: Defence): Promise<Verdict> {
   const path = join(tree, defence.file)
   const source = await readFile(path, 'utf8')
-  let changed = source
-  for (const [text, replacement] of defence.without) {
-    if (changed.split(text).length !== 2) return done('DOES NOT APPLY')
-    changed = changed.replace(text, () => replacement)
-  }
+  const changed = remove(source, defence)
+  if (changed === undefined) return 'DOES NOT APPLY'
   try {
     await writeFile(path, changed)
-    if (!(await build(tree))) return done('TOOK TOO LONG')
-    const report = await test(tree, defence.test)
-    if (report === undefined) return done('red', ['(did not end)'])
-    const failed = failedIn(report)
-    if (failed.length > 0) return done('red', failed)
-    return done(report.numPassedTests === 0 ? 'NO SUCH TEST' : 'GREEN')
+    if (!(await compiles(tree, defence.file))) return 'DOES NOT COMPILE'
+    const statuses = await runTest(tree, defence)
+    if (statuses === undefined) return 'TIMEOUT'
+    if (statuses.length === 0) return 'NO SUCH TEST'
+    return statuses.includes('failed') ? 'killed' : 'SURVIVED'
   } finally {
     await writeFile(path, source)
   }
 }
 
-/** With every defence in place each of these tests is green: else a red one would say nothing. */
-async function findBroken(tree: string, chosen: readonly Defence[]): Promise<Set<Defence>> {
-  await build(tree)
-  const broken = new Set<Defence>()
-  const tests = new Map<string, Defence[]>()
-  for (const defence of chosen)
-    tests.set(defence.test.join('\n'), [...(tests.get(defence.test.join('\n')) ?? []), defence])
-  for (const [, same] of tests) {
-    const [first] = same
-    const report = first && (await test(tree, first.test))
-    if (report === undefined || failedIn(report).length > 0) for (const defence of same) broken.add(defence)
+/** The defences whose test fails with every defence in place: its failure would prove nothing. */
+async function findBroken(tree: string, chosen: readonly Defence[]): Promise<Set<string>> {
+  if (!(await compiles(tree, 'src/bootstrap/program.ts'))) throw new Error('the sources do not compile')
+  const broken = new Set<string>()
+  for (const defence of new Map(chosen.map((one) => [one.test.join(), one])).values()) {
+    const statuses = await runTest(tree, defence)
+    if (statuses?.includes('failed') ?? true) broken.add(defence.test.join())
   }
   return broken
 }
 
-/** So many of them, others each time. */
+async function work(tree: string, chosen: readonly Defence[]): Promise<Outcome[]> {
+  const broken = await findBroken(tree, chosen)
+  const outcomes: Outcome[] = []
+  for (const defence of chosen) {
+    const startedAt = performance.now()
+    const verdict = broken.has(defence.test.join()) ? 'TEST FAILS ANYWAY' : await judge(tree, defence)
+    const outcome = { defence, verdict, seconds: (performance.now() - startedAt) / 1000 }
+    print(describe(outcome))
+    outcomes.push(outcome)
+  }
+  return outcomes
+}
+
+const describe = ({ defence: { name, test }, verdict, seconds }: Outcome) =>
+  `${verdict.padEnd(8)} ${name.padEnd(58)} ${test.join(' › ')}  ${seconds.toFixed(1)} s`
+
+/** Checks the whole list without a run, so that a sample cannot hide an entry that is out of date. */
+function findOutdated(): Outcome[] {
+  const listed = spawnSync(process.execPath, [VITEST, 'list', ...new Set(defences.map(({ test: [file] }) => file))], {
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  }).stdout.split('\n')
+  return defences.flatMap((defence): Outcome[] => {
+    const [file, title] = defence.test
+    const isListed = listed.some((line) => line.includes(file) && line.includes(title))
+    if (!isListed) return [{ defence, verdict: 'NO SUCH TEST', seconds: 0 }]
+    if (remove(readFileSync(defence.file, 'utf8'), defence) !== undefined) return []
+    return [{ defence, verdict: 'DOES NOT APPLY', seconds: 0 }]
+  })
+}
+
+/** Chooses `count` defences at random. */
 function sampleOf(all: readonly Defence[], count: number): Defence[] {
   const left = [...all]
   return Array.from({ length: Math.min(count, left.length) }, () => left.splice(randomInt(left.length), 1)).flat()
 }
 
 async function main(): Promise<void> {
-  const named = defences.filter(({ name }) => name.includes(values.only ?? ''))
+  const outdated = findOutdated()
+  const usable = defences.filter((one) => outdated.every(({ defence }) => defence !== one))
+  const named = usable.filter(({ name }) => name.includes(values.only))
   const chosen = values.sample === undefined ? named : sampleOf(named, Number(values.sample))
-  const workers = Math.max(1, Number(values.workers) || 1)
-  const trees = await Promise.all(Array.from({ length: workers }, newTree))
+  const trees = await Promise.all(Array.from({ length: Math.max(1, Number(values.workers) || 1) }, newTree))
   try {
-    const parts = trees.map((_, i) => chosen.filter((_defence, at) => at % workers === i))
-    const outcomes = await Promise.all(
-      trees.map(async (tree, i) => {
-        const part = parts[i] ?? []
-        const broken = await findBroken(tree, part)
-        const all: Outcome[] = []
-        for (const defence of part) {
-          const outcome: Outcome = broken.has(defence)
-            ? { defence, verdict: 'RED WITHOUT BEING TOUCHED', failed: [], seconds: 0 }
-            : await tryOut(tree, defence)
-          say(describe(outcome))
-          all.push(outcome)
-        }
-        return all
-      }),
+    const parts = trees.map((tree, i) =>
+      work(
+        tree,
+        chosen.filter((_, at) => at % trees.length === i),
+      ),
     )
-    const bad = outcomes.flat().filter(({ verdict }) => verdict !== 'red')
-    say(`\n${chosen.length} defences taken out, ${chosen.length - bad.length} seen by a test, ${bad.length} not`)
-    for (const outcome of bad) say(describe(outcome))
+    const outcomes = (await Promise.all(parts)).flat()
+    const bad = [...outdated, ...outcomes.filter(({ verdict }) => verdict !== 'killed')]
+    print(
+      `\n${chosen.length} defences removed: ${outcomes.length - (bad.length - outdated.length)} killed, ${bad.length} problems`,
+    )
+    for (const outcome of bad) print(describe(outcome))
     process.exitCode = bad.length === 0 ? 0 : 1
   } finally {
     await Promise.all(trees.map((tree) => rm(tree, { recursive: true, force: true })))
   }
-}
-
-function describe({ defence, verdict, failed, seconds }: Outcome): string {
-  const [file, name] = defence.test
-  const seen = failed.length > 0 ? ` (${failed.length} failed)` : ''
-  return `${verdict.padEnd(8)} ${defence.name.padEnd(46)} ${file} › ${name}${seen}  ${seconds.toFixed(1)} s`
 }
 
 await main()
