@@ -66,7 +66,7 @@ const rpc: readonly Defence[] = [
     'a key ends with the next but one',
     UPGRADE,
     ['this.#guards.slice(0, 1)', 'this.#guards'],
-    ['test/daemon/discovery-publisher.test.ts', 'opens nothing after the next'],
+    ['test/daemon/discovery-publisher.test.ts', 'accepts the previous key until the next renewal'],
   ),
   one(
     'one response to every plain request',
@@ -258,7 +258,7 @@ const signIn: readonly Defence[] = [
     'callback pages load nothing',
     'src/callback/page.ts',
     ["'Content-Security-Policy': contentSecurityPolicy,", ''],
-    ['test/callback/pages.test.ts', 'every header of the rule'],
+    ['test/callback/pages.test.ts', 'every security header'],
   ),
   one(
     'the signature of the ID token',
@@ -307,8 +307,8 @@ const host: readonly Defence[] = [
     'no debugger by the environment',
     PROCESS,
     [
-      "if (heedsOptions && UNWANTED_OPTIONS.test(env.NODE_OPTIONS ?? '')) return 'NODE_OPTIONS'",
-      'void [UNWANTED_OPTIONS, heedsOptions]',
+      "if (appliesNodeOptions && UNWANTED_OPTIONS.test(env.NODE_OPTIONS ?? '')) return 'NODE_OPTIONS'",
+      'void [UNWANTED_OPTIONS, appliesNodeOptions]',
     ],
     [OTHERS, '[B10 D6]'],
   ),

@@ -25,7 +25,7 @@ const textOf = (text: string) =>
 describe.each(all)('the page %s', (name, page) => {
   const text = html(page)
 
-  test('has its status, every security header and no other header', () => {
+  test('[C4] has its status, every security header and no other header', () => {
     const hash = createHash('sha256')
       .update(styleOf(text)[0] ?? '')
       .digest('base64')
@@ -46,7 +46,7 @@ describe.each(all)('the page %s', (name, page) => {
     })
   })
 
-  test('has no script, form, handler, inline style or reference to anything outside itself', () => {
+  test('[9700-7] has no script, form, handler, inline style or reference to anything outside itself', () => {
     for (const forbidden of [
       /<(script|form|a|link|img|iframe|object|embed|base|use|image|foreignObject)\b/i,
       /\b(src|srcset|href|action|data|poster|ping|style|http-equiv|on[a-z]+)\s*=/i,

@@ -69,14 +69,14 @@ describe('a refresh keeps the session if the provider', () => {
   )
 
   it.each([
-    ['without expires_in', { expires_in: undefined }],
-    ['with a lifetime that is a string', { expires_in: '3600' }],
-    ['with a lifetime that is not a number', { expires_in: 'soon' }],
-    ['with a negative lifetime', { expires_in: -1 }],
-    ['with a lifetime of 30,000 years', { expires_in: 1e12 }],
-    ['with an invalid ID token', { id_token: 'x.y.z' }],
-    ['without a new refresh token', { refresh_token: undefined }],
-  ])('answers %s, and uses the response', async (_name, change) => {
+    ['[OIDC-token-endpoint-response-without-expires_in] answers without expires_in', { expires_in: undefined }],
+    ['answers with a lifetime that is a string', { expires_in: '3600' }],
+    ['answers with a lifetime that is not a number', { expires_in: 'soon' }],
+    ['answers with a negative lifetime', { expires_in: -1 }],
+    ['answers with a lifetime of 30,000 years', { expires_in: 1e12 }],
+    ['answers with an invalid ID token', { id_token: 'x.y.z' }],
+    ['answers without a new refresh token', { refresh_token: undefined }],
+  ])('%s, and uses the response', async (_name, change) => {
     const { sandbox, client, signIn } = await newWorld()
     await signIn()
     sandbox.script(TOKEN, { kind: 'replace', body: (answer) => ({ ...answer, ...change }) })
@@ -120,12 +120,12 @@ describe('a sign-in fails without harm if the provider', () => {
       { code: 1004, data: { reason: 'issuer_mismatch' } },
     ],
     [
-      'does not support PKCE',
+      '[7636-2 8414-2] does not support PKCE',
       { metadata: { code_challenge_methods_supported: undefined } },
       { code: 1004, data: { reason: 'pkce_unsupported' } },
     ],
     [
-      'supports only plain PKCE',
+      '[7636-2] supports only plain PKCE',
       { metadata: { code_challenge_methods_supported: ['plain'] } },
       { code: 1004, data: { reason: 'pkce_unsupported' } },
     ],
@@ -183,7 +183,7 @@ describe('a sign-in fails without harm if the provider', () => {
       (answer) => ({ ...answer, id_token: `${String(answer.id_token).slice(0, -8)}AAAAAAAA` }),
     ],
     [
-      'sends an ID token for another nonce',
+      '[9700-9] sends an ID token for another nonce',
       (answer) => {
         const [header, payload = '', signature] = String(answer.id_token).split('.')
         const claims = { ...JSON.parse(Buffer.from(payload, 'base64url').toString()), nonce: 'other' }
@@ -223,14 +223,14 @@ describe('a sign-in fails without harm if the provider', () => {
   })
 })
 
-it('a sign-in succeeds with the claims of the ID token if userinfo fails', async () => {
+it('[OIDC-scope-userinfo-claims] a sign-in succeeds with the claims of the ID token if userinfo fails', async () => {
   const { sandbox, signIn } = await newWorld()
   sandbox.script('/oauth/userinfo', json(500, {}))
   expect(await signIn()).toMatchObject({ state: 'signed_in', user: sandbox.user })
 })
 
 describe('the authorization request', () => {
-  it('has the parameters of RFC 8252, RFC 7636 and OpenID Connect, with new secrets each time', async () => {
+  it('[8252-1] has the parameters of RFC 8252, RFC 7636 and OpenID Connect, with new secrets each time', async () => {
     const { client, sandbox } = await newWorld()
     const urls: URL[] = []
     for (let i = 0; i < 2; i++) {
@@ -253,7 +253,7 @@ describe('the authorization request', () => {
     for (const name of ['state', 'nonce', 'code_challenge']) expect(first?.[name]).not.toBe(second?.[name])
   })
 
-  it('is followed by a token request with the code verifier and the same redirect URI, and no client secret', async () => {
+  it('[8252-1 8252-3] is followed by a token request with the code verifier and the same redirect URI, and no client secret', async () => {
     const { sandbox, signIn } = await newWorld()
     await signIn()
     const sent = sandbox.requests.find(({ grantType }) => grantType === 'authorization_code')

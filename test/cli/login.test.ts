@@ -29,7 +29,7 @@ describe('login', () => {
     expect(stderr).toContain('Waiting for you to sign in')
   })
 
-  it('accepts the pasted callback address of this sign-in, and no other address', async () => {
+  it('[C8 F1] accepts the pasted callback address of this sign-in, and no other address', async () => {
     const { sandbox, home, env } = await newWorld()
     const login = spawnProgram(['login', '--no-browser', '--paste'], { home, env })
     const { callbackUrl } = await sandbox.signIn(await login.stderrMatch(LINK), { deliver: false })
@@ -42,7 +42,7 @@ describe('login', () => {
     expect(await login.ended).toMatchObject({ code: 0 })
   })
 
-  it('continues with the link alone if no browser opens', async () => {
+  it('[F1] continues with the link alone if no browser opens', async () => {
     const { sandbox, home, env, daemon } = await newWorld({ env: { CADZERO_AUTH_BROWSER: '/nowhere/browser' } })
     const login = runProgram(['login'], { home, env })
     let hasFailed = false

@@ -98,7 +98,7 @@ describe('a sign-in at the sandbox', () => {
     expect(new URL(callbackUrl).searchParams.get('error')).toBe('invalid_request')
   })
 
-  it('is refused for a redirect URI that is not registered, on a page that says so', async () => {
+  it('[8252-9] is refused for a redirect URI that is not registered, on a page that says so', async () => {
     const sandbox = await newSandbox()
     for (const redirect_uri of ['http://127.0.0.1:1/other', 'http://localhost:1/callback']) {
       const response = await fetch((await authorize(sandbox, { redirect_uri })).url, {
