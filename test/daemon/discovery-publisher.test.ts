@@ -2,7 +2,6 @@
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { locateFolders } from '../../src/config/paths.ts'
-import { startDaemon } from '../../src/daemon/daemon.ts'
 import { DiscoveryPublisher } from '../../src/daemon/discovery-publisher.ts'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { systemHost } from '../../src/host/host.ts'
@@ -10,6 +9,7 @@ import { systemRandom } from '../../src/host/random.ts'
 import { connect } from '../../src/rpc/client.ts'
 import { type Endpoint, readEndpoint, writeEndpoint } from '../../src/rpc/discovery.ts'
 import { TestClock } from '../support/clock.ts'
+import { startLocalDaemon } from '../support/daemon.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { sendRaw } from '../support/raw.ts'
 import { bytesOf, startServer, upgradeRequest } from '../support/rpc.ts'
@@ -29,23 +29,11 @@ async function newDaemon() {
       if (to === discoveryFile) onWrite()
     },
   }
-  const env = { CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
-  const host = { ...systemHost(), clock, files }
-  const started = await startDaemon({
-    host,
-    folders,
-    env,
-    version: '1.0.0',
-    commit: null,
-    replace: false,
-    passphrase: undefined,
-  })
-  if (started.kind !== 'running') throw new Error(started.kind)
-  onTestFinished(() => started.daemon.stop('test'))
+  const { daemon } = await startLocalDaemon(folders, { clock, files })
   return {
     folders,
     discoveryFile,
-    daemon: started.daemon,
+    daemon,
     endpoint: (await readEndpoint(systemFiles, discoveryFile)) as Endpoint,
     check: () => clock.advance(CHECK_SECONDS),
     written: () =>

@@ -3,12 +3,13 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { locateFolders } from '../../src/config/paths.ts'
-import { claimInstance } from '../../src/daemon/single-instance.ts'
+import { claimInstance, endDaemon } from '../../src/daemon/single-instance.ts'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { systemHost } from '../../src/host/host.ts'
 import { takeLock } from '../../src/host/lock.ts'
 import { writeEndpoint } from '../../src/rpc/discovery.ts'
 import { TestClock } from '../support/clock.ts'
+import { startLocalDaemon } from '../support/daemon.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { startServer } from '../support/rpc.ts'
 
@@ -49,5 +50,48 @@ describe.skipIf(process.platform === 'win32')('claimInstance in a second daemon'
     onTestFinished(() => clearInterval(ticking))
     const error = await claimInstance({ ...systemHost(), clock }, folders, false).catch((error: unknown) => error)
     expect(error).toMatchObject({ name: 'FileError', path: folders.discoveryFile, code: 'too_open' })
+  })
+})
+
+describe('claimInstance', () => {
+  it('returns the process id of the running daemon, and leaves it running', async () => {
+    const { host, folders } = await startLocalDaemon()
+    const second = { kind: 'second', runningPid: process.pid }
+    expect(await claimInstance(host, folders, false)).toEqual(second)
+    expect(await claimInstance(host, folders, false)).toEqual(second)
+  })
+
+  it('ends the running daemon if it is to be replaced, and then holds the lock', async () => {
+    const { host, folders, daemon } = await startLocalDaemon()
+    const instance = await claimInstance(host, folders, true)
+    if (instance.kind !== 'first') throw new Error(instance.kind)
+    onTestFinished(() => instance.lock.release())
+    await daemon.stopped
+    expect(await takeLock(systemFiles, folders.lockFile)).toBeUndefined()
+  })
+
+  it('throws StuckDaemonError if a process holds the lock and no daemon responds', async () => {
+    const folders = locateFolders({ CADZERO_AUTH_HOME: await temporaryFolder() })
+    await mkdir(folders.data, { recursive: true, mode: 0o700 })
+    const lock = await takeLock(systemFiles, folders.lockFile)
+    onTestFinished(() => lock?.release())
+    const clock = new TestClock()
+    const ticking = setInterval(() => clock.advance(0.5), 5)
+    onTestFinished(() => clearInterval(ticking))
+    const host = { ...systemHost(), clock }
+    await expect(claimInstance(host, folders, true)).rejects.toMatchObject({ name: 'StuckDaemonError' })
+  })
+})
+
+describe('endDaemon', () => {
+  it('ends the daemon, waits until it has ended, and returns its process id', async () => {
+    const { host, folders, daemon } = await startLocalDaemon()
+    expect(await endDaemon(host, folders)).toBe(process.pid)
+    await daemon.stopped
+  })
+
+  it('throws NoDaemonError if no daemon runs', async () => {
+    const folders = locateFolders({ CADZERO_AUTH_HOME: await temporaryFolder() })
+    await expect(endDaemon(systemHost(), folders)).rejects.toMatchObject({ name: 'NoDaemonError' })
   })
 })

@@ -4,13 +4,13 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { locateFolders } from '../../src/config/paths.ts'
-import { startDaemon } from '../../src/daemon/daemon.ts'
 import { type UninstallOptions, type UninstallWarning, uninstall } from '../../src/daemon/uninstall.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import { systemHost } from '../../src/host/host.ts'
 import { takeLock } from '../../src/host/lock.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connect, type RpcClient } from '../../src/rpc/client.ts'
+import { startLocalDaemon } from '../support/daemon.ts'
 import { hasKeyring, newDesktop } from '../support/desktop.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { environment, PROGRAM } from '../support/program.ts'
@@ -104,18 +104,9 @@ describe('uninstall', () => {
   it('revokes the sessions, then removes the entry, then ends the daemon, then removes the files', async () => {
     const { folders, files } = await newHome()
     const host = systemHost()
-    const started = await startDaemon({
-      host,
-      folders,
-      env,
-      version: '1.0.0',
-      commit: null,
-      replace: false,
-      passphrase: undefined,
-    })
-    if (started.kind !== 'running') throw new Error(started.kind)
+    const { daemon } = await startLocalDaemon(folders)
     const steps: string[] = []
-    void started.daemon.stopped.then(() => steps.push('daemon ended'))
+    void daemon.stopped.then(() => steps.push('daemon ended'))
     const removeEntry = async () => {
       const client = await connect(systemFiles, folders.discoveryFile, systemRandom)
       client.close()
