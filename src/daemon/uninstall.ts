@@ -21,7 +21,7 @@ export interface UninstallOptions {
   /** Whether to sign out, and to remove the sessions, their key and the configuration as well. */
   readonly purge: boolean
   /** Connects to the daemon, and starts it if it does not run. */
-  readonly reachDaemon: () => Promise<RpcClient>
+  readonly connectToDaemon: () => Promise<RpcClient>
   /** Removes the entry that starts the daemon at log-on. @returns whether there was one */
   readonly removeEntry: () => Promise<boolean>
   readonly onWarning: (warning: UninstallWarning) => void
@@ -58,12 +58,12 @@ export async function uninstall(options: UninstallOptions): Promise<Uninstalled>
 }
 
 /** Ends the sessions at the provider: they would outlive the deletion of their files. Never throws. */
-async function revokeSessions({ host, folders, reachDaemon, onWarning }: UninstallOptions): Promise<void> {
+async function revokeSessions({ host, folders, connectToDaemon, onWarning }: UninstallOptions): Promise<void> {
   const profiles = await savedProfiles(host, folders.sessions)
   if (profiles.length === 0) return
   let client: RpcClient
   try {
-    client = await reachDaemon()
+    client = await connectToDaemon()
   } catch {
     onWarning({ kind: 'no_daemon' })
     return

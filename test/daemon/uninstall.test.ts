@@ -68,7 +68,7 @@ function optionsFor(folders: UninstallOptions['folders'], change: Partial<Uninst
     folders,
     env,
     purge: false,
-    reachDaemon: () => Promise.reject(new Error('not expected')),
+    connectToDaemon: () => Promise.reject(new Error('not expected')),
     removeEntry: () => Promise.resolve(false),
     onWarning: () => undefined,
     ...change,
@@ -95,8 +95,8 @@ describe('uninstall', () => {
 
   it('removes everything but the user’s own files with purge, and the folders that are empty then', async () => {
     const { home, folders, files } = await newHome()
-    const reachDaemon = async () => clientOf(['alpha', 'beta'], () => undefined)
-    await uninstall(optionsFor(folders, { purge: true, reachDaemon }))
+    const connectToDaemon = async () => clientOf(['alpha', 'beta'], () => undefined)
+    await uninstall(optionsFor(folders, { purge: true, connectToDaemon }))
     expect(await files()).toEqual(['notes.txt'])
     expect(await readdir(home)).toEqual(['config'])
   })
@@ -118,12 +118,12 @@ describe('uninstall', () => {
       if (String(path).endsWith('alpha.jwe')) steps.push('remove alpha.jwe')
       await remove(path)
     }
-    const reachDaemon = async () => clientOf(['alpha', 'beta'], (text) => steps.push(text))
+    const connectToDaemon = async () => clientOf(['alpha', 'beta'], (text) => steps.push(text))
     const uninstalled = await uninstall(
       optionsFor(folders, {
         host: { ...host, files: { ...systemFiles, unlink } },
         purge: true,
-        reachDaemon,
+        connectToDaemon,
         removeEntry,
       }),
     )
@@ -142,8 +142,10 @@ describe('uninstall', () => {
   it('warns of each session that the provider did not confirm, and removes it all the same', async () => {
     const { folders, files } = await newHome()
     const warnings: UninstallWarning[] = []
-    const reachDaemon = async () => clientOf(['alpha'], () => undefined)
-    await uninstall(optionsFor(folders, { purge: true, reachDaemon, onWarning: (warning) => warnings.push(warning) }))
+    const connectToDaemon = async () => clientOf(['alpha'], () => undefined)
+    await uninstall(
+      optionsFor(folders, { purge: true, connectToDaemon, onWarning: (warning) => warnings.push(warning) }),
+    )
     expect(warnings).toEqual([{ kind: 'not_revoked', profile: 'beta' }])
     expect(await files()).toEqual(['notes.txt'])
   })
@@ -170,8 +172,8 @@ describe('uninstall', () => {
     const lock = await takeLock(systemFiles, folders.lockFile)
     onTestFinished(() => lock?.release())
     const before = await files()
-    const reachDaemon = async () => clientOf(['alpha', 'beta'], () => undefined)
-    await expect(uninstall(optionsFor(folders, { purge: true, reachDaemon }))).rejects.toMatchObject({
+    const connectToDaemon = async () => clientOf(['alpha', 'beta'], () => undefined)
+    await expect(uninstall(optionsFor(folders, { purge: true, connectToDaemon }))).rejects.toMatchObject({
       name: 'StuckDaemonError',
     })
     expect(await files()).toEqual(before)

@@ -19,7 +19,7 @@ export async function uninstallService(
     ...context,
     env: process.env,
     purge,
-    reachDaemon: () => connectToDaemon(context, true),
+    connectToDaemon: () => connectToDaemon(context, true),
     removeEntry: () => manager.uninstall(),
     onWarning: (warning) => note(`warning: ${warningText(warning)}`),
   })
