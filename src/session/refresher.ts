@@ -60,7 +60,7 @@ export class Refresher {
    * @throws InteractionRequiredError, UnavailableError, RejectedError, StoreError, ShuttingDownError
    */
   refresh(): Promise<AuthHeader> {
-    if (this.#running) return this.#running
+    if (this.#running !== undefined) return this.#running
     const { current, mutex } = this.#options
     const asked = tokenOf(current.state)
     const running = mutex.run(() => this.#refreshNow(asked))

@@ -88,7 +88,7 @@ describe('a disk that cannot be written', () => {
     const onDisk = { store: { persisted: true }, refresh: { lastError: 'disk_full' } }
     expect(authenticator.status()).toMatchObject(onDisk)
     expect(provider.refreshed).toHaveLength(0)
-    clock.advance(6) // a dead token is of no use to anybody: only now is the one on disk spent
+    clock.advance(6) // no client can use an expired token: only now is the token on disk sent
     expect(await authenticator.authHeader()).toMatchObject(bearer('token-1'))
     const inMemory = { store: { persisted: false }, refresh: { lastError: 'disk_full' } }
     expect(authenticator.status()).toMatchObject(inMemory)
