@@ -29,7 +29,7 @@ async function newDaemon() {
       if (to === discoveryFile) onWrite()
     },
   }
-  const { daemon } = await startLocalDaemon(folders, { clock, files })
+  const { daemon } = await startLocalDaemon({ folders, host: { clock, files } })
   return {
     folders,
     discoveryFile,

@@ -104,7 +104,7 @@ describe('uninstall', () => {
   it('revokes the sessions, then removes the entry, then ends the daemon, then removes the files', async () => {
     const { folders, files } = await newHome()
     const host = systemHost()
-    const { daemon } = await startLocalDaemon(folders)
+    const { daemon } = await startLocalDaemon({ folders })
     const steps: string[] = []
     void daemon.stopped.then(() => steps.push('daemon ended'))
     const removeEntry = async () => {
