@@ -5,6 +5,7 @@ import { locateFolders } from '../../src/config/paths.ts'
 test('every path is below CADZERO_AUTH_HOME if it is set', () => {
   expect(locateFolders({ CADZERO_AUTH_HOME: '/home/ada/cz' })).toEqual({
     config: '/home/ada/cz/config',
+    addon: '/home/ada/cz/data/addon',
     data: '/home/ada/cz/data',
     log: '/home/ada/cz/log',
     sessions: '/home/ada/cz/config/sessions',
