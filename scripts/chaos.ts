@@ -1,4 +1,4 @@
-// The chaos runner: what needs kills, broken disks, another user, a mount or minutes. Nothing may be lost.
+// The chaos runner: scenarios that need kills, broken disks, another user, a mount or minutes. No session may be lost.
 import { rmSync } from 'node:fs'
 import { chmod, cp, mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
+import { systemClock } from '../src/host/clock.ts'
+import { withTimeout } from '../src/host/timeout.ts'
 import { seededRandom } from '../test/support/rounds.ts'
 import { options as bundle } from './bundle.ts'
 import { disk } from './chaos/disk.ts'
@@ -18,8 +20,8 @@ import { type Chaos, missing, type Scenario } from './chaos/scenario.ts'
 import { type Line, tableOf } from './chaos/table.ts'
 
 const SCENARIOS: readonly Scenario[] = [...kills, ...refreshWindow, ...disk, ...processes, ...ends, ...load]
-const GRACE_SECONDS = 60 // for what a scenario has begun when its time is over
-const SHOWN = 5 // losses of one scenario that are told in words
+const GRACE_SECONDS = 60 // for the trial that a scenario has begun when its time is over
+const SHOWN_LOSSES = 5 // of one scenario
 
 const { values } = parseArgs({
   options: {
@@ -41,15 +43,15 @@ if (values.list) {
 }
 const wanted = values.scenario ?? SCENARIOS.map(({ name }) => name)
 const chosen = SCENARIOS.filter(({ name }) => wanted.some((one) => name === one || name.startsWith(`${one}-`)))
-if (chosen.length === 0) fail(`no such scenario; --list says which there are`)
-if (!/^(short|full|[1-9]\d*)$/.test(values.rounds)) fail('--rounds is short, full or a number')
+if (chosen.length === 0) fail('unknown scenario; run with --list to see all')
+if (!/^(short|full|[1-9]\d*)$/.test(values.rounds)) fail('--rounds takes short, full or a number')
 const isShort = values.rounds === 'short'
 const { seed } = seededRandom(values.seed === undefined ? undefined : Number(values.seed))
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 const root = await mkdtemp(join(tmpdir(), 'cadzero-auth-chaos-'))
 process.on('exit', () => rmSync(root, { recursive: true, force: true }))
-await chmod(root, 0o755) // some scenarios are another user
+await chmod(root, 0o755) // some scenarios run programs as another user
 const program = await copyOfProgram()
 await Promise.all(['writer', 'starter', 'callers'].map(bundleHelper))
 
@@ -71,37 +73,33 @@ async function run(scenario: Scenario): Promise<Line> {
   const undo: (() => unknown)[] = []
   let [trials, lost] = [0, 0]
   const chaos: Chaos = {
-    dice: seededRandom(seedOf(name)),
+    random: seededRandom(seedOf(name)),
     rounds: roundsOf(scenario),
     isShort,
     folder,
     program,
     helper: (one) => join(root, 'program', `${one}.cjs`),
     isOver: () => performance.now() - startedAt > seconds * 1000,
-    trial: (count = 1) => {
+    countTrials: (count = 1) => {
       trials += count
     },
     lost(what) {
-      if (++lost <= SHOWN) say(`LOST in ${name}: ${what}`)
+      if (++lost <= SHOWN_LOSSES) say(`LOST in ${name}: ${what}`)
     },
     after: (one) => void undo.push(one),
   }
   let figures = ''
-  let late: NodeJS.Timeout | undefined
-  const tooLate = new Promise<never>((_, reject) => {
-    late = setTimeout(() => reject(new Error('it did not end in time')), (seconds + GRACE_SECONDS) * 1000)
-  })
   try {
-    figures = await Promise.race([scenario.run(chaos), tooLate])
+    const timeoutError = () => new Error('the scenario did not end in time')
+    figures = await withTimeout(systemClock, seconds + GRACE_SECONDS, scenario.run(chaos), timeoutError)
   } catch (error) {
     chaos.lost(error instanceof Error ? (error.stack ?? error.message) : String(error))
   }
-  clearTimeout(late)
   for (const one of undo.reverse()) {
     try {
       await one()
     } catch (error) {
-      chaos.lost(`afterwards: ${error instanceof Error ? error.message : String(error)}`)
+      chaos.lost(`clean-up: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
   rmSync(folder, { recursive: true, force: true })
@@ -115,12 +113,12 @@ function roundsOf({ rounds }: Scenario): number {
   return values.rounds === 'full' ? rounds.full : Number(values.rounds)
 }
 
-/** The same dice for a scenario whether it runs alone or with all others. */
+/** A seed per scenario, so that it does the same alone and together with the others. */
 function seedOf(name: string): number {
   return [...name].reduce((sum, letter) => (Math.imul(sum, 31) + letter.charCodeAt(0)) | 0, seed)
 }
 
-/** A build that somebody makes meanwhile would take the files away from under the runs. */
+/** Copies the program, since a build during the run would replace its files. */
 async function copyOfProgram(): Promise<string> {
   const copy = join(root, 'program')
   await cp(fileURLToPath(new URL('../dist', import.meta.url)), join(copy, 'dist'), { recursive: true })

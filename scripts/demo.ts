@@ -1,4 +1,4 @@
-// The demo: the real daemon signs in at the sandbox, hands out a header and keeps it fresh.
+// The demo: the real daemon signs in at the sandbox, returns a header, and refreshes it.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -15,17 +15,20 @@ import { type Sandbox, startSandbox } from '../test/sandbox/index.ts'
 
 const PROGRAM = fileURLToPath(new URL('../dist/cadzero-auth.cjs', import.meta.url))
 const auto = process.argv.includes('--auto')
-const once_ = process.argv.includes('--once')
-// As short as Clerk's session tokens feel; with --once short enough to see one expire.
-const TOKEN_SECONDS = once_ ? 3 : 20
+const isSingleRefresh = process.argv.includes('--once')
+// Shorter than Clerk's 60 s, so that the viewer sees a refresh soon. With --once, the demo waits until a token expires.
+const TOKEN_SECONDS = isSingleRefresh ? 3 : 20
 
 const say = (text: string) => void process.stdout.write(`${text}\n`)
 
 const home = process.env.CADZERO_AUTH_HOME || (await mkdtemp(join(tmpdir(), 'cadzero-auth-demo-')))
 const sandbox = await startSandbox({ accessTokenTtl: TOKEN_SECONDS })
-say(`sandbox ${sandbox.issuer} (a provider set up as Clerk is; tokens live ${TOKEN_SECONDS} s)`)
+say(`sandbox ${sandbox.issuer} (an OpenID provider, configured as Clerk is; token lifetime ${TOKEN_SECONDS} s)`)
 const daemon = await startDaemon(sandbox)
 const client = await connect(systemFiles, daemon.discoveryFile, systemRandom)
+
+/** A sign-in that failed; printed as one sentence. */
+class SignInError extends Error {}
 
 let stopping: Promise<void> | undefined
 const stop = () => {
@@ -42,6 +45,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => vo
 
 try {
   await run(client)
+} catch (error) {
+  if (!(error instanceof SignInError)) throw error
+  process.stderr.write(`error: ${error.message}\n`)
+  process.exitCode = 1
+  await wait(1000) // the browser still has to load the page about the failure
 } finally {
   await stop()
 }
@@ -51,12 +59,12 @@ async function run(client: RpcClient): Promise<void> {
   if ((await client.call('status')).state !== 'signed_in') await signIn(client)
   const { headers, expiresAt } = await client.call('getAuthHeader')
   say(`header  Authorization: ${shorten(headers.Authorization)}`)
-  if (once_) return await refreshOnceAndLogout(client, headers.Authorization, expiresAt)
-  say('asking for a header every second, as a busy add-in does; Ctrl-C ends it')
+  if (isSingleRefresh) return await refreshOnceAndLogout(client, headers.Authorization, expiresAt)
+  say('the demo now gets a header every second, as a busy add-in does; press Ctrl-C to stop')
   for (;;) {
-    const next = await Promise.race([wait(1000, true), client.closed.then(() => false)])
-    if (!next) return say('the daemon was stopped')
-    // Signed out by somebody else (cadzero-auth logout): wait until they sign in again.
+    const isRunning = await Promise.race([wait(1000, true), client.closed.then(() => false)])
+    if (!isRunning) return say('the daemon was stopped')
+    // After a sign-out by another client (`cadzero-auth logout`), the demo waits for the next sign-in.
     await client.call('getAuthHeader', { interactive: false }).catch((error: unknown) => {
       if (!(error instanceof RpcError && error.code === errors.interactionRequired.code)) throw error
     })
@@ -66,24 +74,34 @@ async function run(client: RpcClient): Promise<void> {
 async function refreshOnceAndLogout(client: RpcClient, first: string, expiresAt: number): Promise<void> {
   await wait(Math.max(0, expiresAt * 1000 - Date.now()) + 100)
   const { headers } = await client.call('getAuthHeader', { interactive: false })
-  if (headers.Authorization === first) throw new Error('the expired token was handed out again')
+  if (headers.Authorization === first) throw new Error('the daemon returned the expired token again')
   say(`header  Authorization: ${shorten(headers.Authorization)} (after the first one expired)`)
   const { revoked } = await client.call('logout')
   if (!revoked) throw new Error('the provider did not confirm the logout')
-  say(`logout  revoked at the provider; token requests in all: ${sandbox.count('/oauth/token')}`)
+  say(`logout  revoked at the provider; token requests: ${sandbox.count('/oauth/token')}`)
 }
 
+/** Signs in with the browser. @throws SignInError */
 async function signIn(client: RpcClient): Promise<void> {
   try {
-    await client.call('login')
+    await client.call('login').catch(async (error: unknown) => {
+      if (reasonOf(error) !== 'browser') throw error
+      say('no browser could be opened: open the next link yourself')
+      await client.call('login', { openBrowser: false })
+    })
   } catch (error) {
-    if (!(error instanceof RpcError) || error.data?.reason !== 'browser') throw error
-    say('no browser could be opened here: open the next link yourself')
-    await client.call('login', { openBrowser: false })
+    if (!(error instanceof RpcError)) throw error
+    const reason = reasonOf(error)
+    const declined = 'the sign-in was declined in the browser; run the demo again to sign in'
+    throw new SignInError(reason === 'access_denied' ? declined : `${error.message} (${reason})`)
   }
 }
 
-/** Shows each sign-in and each new token; with --auto it also plays the person in front of the browser. */
+function reasonOf(error: unknown): unknown {
+  return error instanceof RpcError ? error.data?.reason : undefined
+}
+
+/** Prints each sign-in and each new token; with --auto also signs in as the user does in the browser. */
 function showChanges(client: RpcClient): void {
   let shown: { url: string | null; token: number | null } = { url: null, token: null }
   client.onNotification((_method, params) => {
@@ -93,9 +111,9 @@ function showChanges(client: RpcClient): void {
       if (auto) void sandbox.signIn(authorizationUrl)
     }
     if (tokenExpiresAt !== null && tokenExpiresAt !== shown.token) {
-      const what =
+      const event =
         shown.token === null || refresh.lastAt === null ? `signed in as ${user?.name} <${user?.email}>` : 'refreshed'
-      say(`${what}; the token is good until ${new Date(tokenExpiresAt * 1000).toLocaleTimeString()}`)
+      say(`${event}; the token is valid until ${new Date(tokenExpiresAt * 1000).toLocaleTimeString()}`)
     }
     shown = { url: authorizationUrl, token: tokenExpiresAt }
   })
@@ -109,9 +127,9 @@ async function startDaemon(sandbox: Sandbox) {
       CADZERO_AUTH_HOME: home,
       CADZERO_AUTH_ISSUER: sandbox.issuer,
       CADZERO_AUTH_CLIENT_ID: sandbox.clientId,
-      // The demo leaves the real keyring of whoever runs it alone.
+      // The demo does not touch the real keyring of its user.
       CADZERO_AUTH_KEY_PROTECTION: process.env.CADZERO_AUTH_KEY_PROTECTION ?? 'keyfile',
-      // With --auto the demo itself goes to the link; the browser has only to seem to open.
+      // With --auto the demo follows the link itself, and no browser opens.
       ...(auto && existsSync('/bin/true') ? { CADZERO_AUTH_BROWSER: '/bin/true' } : {}),
     },
   })

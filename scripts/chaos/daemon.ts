@@ -1,4 +1,4 @@
-// The real daemon in its own process, to be killed, starved and restarted; and how somebody signs in to it.
+// Starts the real daemon in its own process, for scenarios that kill, starve and restart it; and signs in to it.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import type { Endpoint } from '../../src/rpc/discovery.ts'
 import type { Sandbox } from '../../test/sandbox/index.ts'
 
 export const TOKEN = '/oauth/token'
-const START_MS = 30_000
+const START_TIMEOUT_MS = 30_000
 
 const children = new Set<ChildProcess>()
 const mounts: string[] = []
@@ -19,14 +19,14 @@ process.on('exit', () => {
   for (const folder of mounts.reverse()) spawnSync('umount', ['-l', folder], { stdio: 'ignore' })
 })
 
-/** Remembers a process of ours, so that none outlives the run. */
-export function keep<C extends ChildProcess>(child: C): C {
+/** Kills this child process at the end of the run, if it still runs. */
+export function killAtExit<C extends ChildProcess>(child: C): C {
   children.add(child)
   child.once('exit', () => children.delete(child))
   return child
 }
 
-/** Mounts something; it is gone at the end of the run at the latest. @returns what takes it away */
+/** Mounts a file system until the end of the run, or until the returned function is called. */
 export function mount(folder: string, ...args: string[]): () => void {
   runMount(folder, ...args)
   mounts.push(folder)
@@ -36,7 +36,7 @@ export function mount(folder: string, ...args: string[]): () => void {
   }
 }
 
-/** Changes how something is mounted. */
+/** Changes the options of a mount. */
 export function remount(folder: string, options: string): void {
   runMount(folder, '-o', `remount,${options}`)
 }
@@ -50,7 +50,7 @@ export interface DaemonOptions {
   readonly program: string
   readonly home: string
   readonly env?: Readonly<Record<string, string>>
-  /** A command that becomes the daemon: `prlimit …`, `setpriv …`. */
+  /** A command that executes the daemon: `prlimit …`, `setpriv …`. */
   readonly before?: readonly string[]
   readonly args?: readonly string[]
 }
@@ -59,11 +59,12 @@ export interface Daemon {
   readonly child: ChildProcess
   readonly pid: number
   readonly ended: Promise<number | null>
-  said(): string
+  /** Its standard error so far. */
+  stderr(): string
   connect(): Promise<RpcClient>
   kill(): Promise<void>
   stop(): Promise<number | null>
-  /** Descriptors that it has open. */
+  /** The number of its open file descriptors. */
   descriptors(): number
   residentMegabytes(): number
 }
@@ -74,27 +75,27 @@ export function environmentOf(home: string, env: Readonly<Record<string, string>
   return { PATH, HOME, ...own, ...env }
 }
 
-/** Starts the daemon and waits until it is ready. @throws with what it said where it is not */
+/** Starts the daemon; resolves when it is ready. @throws an error with its standard error if it does not start */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { program, home, env, before = [], args = [] } = options
   const [file = '', ...rest] = [...before, process.execPath, program, 'daemon', ...args]
-  const child = keep(spawn(file, rest, { env: environmentOf(home, env), stdio: ['ignore', 'pipe', 'pipe'] }))
+  const child = killAtExit(spawn(file, rest, { env: environmentOf(home, env), stdio: ['ignore', 'pipe', 'pipe'] }))
   const ended = once(child, 'exit').then(([code]) => code as number | null)
-  let said = ''
+  let stderr = ''
   child.stderr.on('data', (chunk) => {
-    said += chunk
+    stderr += chunk
   })
-  const late = setTimeout(() => child.kill('SIGKILL'), START_MS)
+  const timer = setTimeout(() => child.kill('SIGKILL'), START_TIMEOUT_MS)
   const ready = once(child.stdout, 'data').then(() => true)
   const isReady = await Promise.race([ready, once(child, 'close').then(() => false)])
-  clearTimeout(late)
-  if (!isReady) throw new Error(`the daemon did not start: ${said}`)
+  clearTimeout(timer)
+  if (!isReady) throw new Error(`the daemon did not start: ${stderr}`)
   const pid = child.pid as number
   return {
     child,
     pid,
     ended,
-    said: () => said,
+    stderr: () => stderr,
     connect: () => connectToHome(home),
     async kill() {
       child.kill('SIGKILL')
@@ -112,7 +113,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
 }
 
-/** As a client does; root may be a client of another user's daemon, whose file the client itself would refuse. */
+/** Connects as a client does. For the daemon of another user, reads the discovery file as root: the client rejects it. */
 async function connectToHome(home: string): Promise<RpcClient> {
   const file = discoveryFile(home)
   try {
@@ -142,7 +143,7 @@ export async function signIn(client: RpcClient, sandbox: Sandbox): Promise<void>
   await done
 }
 
-/** What a crash has left of writes. After a start there must be none. */
+/** The temporary files of interrupted writes. None may exist after a start. */
 export function temporaries(home: string): string[] {
   return ['data', 'config', 'config/sessions'].flatMap((folder) =>
     readdirSync(join(home, folder))

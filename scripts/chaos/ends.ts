@@ -1,15 +1,16 @@
-// A daemon that is told to end at any moment, or stands still for a while: nothing acknowledged is lost, and there is one.
+// A daemon that is stopped at a random moment, or paused for a while: no acknowledged session is lost, and one daemon runs.
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { systemClock } from '../../src/host/clock.ts'
 import { startSandbox } from '../../test/sandbox/index.ts'
 import { discoveryFile, settingsOf, signIn, startDaemon } from './daemon.ts'
 import { type Chaos, outcomeOf, quantile, type Scenario } from './scenario.ts'
 import { generationOf } from './store.ts'
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
-const END_MS = 2000
-const LONGEST_END_MS = 10_000 // a busy machine stands still for seconds; this is no such thing
+const TARGET_MS = 2000
+const LONGEST_MS = 10_000 // a busy machine may stall for seconds, but not for this long
 
 async function newHome(chaos: Chaos) {
   const sandbox = await startSandbox({ accessTokenTtl: 3600 })
@@ -23,7 +24,7 @@ async function newHome(chaos: Chaos) {
 
 const signals: Scenario = {
   name: 'end-signals',
-  about: `SIGTERM, SIGINT and SIGHUP at random moments of a refresh: a clean end, nothing lost`,
+  about: 'SIGTERM, SIGINT and SIGHUP at random moments of a refresh: a clean exit, no session lost',
   needs: [],
   rounds: { short: 3, full: 200 },
   seconds: { short: 3, full: 200 },
@@ -33,70 +34,69 @@ const signals: Scenario = {
     await signIn(await daemon.connect(), sandbox)
     const times: number[] = []
     while (times.length < chaos.rounds && !chaos.isOver()) {
-      chaos.trial()
-      const signal = chaos.dice.pick(SIGNALS)
+      chaos.countTrials()
+      const signal = chaos.random.pick(SIGNALS)
       const client = await daemon.connect()
       let acknowledged = await generation()
-      let toldAt = 0
+      let signalledAt = 0
       setTimeout(() => {
-        toldAt = performance.now()
+        signalledAt = performance.now()
         daemon.child.kill(signal)
-      }, chaos.dice.below(40))
+      }, chaos.random.below(40))
       while ((await outcomeOf(client.call('refresh'))) === 'ok') acknowledged++
       const code = await daemon.ended
-      times.push(performance.now() - toldAt)
-      if (code !== 0) chaos.lost(`${signal}: it ended with ${code}`)
-      if ((times.at(-1) ?? 0) > LONGEST_END_MS) chaos.lost(`${signal}: it took ${times.at(-1)?.toFixed(0)} ms to end`)
-      if (existsSync(discoveryFile(home))) chaos.lost(`${signal}: the discovery file is still there`)
-      // A refresh that was under way is finished: the strict provider would end the grant for a token that comes again.
+      times.push(performance.now() - signalledAt)
+      if (code !== 0) chaos.lost(`${signal}: exit code ${code}`)
+      if ((times.at(-1) ?? 0) > LONGEST_MS) chaos.lost(`${signal}: it took ${times.at(-1)?.toFixed(0)} ms to end`)
+      if (existsSync(discoveryFile(home))) chaos.lost(`${signal}: the discovery file still exists`)
+      // The daemon completes a refresh in flight: the strict provider ends the grant if a spent token is used again.
       const found = await generation()
       if (found !== acknowledged && found !== acknowledged + 1)
         chaos.lost(`${signal}: generation ${acknowledged} was acknowledged, ${found} is on disk`)
       daemon = await start()
       const outcome = await outcomeOf((await daemon.connect()).call('refresh'))
-      if (outcome !== 'ok') chaos.lost(`${signal}: a refresh after it came to ${outcome}`)
+      if (outcome !== 'ok') chaos.lost(`${signal}: outcome of a refresh after the restart: ${outcome}`)
     }
     await daemon.stop()
-    const within = times.filter((ms) => ms <= END_MS).length
-    return `${within} of ${times.length} within ${END_MS} ms; median ${quantile(times, 0.5).toFixed(0)}, longest ${Math.max(...times).toFixed(0)} ms`
+    const within = times.filter((ms) => ms <= TARGET_MS).length
+    return `${within} of ${times.length} within ${TARGET_MS} ms; median ${quantile(times, 0.5).toFixed(0)}, longest ${Math.max(...times).toFixed(0)} ms`
   },
 }
 
-const STILL_MS = 30_000
+const PAUSE_SECONDS = 30
 
-const standstill: Scenario = {
-  name: 'end-standstill',
-  about:
-    'a daemon that is stopped (SIGSTOP) and goes on: another start meanwhile says so, and does not become a second one',
+const pausedDaemon: Scenario = {
+  name: 'end-pause',
+  about: 'a daemon is paused (SIGSTOP) and resumed: a start in between reports it, and starts no second daemon',
   needs: [],
   rounds: { short: 0, full: 1 },
   seconds: { short: 0, full: 60 },
   async run(chaos) {
-    if (chaos.rounds === 0) return 'takes half a minute: not in a short round'
+    if (chaos.rounds === 0) return 'takes half a minute: not in a short run'
     const { sandbox, start } = await newHome(chaos)
     const daemon = await start()
     const client = await daemon.connect()
     await signIn(client, sandbox)
     for (let i = 0; i < chaos.rounds && !chaos.isOver(); i++) {
-      chaos.trial()
+      chaos.countTrials()
       daemon.child.kill('SIGSTOP')
-      const goesOn = new Promise((resolve) => setTimeout(resolve, STILL_MS))
+      const pause = systemClock.wait(PAUSE_SECONDS)
       const second = await start().then(
         async (one) => {
           await one.kill()
-          return 'it started'
+          return 'a second daemon started'
         },
         (error: unknown) => String(error),
       )
       if (!second.includes('does not respond')) chaos.lost(`a second start: ${second}`)
-      await goesOn
+      await pause
       daemon.child.kill('SIGCONT')
       const outcome = await outcomeOf(client.call('refresh'))
-      if (outcome !== 'ok') chaos.lost(`after the standstill a refresh came to ${outcome}`)
+      if (outcome !== 'ok') chaos.lost(`outcome of a refresh after the pause: ${outcome}`)
     }
     await daemon.stop()
-    return `stood still for ${STILL_MS / 1000} s`
+    return `paused for ${PAUSE_SECONDS} s`
   },
 }
 
-export const ends: readonly Scenario[] = [signals, standstill]
+export const ends: readonly Scenario[] = [signals, pausedDaemon]

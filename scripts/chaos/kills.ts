@@ -1,17 +1,17 @@
-// Kills at any moment: the old session or the new one is there after it, never neither, and nothing acknowledged is older.
+// Kills at any moment: afterwards the old or the new session is on disk, and no acknowledged session is lost.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { startSandbox } from '../../test/sandbox/index.ts'
-import { keep, settingsOf, signIn, startDaemon, temporaries } from './daemon.ts'
+import { killAtExit, settingsOf, signIn, startDaemon, temporaries } from './daemon.ts'
 import type { Chaos, Scenario } from './scenario.ts'
 import { generationOf, makeFolders } from './store.ts'
-import { sabotage } from './strace.ts'
+import { injectFaults } from './strace.ts'
 
-const PARALLEL = 3 // while one is started, another writes
-const WRITING_MS = 60
+const PARALLEL = 3 // one starts while another writes
+const LONGEST_WRITING_MS = 60
 
 const killsOfWriter: Scenario = {
   name: 'kill-store',
@@ -26,13 +26,13 @@ const killsOfWriter: Scenario = {
       let acknowledged = 0
       while (kills < chaos.rounds && !chaos.isOver()) {
         kills++
-        chaos.trial()
-        const life = await liveAndDie(chaos, home, acknowledged)
-        for (const what of wrongWith(life, acknowledged)) chaos.lost(what)
-        saves += life.saved
-        acknowledged = Math.max(acknowledged, life.last)
+        chaos.countTrials()
+        const run = await runUntilKilled(chaos, home, acknowledged)
+        for (const violation of violationsIn(run, acknowledged)) chaos.lost(violation)
+        saves += run.saves
+        acknowledged = Math.max(acknowledged, run.last)
       }
-      if ((await generationOf(home)) < acknowledged) chaos.lost(`generation ${acknowledged} is gone at the end`)
+      if ((await generationOf(home)) < acknowledged) chaos.lost(`generation ${acknowledged} is lost at the end`)
     }
     const homes = Array.from({ length: PARALLEL }, (_, i) => join(chaos.folder, String(i)))
     await Promise.all(homes.map(line))
@@ -40,49 +40,50 @@ const killsOfWriter: Scenario = {
   },
 }
 
-interface Life {
-  /** What it found when it started; undefined where it was killed before. */
+interface Run {
+  /** The generation at its start; undefined if it was killed before. */
   readonly found: number | undefined
-  readonly leftovers: number
-  /** The last generation that it said is safe. */
+  /** Temporary files after the sweep at its start. */
+  readonly temporaryFiles: number
+  /** The last acknowledged generation. */
   readonly last: number
-  readonly saved: number
+  readonly saves: number
 }
 
-/** One writer from its start to its kill. */
-async function liveAndDie({ helper, dice }: Chaos, home: string, lastGeneration: number): Promise<Life> {
+/** Runs a writer until it is killed at a random moment. */
+async function runUntilKilled({ helper, random }: Chaos, home: string, lastGeneration: number): Promise<Run> {
   const child = startWriter([helper('writer'), home, String(lastGeneration)])
   const lines = collect(child)
-  const delay = dice.below(WRITING_MS * 1000) / 1000
-  // Some are killed while they start: a sweep or a first key that was cut short must harm nobody either.
-  if (dice.below(10) > 0) await lines.first
+  const delay = random.below(LONGEST_WRITING_MS * 1000) / 1000
+  // One in ten is killed while it starts: an interrupted sweep or first key must not do harm either.
+  if (random.below(10) > 0) await lines.first
   const timer = setTimeout(() => child.kill('SIGKILL'), delay)
   await once(child, 'close')
   clearTimeout(timer)
-  const [, found, leftovers = '0'] = /^loaded (\d+) (\d+)$/.exec(lines.all[0] ?? '') ?? []
+  const [, found, temporaryFiles = '0'] = /^loaded (\d+) (\d+)$/.exec(lines.all[0] ?? '') ?? []
   const done = lines.all.slice(1).map((text) => Number(text.split(' ')[1]))
   return {
     found: found === undefined ? undefined : Number(found),
-    leftovers: Number(leftovers),
+    temporaryFiles: Number(temporaryFiles),
     last: done.at(-1) ?? 0,
-    saved: done.length,
+    saves: done.length,
   }
 }
 
-function wrongWith({ found, leftovers }: Life, acknowledged: number): string[] {
+function violationsIn({ found, temporaryFiles }: Run, acknowledged: number): string[] {
   if (found === undefined) return []
-  const wrong: string[] = []
-  if (found < acknowledged) wrong.push(`generation ${acknowledged} was acknowledged, ${found} was found`)
-  if (leftovers > 0) wrong.push(`${leftovers} temporary files left after a start`)
-  return wrong
+  const violations: string[] = []
+  if (found < acknowledged) violations.push(`generation ${acknowledged} was acknowledged, ${found} was found`)
+  if (temporaryFiles > 0) violations.push(`${temporaryFiles} temporary files after a start`)
+  return violations
 }
 
 function startWriter(args: readonly string[]) {
-  const env = { ...process.env, UV_THREADPOOL_SIZE: '1' } // strace counts calls a thread
-  return keep(spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'inherit'] }))
+  const env = { ...process.env, UV_THREADPOOL_SIZE: '1' } // strace counts the calls of each thread separately
+  return killAtExit(spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'inherit'] }))
 }
 
-/** The whole lines that a process says. What it was killed in the middle of it has not said. */
+/** The complete lines of a process's output. A line that the kill cut short does not count. */
 function collect(child: ChildProcess): { readonly all: readonly string[]; readonly first: Promise<unknown> } {
   const all: string[] = []
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream })
@@ -95,13 +96,13 @@ const MOST_CALLS = 200
 
 const killsAtCalls: Scenario = {
   name: 'kill-calls',
-  about: 'kill -9 at each system call of the write path, one after the other, until none is left',
+  about: 'kill -9 at each system call of the write path, one after the other',
   needs: ['linux', 'strace'],
   rounds: { short: 1, full: 1 },
   seconds: { short: 3, full: 300 },
   async run(chaos) {
     const points: string[] = []
-    // A first start makes the key as well; later ones save, save, sign out and save again.
+    // The first start also creates the key. The later ones save (s) twice, remove (r) the session, and save again.
     const plans = chaos.isShort
       ? [{ steps: 's', isFirst: true, calls: ['rename', 'fsync', 'openat'] as const }]
       : [
@@ -119,21 +120,21 @@ const killsAtCalls: Scenario = {
   },
 }
 
-/** @returns whether the n-th such call was reached, and the process killed there */
+/** Kills the process at the n-th call of this kind; returns whether the process has reached it. */
 async function killAtCall(chaos: Chaos, call: string, n: number, steps: string, isFirst: boolean): Promise<boolean> {
-  chaos.trial()
+  chaos.countTrials()
   const home = join(chaos.folder, isFirst ? `first-${call}-${n}` : 'later')
   const before = isFirst ? 0 : await lastGeneration(home)
   const child = startWriter([chaos.helper('writer'), home, String(before), steps])
   const lines = collect(child)
   await lines.first
-  const [, found = 'none', leftovers] = /^loaded (\d+) (\d+)$/.exec(lines.all[0] ?? '') ?? []
-  if (leftovers !== '0') chaos.lost(`${leftovers} temporary files left after a start`)
-  const saboteur = await sabotage(child.pid as number, `${call}:signal=KILL:when=${n}`)
+  const [, found = 'none', temporaryFiles] = /^loaded (\d+) (\d+)$/.exec(lines.all[0] ?? '') ?? []
+  if (temporaryFiles !== '0') chaos.lost(`${temporaryFiles} temporary files after a start`)
+  const faults = await injectFaults(child.pid as number, `${call}:signal=KILL:when=${n}`)
   child.stdin.write('go')
   await once(child, 'close')
-  await saboteur.leave()
-  const expected = statesOf(Number(found), before, steps)
+  await faults.stop()
+  const expected = generationsAfter(Number(found), before, steps)
   const done = lines.all.filter((line) => line.startsWith('done ')).length
   const onDisk = await generationOf(home).catch((error: { code: string }) => error.code)
   const allowed = [expected[done], expected[done + 1]]
@@ -150,15 +151,15 @@ async function lastGeneration(home: string): Promise<number> {
   return laterGeneration
 }
 
-/** What is on disk after each step; 0 is nobody. */
-function statesOf(found: number, before: number, steps: string): number[] {
+/** The generation on disk before the first and after each step; 0 is no session. */
+function generationsAfter(found: number, before: number, steps: string): number[] {
   let generation = Math.max(found, before)
   return [found, ...[...steps].map((step) => (step === 's' ? ++generation : 0))]
 }
 
 const killsOfDaemon: Scenario = {
   name: 'kill-daemon',
-  about: 'kill -9 of the whole daemon at random moments while it refreshes, then a start',
+  about: 'kill -9 of the daemon at random moments while it refreshes, then a restart',
   needs: [],
   rounds: { short: 5, full: 500 },
   seconds: { short: 3, full: 900 },
@@ -174,13 +175,13 @@ const killsOfDaemon: Scenario = {
     const starts: number[] = []
     let refreshes = 0
     while (chaos.rounds > starts.length && !chaos.isOver()) {
-      chaos.trial()
+      chaos.countTrials()
       const client = await daemon.connect()
       const before = await generationOf(home, binding)
-      // One that is acknowledged first: a refresh token is good twice, not three times.
+      // One acknowledged refresh first: the provider accepts a refresh token twice, not three times.
       await client.call('refresh')
       let acknowledged = before + 1
-      const timer = setTimeout(() => daemon.child.kill('SIGKILL'), chaos.dice.below(80_000) / 1000)
+      const timer = setTimeout(() => daemon.child.kill('SIGKILL'), chaos.random.below(80_000) / 1000)
       try {
         for (;;) {
           await client.call('refresh')
@@ -198,13 +199,13 @@ const killsOfDaemon: Scenario = {
       const startedAt = performance.now()
       daemon = await startDaemon({ program: chaos.program, home, env })
       starts.push(performance.now() - startedAt)
-      if (temporaries(home).length > 0) chaos.lost(`left after a start: ${temporaries(home).join(', ')}`)
+      if (temporaries(home).length > 0) chaos.lost(`temporary files after a start: ${temporaries(home).join(', ')}`)
       const status = await (await daemon.connect()).call('status')
       if (status.state !== 'signed_in') chaos.lost(`${status.state} after a kill`)
     }
     await daemon.stop()
     const signIns = sandbox.count('/oauth/authorize')
-    if (signIns > 3) chaos.lost(`${signIns} requests to sign in`)
+    if (signIns > 3) chaos.lost(`${signIns} authorization requests`)
     const slowest = Math.max(...starts).toFixed(0)
     return `${refreshes} acknowledged refreshes; slowest start after a kill ${slowest} ms`
   },

@@ -1,18 +1,20 @@
-// A client that proves itself and then sends whatever bytes a scenario likes, reading only when it is told to.
+// A client that authenticates, then sends any bytes, and reads only on demand.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
+import { systemClock } from '../../src/host/clock.ts'
 import { systemRandom } from '../../src/host/random.ts'
+import { withTimeout } from '../../src/host/timeout.ts'
 import type { Endpoint } from '../../src/rpc/discovery.ts'
 import { authorization, SUBPROTOCOL } from '../../src/rpc/handshake.ts'
 import { discoveryFile } from './daemon.ts'
 
 export interface RawClient {
   readonly socket: Socket
-  /** The first text or close frame that comes; `gone` where the connection ends without one. */
+  /** The next response or close frame; `gone` if the connection ends without one. */
   next(): Promise<string>
-  /** Sends as fast as the peer reads. @returns false where it has read nothing for a while, or has hung up */
+  /** Sends as fast as the daemon reads. Returns false if the daemon stops reading or closes the connection. */
   send(data: Buffer): Promise<boolean>
 }
 
@@ -22,7 +24,7 @@ export function endpointOf(home: string): Endpoint {
   return JSON.parse(readFileSync(discoveryFile(home), 'utf8')) as Endpoint
 }
 
-const STALLED_MS = 2000
+const STALLED_SECONDS = 2
 export const TEXT = 1
 const CLOSE = 8
 
@@ -47,22 +49,33 @@ export async function openRaw(endpoint: Endpoint): Promise<RawClient> {
     socket,
     next: () => firstFrame(socket),
     send: (data) =>
-      new Promise((resolve) => {
-        if (socket.destroyed) return resolve(false)
-        const late = setTimeout(() => settle(false), STALLED_MS)
-        const gone = () => settle(false)
-        const settle = (read: boolean) => {
-          clearTimeout(late)
-          socket.off('close', gone)
-          resolve(read)
-        }
-        socket.once('close', gone)
-        socket.write(data, (error) => settle(!error))
-      }),
+      withTimeout(
+        systemClock,
+        STALLED_SECONDS,
+        write(socket, data),
+        () => new Error('the daemon stopped reading'),
+      ).then(
+        () => true,
+        () => false,
+      ),
   }
 }
 
-/** One frame as a client has to send it; masked with zeros, so that its bytes stay what they are. */
+/** Resolves when the kernel has taken the data; rejects if the connection is closed before. */
+function write(socket: Socket, data: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (socket.destroyed) return reject(new Error('the connection is closed'))
+    const onClose = () => reject(new Error('the connection was closed'))
+    socket.once('close', onClose)
+    socket.write(data, (error) => {
+      socket.off('close', onClose)
+      if (error) reject(error)
+      else resolve()
+    })
+  })
+}
+
+/** A frame from a client; masked with zeros, so that its bytes do not change. */
 export function frame(opcode: number, payload: Buffer | string, { fin = true, masked = true } = {}): Buffer {
   const data = Buffer.from(payload)
   const first = (fin ? 0x80 : 0) | opcode
@@ -76,7 +89,7 @@ export function frame(opcode: number, payload: Buffer | string, { fin = true, ma
   return Buffer.concat([head, masked ? Buffer.alloc(4) : Buffer.alloc(0), data])
 }
 
-/** The head of a frame that promises so many bytes. */
+/** The head of a frame that announces this many bytes. */
 export function lengthOf64(first: number, mask: number, length: bigint): Buffer {
   const head = Buffer.alloc(10)
   head[0] = first
@@ -85,17 +98,17 @@ export function lengthOf64(first: number, mask: number, length: bigint): Buffer 
   return head
 }
 
-/** What the server says, in words: an RPC error's code, `result`, or `close CODE`. */
+/** The next response in short: the code of an RPC error, `result`, `close CODE`, or `gone`. */
 function firstFrame(socket: Socket): Promise<string> {
   return new Promise((resolve) => {
     let bytes = Buffer.alloc(0)
-    const end = (what: string) => {
-      socket.off('data', look)
-      socket.off('close', gone)
-      resolve(what)
+    const end = (response: string) => {
+      socket.off('data', onData)
+      socket.off('close', onClose)
+      resolve(response)
     }
-    const gone = () => end('gone')
-    const look = (chunk: Buffer) => {
+    const onClose = () => end('gone')
+    const onData = (chunk: Buffer) => {
       bytes = Buffer.concat([bytes, chunk])
       for (;;) {
         const found = takeFrame(bytes)
@@ -108,14 +121,14 @@ function firstFrame(socket: Socket): Promise<string> {
         if (message.method === undefined) return end(message.error ? String(message.error.code) : 'result')
       }
     }
-    if (socket.destroyed) return gone()
-    socket.on('close', gone)
-    socket.on('data', look)
+    if (socket.destroyed) return onClose()
+    socket.on('close', onClose)
+    socket.on('data', onData)
     socket.resume()
   })
 }
 
-/** The first whole frame of what the server has sent. */
+/** Takes the first complete frame from the received bytes. */
 export function takeFrame(bytes: Buffer): { size: number; opcode: number; payload: Buffer } | undefined {
   if (bytes.length < 2) return undefined
   const short = Number(bytes[1]) & 0x7f

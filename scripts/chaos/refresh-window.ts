@@ -1,4 +1,4 @@
-// Kills between the provider's rotation and the session on disk: what is spent there, and how long that window is open.
+// Kills between the provider's rotation and the save on disk: the cost of a lost token, and the length of that window.
 import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
@@ -7,17 +7,17 @@ import { type Sandbox, startSandbox } from '../../test/sandbox/index.ts'
 import { type Daemon, sessionFile, settingsOf, signIn, startDaemon, TOKEN, temporaries } from './daemon.ts'
 import { type Chaos, outcomeOf, quantile, type Scenario } from './scenario.ts'
 
-const AFTER_REPLY_MS = 20
-const MOST_REQUESTS = 2 // a restart: the old token once, and once more where it was under way when the kill came
-const ASKED_AGAIN = 3
+const AFTER_RESPONSE_MS = 20
+const MOST_REQUESTS = 2 // per restart: one with the old token, and one retry if the token was in use at the kill
+const REPEATED_CALLS = 3
 
-/** When the kill comes. Only at the first is the refresh token not spent yet. */
-const MOMENTS = ['request arrived', 'rotated, no reply', 'half a reply', 'after the reply'] as const
+/** The moments of the kill. Only at the first one the refresh token is not spent yet. */
+const MOMENTS = ['request arrived', 'rotated, no response', 'half a response', 'after the response'] as const
 type Moment = (typeof MOMENTS)[number]
 
 const forgivingWindow: Scenario = {
   name: 'window-forgiving',
-  about: 'kills in the refresh window, the provider takes a spent token once more: nobody signs in again',
+  about: 'kills in the refresh window; the provider accepts a spent token once more: no new sign-in is needed',
   needs: [],
   rounds: { short: 8, full: 1000 },
   seconds: { short: 2, full: 1200 },
@@ -26,7 +26,7 @@ const forgivingWindow: Scenario = {
 
 const strictWindow: Scenario = {
   name: 'window-strict',
-  about: 'the same with a provider that ends the grant: one sign-in at most, two token requests, no loop',
+  about: 'the same with a provider that ends the grant: at most one sign-in and two token requests, no loop',
   needs: [],
   rounds: { short: 8, full: 500 },
   seconds: { short: 2, full: 900 },
@@ -40,35 +40,35 @@ async function killInWindow(chaos: Chaos, refreshReuse: 'forgiving' | 'strict'):
   const signIns = new Map<Moment, number>()
   const requests: number[] = []
   for (let round = 0; round < chaos.rounds && !chaos.isOver(); round++) {
-    chaos.trial()
+    chaos.countTrials()
     const moment = MOMENTS[round % MOMENTS.length] as Moment
     await killAt(moment, daemon, sandbox, chaos)
     const before = sandbox.count(TOKEN, 'refresh_token')
     daemon = await start()
-    if (temporaries(home).length > 0) chaos.lost(`left after a start: ${temporaries(home).join(', ')}`)
+    if (temporaries(home).length > 0) chaos.lost(`temporary files after a start: ${temporaries(home).join(', ')}`)
     const client = await daemon.connect()
     const outcome = await outcomeOf(client.call('refresh'))
     const isSignedOut = outcome.startsWith('1001 ')
-    if (outcome !== 'ok' && !isSignedOut) chaos.lost(`${moment}: a refresh after the restart came to ${outcome}`)
+    if (outcome !== 'ok' && !isSignedOut) chaos.lost(`${moment}: outcome of a refresh after the restart: ${outcome}`)
     if (isSignedOut) {
       if (refreshReuse === 'forgiving' || moment === 'request arrived') chaos.lost(`${moment}: ${outcome}`)
-      for (let i = 0; i < ASKED_AGAIN; i++) await outcomeOf(client.call('getAuthHeader', { interactive: false }))
+      for (let i = 0; i < REPEATED_CALLS; i++) await outcomeOf(client.call('getAuthHeader', { interactive: false }))
       signIns.set(moment, (signIns.get(moment) ?? 0) + 1)
     }
-    const asked = sandbox.count(TOKEN, 'refresh_token') - before
-    requests.push(asked)
-    if (asked > MOST_REQUESTS) chaos.lost(`${moment}: ${asked} token requests after one restart`)
+    const sent = sandbox.count(TOKEN, 'refresh_token') - before
+    requests.push(sent)
+    if (sent > MOST_REQUESTS) chaos.lost(`${moment}: ${sent} token requests after one restart`)
     if (isSignedOut) await signIn(client, sandbox)
     client.close()
   }
   await daemon.stop()
   const total = [...signIns.values()].reduce((a, b) => a + b, 0)
   const which = [...signIns].map(([moment, count]) => `${moment} ${count}`).join(', ')
-  return `${total} new sign-ins${total > 0 ? ` (${which})` : ''}; at most ${Math.max(...requests)} token requests a restart`
+  return `${total} new sign-ins${total > 0 ? ` (${which})` : ''}; at most ${Math.max(...requests)} token requests per restart`
 }
 
-/** Has the daemon refresh, and kills it at the moment. */
-async function killAt(moment: Moment, daemon: Daemon, sandbox: Sandbox, { dice }: Chaos): Promise<void> {
+/** Starts a refresh, and kills the daemon at this moment. */
+async function killAt(moment: Moment, daemon: Daemon, sandbox: Sandbox, { random }: Chaos): Promise<void> {
   const kill = () => void daemon.child.kill('SIGKILL')
   const client = await daemon.connect()
   switch (moment) {
@@ -76,16 +76,16 @@ async function killAt(moment: Moment, daemon: Daemon, sandbox: Sandbox, { dice }
       sandbox.script(TOKEN, { kind: 'hang' })
       void sandbox.arrived(TOKEN).then(kill)
       break
-    case 'rotated, no reply':
-      sandbox.script(TOKEN, { kind: 'replace', body: passing(kill) })
+    case 'rotated, no response':
+      sandbox.script(TOKEN, { kind: 'replace', body: onResponse(kill) })
       break
-    case 'half a reply':
+    case 'half a response':
       sandbox.script(TOKEN, { kind: 'stall' })
-      void sandbox.arrived(TOKEN).then(() => setTimeout(kill, AFTER_REPLY_MS + dice.below(AFTER_REPLY_MS)))
+      void sandbox.arrived(TOKEN).then(() => setTimeout(kill, AFTER_RESPONSE_MS + random.below(AFTER_RESPONSE_MS)))
       break
-    case 'after the reply': {
-      const delay = dice.below(AFTER_REPLY_MS * 1000) / 1000
-      sandbox.script(TOKEN, { kind: 'replace', body: passing(() => setTimeout(kill, delay)) })
+    case 'after the response': {
+      const delay = random.below(AFTER_RESPONSE_MS * 1000) / 1000
+      sandbox.script(TOKEN, { kind: 'replace', body: onResponse(() => setTimeout(kill, delay)) })
       break
     }
   }
@@ -93,11 +93,11 @@ async function killAt(moment: Moment, daemon: Daemon, sandbox: Sandbox, { dice }
   await daemon.ended
 }
 
-/** A look at the answer just before it is sent. */
-function passing(look: () => unknown) {
-  return (answer: Record<string, unknown>) => {
-    look()
-    return answer
+/** Runs an action just before the provider's unchanged response is sent. */
+function onResponse(action: () => unknown) {
+  return (response: Record<string, unknown>) => {
+    action()
+    return response
   }
 }
 
@@ -112,11 +112,11 @@ async function newHome(chaos: Chaos, refreshReuse: 'forgiving' | 'strict') {
 
 const MEDIAN_MS = 5
 const P99_MS = 20
-const BARE = 'x'.repeat(4096) // as long as a session
+const BARE = 'x'.repeat(4096) // the size of a session
 
 const windowLength: Scenario = {
   name: 'window-length',
-  about: `from the provider’s answer to the session on disk: ${MEDIAN_MS} ms at the median, ${P99_MS} ms at the 99th percentile`,
+  about: `from the provider’s response to the session on disk: ${MEDIAN_MS} ms at the median, ${P99_MS} ms at the 99th percentile`,
   needs: [],
   rounds: { short: 40, full: 1000 },
   seconds: { short: 2, full: 300 },
@@ -125,16 +125,16 @@ const windowLength: Scenario = {
     const daemon = await start()
     const client = await daemon.connect()
     await signIn(client, sandbox)
-    await client.call('refresh') // the first one of a process pays for what is loaded late
+    await client.call('refresh') // the first one is slower, because modules are loaded lazily
     const watcher = await watchFolder(dirname(sessionFile(home)))
     chaos.after(() => watcher.terminate())
     const renamed: number[] = []
     const answered: number[] = []
     const bare: number[] = []
     while (renamed.length < chaos.rounds && !chaos.isOver()) {
-      chaos.trial()
+      chaos.countTrials()
       let sentAt = 0n
-      sandbox.script(TOKEN, { kind: 'replace', body: passing(() => (sentAt = process.hrtime.bigint())) })
+      sandbox.script(TOKEN, { kind: 'replace', body: onResponse(() => (sentAt = process.hrtime.bigint())) })
       await client.call('refresh')
       answered.push(Number(process.hrtime.bigint() - sentAt) / 1e6)
       renamed.push(Number((await watcher.after(sentAt)) - sentAt) / 1e6)
@@ -144,15 +144,15 @@ const windowLength: Scenario = {
     }
     await daemon.stop()
     const [median, p99] = [quantile(renamed, 0.5), quantile(renamed, 0.99)]
-    // How fast a disk is, and how busy a machine, is no loss of ours: the same write alone stands beside it.
+    // A slow disk or a busy machine is no violation. The same write alone is reported for comparison.
     const verdict = median <= MEDIAN_MS && p99 <= P99_MS ? 'reached' : 'missed'
     const figures = (values: readonly number[]) =>
       [0.5, 0.99].map((part) => quantile(values, part).toFixed(1)).join(' / ')
-    return `median / p99, ms: answer to renamed ${figures(renamed)} (target ${verdict}), to caller answered ${figures(answered)}, a bare write of a file meanwhile ${figures(bare)}`
+    return `median / p99, ms: response to rename ${figures(renamed)} (target ${verdict}), response to caller ${figures(answered)}, a bare write of a file ${figures(bare)}`
   },
 }
 
-// In a thread of its own: this process is the provider meanwhile, and busy.
+// In a separate thread, because this one is busy as the provider.
 const WATCH = `
   const { workerData, parentPort } = require('node:worker_threads')
   require('node:fs').watch(workerData, (event, name) => {
@@ -161,18 +161,18 @@ const WATCH = `
   })
   parentPort.postMessage(0n)`
 
-/** The file is written before the request as well, to note it: what counts is the write after the answer. */
+/** Watches for renames. The daemon also saves before the request, to mark it: only the save after the response counts. */
 async function watchFolder(folder: string) {
   const worker = new Worker(WATCH, { eval: true, workerData: folder })
   const seen: bigint[] = []
-  let tell: () => void = () => undefined
+  let notify: () => void = () => undefined
   worker.on('message', (at: bigint) => {
     seen.push(at)
-    tell()
+    notify()
   })
   const next = () =>
     new Promise<void>((resolve) => {
-      tell = resolve
+      notify = resolve
     })
   await next()
   const after = async (time: bigint): Promise<bigint> => {

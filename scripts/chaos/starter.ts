@@ -1,4 +1,4 @@
-// A child process that starts the daemon's own code again and again, at each word: a start without the start of a process.
+// A child process that starts and stops the daemon's code on command, without the cost of starting a process.
 import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { locateFolders } from '../../src/config/paths.ts'
@@ -9,10 +9,10 @@ const say = (text: string) => void writeSync(1, `${text}\n`)
 
 let daemon: Daemon | undefined
 
-/** `start HOME` or `stop`; each is answered with one line. */
-async function obey(line: string): Promise<string> {
-  const [word, home = ''] = line.split(' ')
-  if (word === 'stop') {
+/** Runs `start HOME` or `stop`; returns one line as the result. */
+async function runCommand(line: string): Promise<string> {
+  const [command, home = ''] = line.split(' ')
+  if (command === 'stop') {
     await daemon?.stop('stop')
     daemon = undefined
     return 'stopped'
@@ -33,7 +33,7 @@ async function obey(line: string): Promise<string> {
 
 createInterface({ input: process.stdin })
   .on('line', (line) => {
-    obey(line).then(say, (error: unknown) => say(`failed ${error instanceof Error ? error.name : 'unknown'}`))
+    runCommand(line).then(say, (error: unknown) => say(`failed ${error instanceof Error ? error.name : 'unknown'}`))
   })
   .on('close', () => process.exit(0))
-say('here')
+say('ready')

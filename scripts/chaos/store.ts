@@ -1,4 +1,4 @@
-// The daemon's own store code on a folder of a scenario: to look from outside at what is really on disk.
+// Reads the session on disk in a scenario's folder, with the daemon's own store.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from '../../src/host/clock.ts'
@@ -10,13 +10,13 @@ import { StoreKeys } from '../../src/store/store-keys.ts'
 
 export const BINDING = { profile: 'production', issuer: 'https://clerk.example.com', clientId: 'client_1' }
 
-/** The folders below a home, as the daemon has them. */
+/** The folders of the daemon in its home. */
 export const foldersOf = (home: string) => ({
   data: join(home, 'data'),
   sessions: join(home, 'config', 'sessions'),
 })
 
-/** A store that has read nothing yet, as after a start. */
+/** A new store, as after a start of the daemon. */
 export function openStore(home: string, binding = BINDING): SessionStore {
   const { data, sessions } = foldersOf(home)
   const keys = new StoreKeys([keyfileProvider(systemFiles, join(data, 'store-key.jwk'), systemRandom)])
@@ -27,7 +27,7 @@ export async function makeFolders(home: string): Promise<void> {
   for (const folder of Object.values(foldersOf(home))) await mkdir(folder, { recursive: true, mode: 0o700 })
 }
 
-/** The generation on disk; 0 where there is no session. @throws StoreError */
+/** The generation of the session on disk; 0 without a session. @throws StoreError */
 export async function generationOf(home: string, binding = BINDING): Promise<number> {
   return (await openStore(home, binding).load())?.generation ?? 0
 }

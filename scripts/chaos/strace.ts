@@ -1,41 +1,39 @@
-// strace as a saboteur of a process that runs: at chosen system calls it kills the process or fails the call.
+// Injects faults into a running process with strace: at chosen system calls, the process is killed or the call fails.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { keep } from './daemon.ts'
+import { systemClock } from '../../src/host/clock.ts'
+import { withTimeout } from '../../src/host/timeout.ts'
+import { killAtExit } from './daemon.ts'
 
-export interface Saboteur {
-  /** Lets the process go on undisturbed. */
-  leave(): Promise<void>
+export interface FaultInjection {
+  /** Detaches from the process. */
+  stop(): Promise<void>
 }
 
-const ATTACH_MS = 10_000
+const ATTACH_SECONDS = 10
 
 /**
- * Attaches to all threads of a process. A call is counted a thread.
- * @param injection as strace has it: `fsync:error=EIO`, `rename:signal=KILL:when=2`
+ * Attaches to all threads of a process. strace counts the calls of each thread separately.
+ * @param injections in the syntax of strace: `fsync:error=EIO`, `rename:signal=KILL:when=2`
  */
-export async function sabotage(pid: number, ...injections: string[]): Promise<Saboteur> {
+export async function injectFaults(pid: number, ...injections: string[]): Promise<FaultInjection> {
   const calls = injections.map((one) => one.split(':')[0]).join(',')
   const args = ['-f', '-p', String(pid), '-e', `trace=${calls}`, '-o', '/dev/null']
   for (const injection of injections) args.push('-e', `inject=${injection}`)
-  const child = keep(spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] }))
+  const child = killAtExit(spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] }))
   const ended = once(child, 'exit')
-  await new Promise<void>((resolve, reject) => {
-    let said = ''
-    const late = setTimeout(() => reject(new Error(`strace did not attach: ${said}`)), ATTACH_MS)
+  let stderr = ''
+  const notAttached = () => new Error(`strace did not attach: ${stderr}`)
+  const attached = new Promise<void>((resolve, reject) => {
     child.stderr.on('data', (chunk) => {
-      said += chunk
-      if (!said.includes('attached')) return
-      clearTimeout(late)
-      resolve()
+      stderr += chunk
+      if (stderr.includes('attached')) resolve()
     })
-    child.once('exit', () => {
-      clearTimeout(late)
-      reject(new Error(`strace did not attach: ${said}`))
-    })
+    child.once('exit', () => reject(notAttached()))
   })
+  await withTimeout(systemClock, ATTACH_SECONDS, attached, notAttached)
   return {
-    async leave() {
+    async stop() {
       child.kill('SIGINT')
       await ended
     },

@@ -1,10 +1,10 @@
-// A child process that does nothing but write sessions with the daemon's own store, saying what it has done: to be killed.
+// A child process that saves sessions with the daemon's own store and reports each save, until a scenario kills it.
 import { readdirSync, writeSync } from 'node:fs'
 import { ensurePrivateFolder, sweepTemporaries, systemFiles } from '../../src/host/files.ts'
 import { newSession } from '../../test/support/session.ts'
 import { foldersOf, openStore } from './store.ts'
 
-// With `steps` it waits for a word on stdin, then does these, then ends; without, it saves until it is killed.
+// With `steps` it waits for input on stdin, takes these steps and ends; without, it saves until it is killed.
 const [home = '', lastGeneration = '0', steps = ''] = process.argv.slice(2)
 
 const say = (text: string) => void writeSync(1, `${text}\n`)

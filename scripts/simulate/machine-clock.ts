@@ -1,9 +1,9 @@
-// The clock of one machine: the wall clock is everybody's, the monotonic one stands still while this machine sleeps.
+// The clock of one machine: all machines share the wall clock; the monotonic clock pauses while this machine sleeps.
 import type { CancelTimer, Clock } from '../../src/host/clock.ts'
 import type { Timeline } from './timeline.ts'
 
-export const MIDNIGHT = 1_800_057_600 // Unix seconds; any midnight would do
-const STARTED_BEFORE = 86_400 // s; the machine was on yesterday, and a monotonic clock is never below 0
+export const MIDNIGHT = 1_800_057_600 // Unix time of an arbitrary midnight, in seconds
+const STARTED_BEFORE = 86_400 // s; the machine started yesterday, since a monotonic clock is never negative
 
 export class MachineClock implements Clock {
   readonly #timeline: Timeline
@@ -26,7 +26,7 @@ export class MachineClock implements Clock {
     let cancelled = false
     const fire = () => {
       if (cancelled) return
-      const left = due - this.monotonic() // a machine that has slept meanwhile has it yet to come
+      const left = due - this.monotonic() // more than 0 if the machine has slept since
       if (left > 1e-6) this.#timeline.at(this.#timeline.now + left, fire)
       else action()
     }
@@ -40,8 +40,8 @@ export class MachineClock implements Clock {
     return new Promise((resolve) => this.after(seconds, resolve))
   }
 
-  /** The machine has just woken up after so many seconds. */
-  woke(seconds: number): void {
+  /** The machine wakes up after this many seconds of sleep. */
+  wakeAfter(seconds: number): void {
     this.#slept += seconds
   }
 }

@@ -1,86 +1,92 @@
-// Writes the page about the fleet: what was played, the table, the plot, and what it says.
-import { CALLS_PER_RENEWAL, LIMIT, WINDOW } from './clerk.ts'
+// Writes docs/fleet.md: the simulated day, the table, the plot, and the conclusions.
+import { CALLS_PER_REFRESH, RATE_LIMIT, type RefreshMethod, WINDOW } from './clerk.ts'
 import { findingsOf, type Result } from './scenarios.ts'
 import { type Capacity, count, footnote, lifetimeName, markdownTable } from './table.ts'
 
 export function pageOf(results: readonly Result[], capacities: readonly Capacity[]): string {
   const largest = Math.max(...results.map(({ daemons }) => daemons))
-  const found = (way: string, lifetime: number) => {
-    const result = results.find((one) => one.way === way && one.lifetime === lifetime && one.daemons === largest)
-    if (!result) throw new Error('the page is about a day that was not played')
+  const find = (method: RefreshMethod, lifetime: number) => {
+    const result = results.find((one) => one.method === method && one.lifetime === lifetime && one.daemons === largest)
+    if (!result) throw new Error(`no day was simulated with ${method} and a lifetime of ${lifetime} s`)
     return { ...findingsOf(result), ...result }
   }
-  const short = found('oauth', 60)
-  const long = found('oauth', 86_400)
-  const crowd = found('broker', 60)
-  const quarter = found('broker', 900)
-  const hour = found('broker', 3600)
-  const wait = ({ servedAfter }: typeof hour) => (servedAfter === undefined ? 'over an hour' : `${servedAfter} s`)
-  const carried = (lifetime: number) => count(capacities.find((one) => one.lifetime === lifetime)?.daemons ?? 0)
-  const callsBefore = crowd.day.waited * crowd.oneIn
-  const failed = (crowd.errorsBefore + crowd.errorsDuring + crowd.errorsAfter) * crowd.oneIn
+  const minute = find('oauth', 60)
+  const day = find('oauth', 86_400)
+  const brokerMinute = find('broker', 60)
+  const brokerQuarter = find('broker', 900)
+  const brokerHour = find('broker', 3600)
+  const served = ({ servedAfter }: typeof day) => (servedAfter === undefined ? 'over an hour' : `${servedAfter} s`)
+  const supported = (lifetime: number) => count(capacities.find((one) => one.lifetime === lifetime)?.daemons ?? 0)
+  const { errorsBefore, errorsDuring, errorsAfter } = brokerMinute
+  const failedShare = (errorsBefore + errorsDuring + errorsAfter) / Math.max(1, brokerMinute.day.waitedCalls)
   return `<!-- Written by \`npm run simulate -- --write\`. -->
 
 # A fleet, by simulation
 
-\`npm run simulate\` plays a working day of ${count(largest)} daemons on a virtual clock. Each is the real \`Authenticator\` of
-\`src/daemon\`: it alone decides when to ask, whom to let wait and how long to stay away. Simulated are the clock, the store (in memory),
-the people and Clerk. \`--daemons N\` and \`--seed N\` change the fleet; the same seed gives the same day.
+\`npm run simulate\` simulates a working day of ${count(largest)} daemons on a virtual clock. Each daemon is the real \`Authenticator\` of
+\`src/session\`, which alone decides when to refresh, which calls wait and how long to back off. The clock, the store (in memory), the users
+and Clerk are models. \`--daemons N\` and \`--seed N\` change the fleet; the same seed gives the same day.
 
-![Refreshes a second over the day, and around the outage](fleet.svg)
+![Refreshes per second over the day, and around the outage](fleet.svg)
 
 ${markdownTable(results)}
 
 ${footnote(results)?.replace('*', '\\*') ?? ''}
 
-How many daemons, half of them at work, one production instance of Clerk carries through a day without refusing anyone:
+One production instance of Clerk supports this many daemons through a day without rate-limiting any of them, if half of their users work:
 
 | tokens from the broker | daemons |
 |---|---:|
 ${capacities.map(({ lifetime, daemons }) => `| ${lifetimeName(lifetime)} | ${count(daemons)} |`).join('\n')}
 
-## What it says about the token's lifetime
+## What follows for the token lifetime
 
-- **An idle daemon costs nothing**, whatever the lifetime: it asks when somebody asks it.
-- **60-second tokens cost ${short.perWorkingUser.toFixed(0)} requests a working user a day, one-day tokens ${long.perWorkingUser.toFixed(2)}**; and with 60 seconds ${percent(short.waited)} of all calls
-  wait for Clerk, with a day ${percent(long.waited)}. Where a call wants ten seconds of validity, a 60-second token is renewed behind an answer only between
-  its 48th and its 50th second: an add-in that asks every half minute mostly comes later, and waits for some 0.3 s.
-- **OAuth has no documented limit**, and a fleet with one-day tokens asks for ${count(long.peakSecond)} refreshes a second at the most. It is the choice for
-  a large fleet; what it costs is that an access token cannot be taken back for up to a day.
-- **The broker with 60-second tokens suffices for some ${carried(60)} daemons**, half of them at work, and no more: each refresh is ${CALLS_PER_RENEWAL} requests to the Backend API, which
-  takes ${count(LIMIT)} in ${WINDOW} s. With ${count(largest)}, ${percent(failed / Math.max(1, callsBefore))} of the calls that need Clerk fail. Nobody is signed out by that, but it is no service.
-- **The broker with an hour carries ${carried(3600)}, with 15 minutes ${carried(900)}** (\`CADZERO_BROKER_TOKEN_SECONDS=3600\` or 900). The price is that a session
-  which is taken back lives on for as long.
-- **An outage is felt by whose token ends in it.** Ten minutes of it failed ${count(short.errorsDuring)} calls with 60-second tokens, ${count(hour.errorsDuring)} with an hour, ${count(long.errorsDuring)} with a day.
-  By OAuth all are served again within ${Math.max(short.servedAfter ?? 0, long.servedAfter ?? 0)} s of its end. Behind the broker those who waited have to pass the limit: ${wait(hour)} with an hour,
-  ${wait(quarter)} with 15 minutes. Nobody had to sign in.
-- **They do not come back as one.** ${count(short.day.waiting)} people waited for a 60-second token when the outage ended; the busiest second of the ten minutes after
-  it saw ${count(short.peakSecondAfter)} refreshes, and the busiest one before it ${count(short.peakSecondBefore)}. Tokens that
-  were renewed together age together: with an hour the plot shows an echo 48 minutes later, a small one.
+- **An idle daemon sends no requests**, whatever the lifetime: a daemon refreshes only when a client asks for a header.
+- **60-second tokens take ${minute.perWorkingUser.toFixed(0)} requests per working user a day, one-day tokens ${day.perWorkingUser.toFixed(2)}.** With 60 seconds, ${percent(minute.waitedShare)} of all calls
+  wait for Clerk; with one day, ${percent(day.waitedShare)}. A call asks for ten seconds of validity, so the daemon can refresh a 60-second token in the background
+  only between its 48th and its 50th second. An add-in that calls every half minute usually misses that interval, and waits for about 0.3 s.
+- **OAuth has no documented rate limit**, and a fleet with one-day tokens needs at most ${count(day.peak)} refreshes per second. Choose it for
+  a large fleet. The price: an access token cannot be revoked before it expires, up to a day later.
+- **The broker with 60-second tokens supports about ${supported(60)} daemons**, if half of their users work, and no more: each refresh takes ${CALLS_PER_REFRESH} requests to the Backend API, which
+  allows ${count(RATE_LIMIT)} in ${WINDOW} s. With ${count(largest)} daemons, ${percent(failedShare)} of the calls that need Clerk fail. All sessions are kept, but the service is unusable.
+- **The broker supports ${supported(900)} daemons with 15-minute tokens and ${supported(3600)} with one-hour tokens** (\`CADZERO_BROKER_TOKEN_SECONDS=900\` or \`3600\`). The price: after a
+  session is revoked, its token stays valid for up to that long.
+- **An outage affects the users whose token expires during it.** In ten minutes, ${count(minute.errorsDuring)} calls failed with 60-second tokens, ${count(brokerHour.errorsDuring)} with one-hour tokens and ${count(day.errorsDuring)} with one-day tokens.
+  With OAuth all users are served again ${Math.max(minute.servedAfter ?? 0, day.servedAfter ?? 0)} s after its end at the latest. With the broker, the waiting users share the rate limit: it takes ${served(brokerHour)} with one-hour tokens and
+  ${served(brokerQuarter)} with 15-minute tokens. No user had to sign in again.
+- **The daemons do not return as a herd.** ${count(minute.day.waitingUsers)} users waited for a 60-second token when the outage ended. The busiest second of the next ten minutes
+  had ${count(minute.peakAfter)} refreshes; the busiest second before the outage had ${count(minute.peakBefore)}. Tokens that
+  were refreshed together expire together: with one hour, the plot shows a small echo 48 minutes later.
 
-## What is played
+## What is simulated
 
-- One time zone. Half of the people work with CADZERO today; the others' daemons run, and are asked for their status alone. People come around
-  nine (a deviation of 24 minutes), stay for about eight and a half hours, have lunch and up to three meetings that start on the half-hour, and use
-  CADZERO for half an hour at a time with twenty minutes in between. Three machines in five sleep when they are left alone, and at night.
-- While it is used, the add-in makes one to three calls at once, each 30 s on average. A call that fails is repeated only by the next.
-- Clerk answers after 0.15 to 0.5 s, rotates refresh tokens, and takes the newest alone. Its limit is counted in windows that are the same for
-  all, and \`Retry-After\` names the end of the window: how Clerk counts is not documented, and this brings those that were refused back together.
-- From 10:30 to 10:40 every refresh fails with a 5xx; the broker says \`Retry-After: 5\`, as it does.
-- Fleets without a limit are played some hundred daemons at a time, which comes to the same: they share nothing.
+- One time zone. Half of the users work with CADZERO; for the others the daemon runs, and a client only reads its status. Users arrive at about
+  nine (standard deviation 24 minutes), stay for about eight and a half hours, have lunch and up to three meetings that start on the half-hour, and use
+  CADZERO for half an hour at a time with twenty minutes in between. Three machines in five sleep when they are not used, and all sleep at night.
+- While CADZERO is used, the add-in makes one to three calls at once, every 30 s on average. It does not retry: the next call is the retry.
+- Clerk responds after 0.15 to 0.5 s, rotates refresh tokens, and accepts only the newest one. All users share its fixed rate-limit windows, and
+  \`Retry-After\` names the end of the window. Clerk does not document how it counts; this way, rate-limited daemons retry at the same time.
+- From 10:30 to 10:40 every refresh fails with a 5xx status; the broker then sends \`Retry-After: 5\`, as the real one does.
+- Fleets without a rate limit are simulated in batches of some hundred daemons, with the same result: these daemons share nothing.
 
-Not in it: the first sign-ins, answers that are lost on their way, networks that are slow to come up after a sleep, several copies of the broker
-(they share one limit), and other requests to the same instance of Clerk.
+Not simulated: first sign-ins, lost responses, networks that come up late after sleep, several copies of the broker
+(they share one rate limit), and other requests to the same instance of Clerk.
 
-## What must hold
+## Conditions
 
-The run ends with exit code 1 where an idle daemon asked for something, a working user's daemon asked more than once a token lifetime of time
-at the desk (60-second tokens; 1.25 times where the limit refuses), a token was replaced before four fifths of its life, anybody was signed out, a fleet that fits the limit had calls
-fail before the outage or later than 90 s after it, or more than 5 % of those who waited came back in one second after it.
-\`npm test\` plays a small fleet.
+The run ends with exit code 1 if one of these conditions is violated:
 
-A program that asks every second all day is renewed every 48 s by a 60-second token: that is what renewing ahead is. The day above is
-people's.
+- An idle daemon sends no request.
+- With 60-second tokens, the daemon of a working user sends at most one request per token lifetime at the desk (1.25 if it is rate-limited).
+- A daemon does not replace a token before four fifths of its lifetime.
+- No user is signed out.
+- In a fleet within the rate limit, no call fails before the outage, or later than 90 s after it.
+- At most 5 % of the waiting users return in the same second after the outage.
+
+\`npm run test:long\` simulates a small fleet.
+
+A program that calls every second all day causes a refresh every 48 s with 60-second tokens, because the daemon refreshes ahead of expiry. The
+simulated users do not behave like that.
 `
 }
 

@@ -1,4 +1,4 @@
-// Counts something for each second of the day.
+// Counts events for each second of a day.
 const DAY = 86_400
 
 export class PerSecond {
@@ -17,9 +17,9 @@ export function sum(counts: Uint32Array, from = 0, to = counts.length): number {
   return total
 }
 
-/** The most in `seconds` on end, in windows that begin with a multiple of it. */
+/** The highest count of all windows of this many seconds, one after another from `from` on. */
 export function peak(counts: Uint32Array, seconds: number, from = 0, to = counts.length): number {
-  let most = 0
-  for (let start = from; start < to; start += seconds) most = Math.max(most, sum(counts, start, start + seconds))
-  return most
+  let highest = 0
+  for (let start = from; start < to; start += seconds) highest = Math.max(highest, sum(counts, start, start + seconds))
+  return highest
 }

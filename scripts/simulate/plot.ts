@@ -1,5 +1,5 @@
-// Draws the day as SVG: requests a second over the hours, and the minutes around the outage.
-import { CALLS_PER_RENEWAL, LIMIT, WINDOW } from './clerk.ts'
+// Draws the day as SVG: refreshes per second over the day, and in the minutes around the outage.
+import { CALLS_PER_REFRESH, RATE_LIMIT, WINDOW } from './clerk.ts'
 import { sum } from './per-second.ts'
 import { OUTAGE, type Result } from './scenarios.ts'
 import { count, lifetimeName } from './table.ts'
@@ -8,21 +8,22 @@ const WIDTH = 900
 const HEIGHT = 700
 const LEFT = 64
 const RIGHT = 190 // room for the names of the lines
-const PANEL = 250 // px; the height of one
+const PANEL = 250 // px; its height
 const HOUR = 3600
-const BROKER_RATE = LIMIT / WINDOW / CALLS_PER_RENEWAL // refreshes a second
+const BROKER_RATE = RATE_LIMIT / WINDOW / CALLS_PER_REFRESH // refreshes per second
 
 interface Panel {
   readonly top: number
   readonly title: string
   readonly from: number
   readonly to: number
-  /** Seconds that one point stands for. */
+  /** Seconds between two points of a line. */
   readonly step: number
+  /** Seconds between two labels. */
   readonly tick: number
-  /** Powers of ten. */
-  readonly least: number
-  readonly most: number
+  /** The bounds of the vertical axis, as powers of ten. */
+  readonly lowest: number
+  readonly highest: number
 }
 
 export function plotOf(results: readonly Result[]): string {
@@ -34,18 +35,18 @@ export function plotOf(results: readonly Result[]): string {
   )
   const day: Panel = {
     top: 56,
-    title: `A working day of ${count(daemons)} daemons: refreshes a second, mean of 5 minutes`,
+    title: `A working day of ${count(daemons)} daemons: refreshes per second, mean of 5 minutes`,
     from: 6 * HOUR,
     to: 20 * HOUR,
     step: 300,
     tick: HOUR,
-    least: -1,
-    most: highest,
+    lowest: -1,
+    highest,
   }
   const outage: Panel = {
     ...day,
     top: 56 + PANEL + 84,
-    title: 'The same around the outage of ten minutes: mean of 10 seconds',
+    title: 'Around the outage of ten minutes: mean of 10 seconds',
     from: OUTAGE.start - 300,
     to: OUTAGE.end + 900,
     step: 10,
@@ -69,12 +70,12 @@ ${[day, outage].map((panel) => drawPanel(panel, shown)).join('\n')}
 }
 
 function drawPanel(panel: Panel, results: readonly Result[]): string {
-  const { top, title, from, to, tick, least, most } = panel
+  const { top, title, from, to, tick, lowest, highest } = panel
   const right = WIDTH - RIGHT
   const parts = [`<text class="title" x="${LEFT}" y="${top - 16}">${title}</text>`]
   const off = { x: x(panel, OUTAGE.start), width: x(panel, OUTAGE.end) - x(panel, OUTAGE.start) }
   parts.push(`<rect class="off" x="${px(off.x)}" y="${top}" width="${px(off.width)}" height="${PANEL}"/>`)
-  for (let power = least; power <= most; power++) {
+  for (let power = lowest; power <= highest; power++) {
     const at = px(y(panel, 10 ** power))
     parts.push(`<line class="grid" x1="${LEFT}" x2="${right}" y1="${at}" y2="${at}"/>`)
     parts.push(`<text text-anchor="end" x="${LEFT - 8}" y="${Number(at) + 4}">${count(10 ** power)}</text>`)
@@ -85,7 +86,7 @@ function drawPanel(panel: Panel, results: readonly Result[]): string {
   }
   const limit = px(y(panel, BROKER_RATE))
   parts.push(`<line class="limit" x1="${LEFT}" x2="${right}" y1="${limit}" y2="${limit}"/>`)
-  const names = [{ text: `limit of a broker: ${BROKER_RATE}`, at: Number(limit) }]
+  const names = [{ text: `broker's limit: ${BROKER_RATE}`, at: Number(limit) }]
   for (const [index, result] of results.entries()) {
     const points: string[] = []
     let last = 0
@@ -100,7 +101,7 @@ function drawPanel(panel: Panel, results: readonly Result[]): string {
   return parts.join('\n')
 }
 
-/** The names at the right, apart from each other, each with a dash of its line. */
+/** The names on the right, without overlap, each after a short piece of its line. */
 function drawNames(panel: Panel, names: { text: string; at: number }[], order: readonly string[]): string[] {
   let free = panel.top + 8
   return [...names]
@@ -118,11 +119,11 @@ function drawNames(panel: Panel, names: { text: string; at: number }[], order: r
     })
 }
 
-function nameOf({ way, lifetime }: Result): string {
-  return `${way === 'oauth' ? 'OAuth' : 'broker'}, ${lifetimeName(lifetime)}`
+function nameOf({ method, lifetime }: Result): string {
+  return `${method === 'oauth' ? 'OAuth' : 'broker'}, ${lifetimeName(lifetime)}`
 }
 
-/** Refreshes a second. */
+/** Refreshes per second. */
 function rate({ day, oneIn }: Result, from: number, seconds: number): number {
   return (sum(day.requests, from, from + seconds) * oneIn) / seconds
 }
@@ -132,9 +133,9 @@ function x({ from, to }: Panel, time: number): number {
   return LEFT + ((at - from) / (to - from)) * (WIDTH - RIGHT - LEFT)
 }
 
-function y({ top, least, most }: Panel, value: number): number {
-  const power = Math.min(most, Math.max(least, Math.log10(Math.max(value, 1e-9))))
-  return top + PANEL * (1 - (power - least) / (most - least))
+function y({ top, lowest, highest }: Panel, value: number): number {
+  const power = Math.min(highest, Math.max(lowest, Math.log10(Math.max(value, 1e-9))))
+  return top + PANEL * (1 - (power - lowest) / (highest - lowest))
 }
 
 function px(value: number): string {

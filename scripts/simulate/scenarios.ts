@@ -1,21 +1,22 @@
-// What is played: ways and token lifetimes on the same day, and what each day comes to.
-import { CALLS_PER_RENEWAL, LIMIT, type Outage, type Way, WINDOW } from './clerk.ts'
+// The scenarios: refresh methods and token lifetimes on the same day; and the findings of a simulated day.
+import { CALLS_PER_REFRESH, type Outage, RATE_LIMIT, type RefreshMethod, WINDOW } from './clerk.ts'
 import type { Day, FleetOptions } from './fleet.ts'
 import { peak, sum } from './per-second.ts'
 
 export const OUTAGE: Outage = { start: 10.5 * 3600, end: 10.5 * 3600 + 600 }
-const LARGEST_CROWD = 10_000
-const CROWD_ONE_IN = 10
-const AFTERMATH = 600 // s; how long after the outage its herd is looked for
-const QUIET = 120 // s; two back-offs without a call that failed
+const LARGEST_RATE_LIMITED_FLEET = 10_000 // a larger one is scaled down
+const SCALE = 10
+const RECOVERY = 600 // s after the outage in which a herd of requests would be seen
+const NO_ERRORS_FOR = 120 // s, two back-offs, until all users count as served
 
 export interface Scenario {
-  readonly way: Way
+  readonly method: RefreshMethod
+  /** The lifetime of a token in seconds. */
   readonly lifetime: number
   readonly daemons: number
-  /** Only one daemon in so many is played, against as small a part of the limit; counts are of those that are played. */
+  /** One daemon in this many is simulated, against the same fraction of the rate limit. The counts are of the simulated daemons. */
   readonly oneIn: number
-  /** Whether it is as many as one instance of Clerk is said to carry. */
+  /** Set if the fleet has the size that one instance of Clerk is expected to support. */
   readonly fits?: boolean
 }
 
@@ -29,80 +30,82 @@ const HOUR = 3600
 const DAY = 86_400
 export const BROKER_LIFETIMES = [MINUTE, QUARTER, HOUR]
 
-/** The slowest first, so that two threads end together. */
+/** The slowest scenario comes first, so that the two threads end at about the same time. */
 export function scenariosOf(daemons: number): Scenario[] {
-  // Too many for the limit know of each other: they have to be played all at once, which is slow.
-  const crowd = daemons > LARGEST_CROWD ? CROWD_ONE_IN : 1
+  // Daemons that exceed a common rate limit affect each other: they cannot be simulated in batches, which is slow.
+  const oneIn = daemons > LARGEST_RATE_LIMITED_FLEET ? SCALE : 1
   return [
-    { way: 'broker', lifetime: MINUTE, daemons, oneIn: crowd },
-    { way: 'oauth', lifetime: MINUTE, daemons, oneIn: 1 },
-    { way: 'broker', lifetime: QUARTER, daemons, oneIn: 1 },
-    { way: 'broker', lifetime: HOUR, daemons, oneIn: 1 },
-    { way: 'oauth', lifetime: DAY, daemons, oneIn: 1 },
+    { method: 'broker', lifetime: MINUTE, daemons, oneIn },
+    { method: 'oauth', lifetime: MINUTE, daemons, oneIn: 1 },
+    { method: 'broker', lifetime: QUARTER, daemons, oneIn: 1 },
+    { method: 'broker', lifetime: HOUR, daemons, oneIn: 1 },
+    { method: 'oauth', lifetime: DAY, daemons, oneIn: 1 },
   ]
 }
 
-export function optionsOf({ way, lifetime, daemons, oneIn }: Scenario, seed: number): FleetOptions {
-  return { way, lifetime, daemons: Math.round(daemons / oneIn), seed, limit: LIMIT / oneIn, outage: OUTAGE }
+export function optionsOf({ method, lifetime, daemons, oneIn }: Scenario, seed: number): FleetOptions {
+  const scaled = { daemons: Math.round(daemons / oneIn), rateLimit: RATE_LIMIT / oneIn }
+  return { method, lifetime, seed, outage: OUTAGE, ...scaled }
 }
 
-/** A day without limit and outage: what people ask for. */
+/** A day without rate limit and outage, to measure the demand. */
 export function demandOptions(lifetime: number, daemons: number, seed: number): FleetOptions {
-  return { way: 'broker', lifetime, daemons, seed, limit: Number.POSITIVE_INFINITY, outage: undefined }
+  return { method: 'broker', lifetime, daemons, seed, rateLimit: Number.POSITIVE_INFINITY, outage: undefined }
 }
 
-/** How many daemons one instance of Clerk carries through a normal day, chance included. */
+/** The number of daemons that one instance of Clerk supports through a day without outage, random peaks included. */
 export function capacityOf(daemons: number, day: Day): number {
-  const busiest = peak(day.requests, 600) / 600 / daemons // ten minutes, so that chance does not count as demand
-  // Requests that come by chance stay within four deviations: x + 4 * sqrt(x) = what fits into one window.
-  const fits = LIMIT / CALLS_PER_RENEWAL
+  const busiest = peak(day.requests, 600) / 600 / daemons // over ten minutes, which smooths random peaks
+  // Random peaks stay within four standard deviations: x + 4 * sqrt(x) must fit into one window.
+  const fits = RATE_LIMIT / CALLS_PER_REFRESH
   const mean = (Math.sqrt(4 + fits) - 2) ** 2
-  const most = mean / (busiest * WINDOW)
-  return Math.floor(most / 100) * 100
+  return Math.floor(mean / (busiest * WINDOW) / 100) * 100
 }
 
 export interface Findings {
   readonly perWorkingUser: number
   readonly perIdleUser: number
-  readonly peakSecond: number
-  /** Requests to the Backend API in ten seconds, at the most. */
+  /** The highest number of refresh requests in one second. */
+  readonly peak: number
+  /** The highest number of requests to the Backend API in ten seconds. */
   readonly peakWindow: number
-  readonly refused: number
-  readonly refusedBefore: number
+  readonly rateLimited: number
+  /** Before, during and after always refer to the outage. */
+  readonly rateLimitedBefore: number
   readonly errorsBefore: number
   readonly errorsDuring: number
   readonly errorsAfter: number
-  /** Share of callers' calls that waited for Clerk. */
-  readonly waited: number
-  /** Seconds from the end of the outage until no call fails for a while; undefined where that takes more than an hour. */
+  /** The share of calls that waited for Clerk. */
+  readonly waitedShare: number
+  /** Seconds from the end of the outage until no call fails for two minutes; undefined after more than an hour. */
   readonly servedAfter: number | undefined
-  readonly peakSecondBefore: number
-  readonly peakSecondAfter: number
+  readonly peakBefore: number
+  readonly peakAfter: number
 }
 
 export function findingsOf({ day }: Result): Findings {
   const { requests, errors } = day
   const { start, end } = OUTAGE
   return {
-    perWorkingUser: day.requestsOfWorking / Math.max(1, day.working),
-    perIdleUser: day.requestsOfIdle / Math.max(1, day.idle),
-    peakSecond: peak(requests, 1),
+    perWorkingUser: day.requestsOfWorkingUsers / Math.max(1, day.workingUsers),
+    perIdleUser: day.requestsOfIdleUsers / Math.max(1, day.idleUsers),
+    peak: peak(requests, 1),
     peakWindow: peak(day.apiCalls, WINDOW),
-    refused: sum(day.refused),
-    refusedBefore: sum(day.refused, 0, start),
+    rateLimited: sum(day.rateLimited),
+    rateLimitedBefore: sum(day.rateLimited, 0, start),
     errorsBefore: sum(errors, 0, start),
     errorsDuring: sum(errors, start, end),
     errorsAfter: sum(errors, end),
-    waited: day.waited / Math.max(1, day.calls),
+    waitedShare: day.waitedCalls / Math.max(1, day.calls),
     servedAfter: servedAfter(errors),
-    peakSecondBefore: peak(requests, 1, 0, start),
-    peakSecondAfter: peak(requests, 1, end, end + AFTERMATH),
+    peakBefore: peak(requests, 1, 0, start),
+    peakAfter: peak(requests, 1, end, end + RECOVERY),
   }
 }
 
 function servedAfter(errors: Uint32Array): number | undefined {
   const { end } = OUTAGE
   for (let served = 0; served <= HOUR; served++)
-    if (sum(errors, end + served, end + served + QUIET) === 0) return served
+    if (sum(errors, end + served, end + served + NO_ERRORS_FOR) === 0) return served
   return undefined
 }

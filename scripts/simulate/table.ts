@@ -1,66 +1,67 @@
-// The table at the end, and the same in Markdown.
+// The results as a table for the terminal and in Markdown.
 import { formatTable } from '../table.ts'
-import { LIMIT, WINDOW } from './clerk.ts'
+import { RATE_LIMIT, WINDOW } from './clerk.ts'
 import { findingsOf, type Result } from './scenarios.ts'
 
 export interface Capacity {
+  /** The lifetime of a token in seconds. */
   readonly lifetime: number
   readonly daemons: number
 }
 
 const HEAD = [
-  'way',
-  'tokens live',
+  'method',
+  'token lifetime',
   'daemons',
-  'requests a working user a day',
-  'an idle one',
-  'peak a second',
+  'requests per working user',
+  'requests per idle user',
+  'peak per second',
   `Backend API, peak in ${WINDOW} s`,
-  'refused (429)',
+  'rate-limited (429)',
   'failed calls before the outage',
-  'in its 10 minutes',
+  'during it',
   'after it',
   'calls that waited',
-  'all served again after',
+  'all served after the outage',
 ]
 
-export function cellsOf(results: readonly Result[]): string[][] {
+function cellsOf(results: readonly Result[]): string[][] {
   const rows = results.map((result) => {
-    const { way, lifetime, daemons, oneIn } = result
+    const { method, lifetime, daemons, oneIn } = result
     const found = findingsOf(result)
-    const whole = (counted: number) => count(counted * oneIn)
+    const scaled = (counted: number) => count(counted * oneIn)
     return [
-      way === 'oauth' ? 'OAuth' : 'broker',
+      method === 'oauth' ? 'OAuth' : 'broker',
       lifetimeName(lifetime),
       `${count(daemons)}${oneIn > 1 ? ' *' : ''}`,
       found.perWorkingUser.toFixed(found.perWorkingUser < 10 ? 2 : 0),
       String(found.perIdleUser),
-      whole(found.peakSecond),
-      way === 'oauth' ? 'none' : `${whole(found.peakWindow)} of ${count(LIMIT)}`,
-      whole(found.refused),
-      whole(found.errorsBefore),
-      whole(found.errorsDuring),
-      whole(found.errorsAfter),
-      `${(found.waited * 100).toFixed(found.waited < 0.1 ? 2 : 0)} %`,
+      scaled(found.peak),
+      method === 'oauth' ? 'none' : `${scaled(found.peakWindow)} of ${count(RATE_LIMIT)}`,
+      scaled(found.rateLimited),
+      scaled(found.errorsBefore),
+      scaled(found.errorsDuring),
+      scaled(found.errorsAfter),
+      `${(found.waitedShare * 100).toFixed(found.waitedShare < 0.1 ? 2 : 0)} %`,
       found.servedAfter === undefined ? 'over an hour' : `${found.servedAfter} s`,
     ]
   })
   return [HEAD, ...rows]
 }
 
-/** What the star says; nothing where there is none. */
+/** Explains the asterisk; undefined if no row has one. */
 export function footnote(results: readonly Result[]): string | undefined {
-  const played = results.find(({ oneIn }) => oneIn > 1)
+  const scaled = results.find(({ oneIn }) => oneIn > 1)
   return (
-    played && `* one daemon in ${played.oneIn} is played, against 1/${played.oneIn} of the limit; counts are multiplied`
+    scaled &&
+    `* one daemon in ${scaled.oneIn} is simulated, against 1/${scaled.oneIn} of the rate limit; counts are multiplied`
   )
 }
 
-/** Turned by a quarter: a terminal has room for six columns, and not for thirteen. */
+/** Transposed: a terminal has room for six columns, not for thirteen. */
 export function plainTable(results: readonly Result[]): string {
   const cells = cellsOf(results)
-  const turned = HEAD.map((_, column) => cells.map((row) => row[column] ?? ''))
-  return formatTable(turned)
+  return formatTable(HEAD.map((_, column) => cells.map((row) => row[column] ?? '')))
 }
 
 export function markdownTable(results: readonly Result[]): string {

@@ -1,9 +1,9 @@
-// Virtual time: what is to happen, in its order. Between two events every promise that can go on has gone on.
+// Virtual time: actions in order of their time. All promise callbacks of an action run before the next action.
 
 export class Timeline {
   /** Seconds since the first midnight. */
   now = 0
-  // A binary heap in two arrays: with a hundred thousand people in it, objects would cost half of the run.
+  // A binary heap in two arrays: with a hundred thousand users, objects would take half of the run's time.
   readonly #times: number[] = []
   readonly #actions: (() => void)[] = []
 
@@ -25,7 +25,7 @@ export class Timeline {
     actions[hole] = action
   }
 
-  /** Lets everything happen until nothing is left, or the time is up. */
+  /** Runs all actions up to a time. */
   run(until: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const step = () => {
@@ -37,20 +37,20 @@ export class Timeline {
         }
         this.now = Math.max(this.now, next)
         try {
-          this.#take()()
+          this.#popFirst()()
         } catch (error) {
           reject(error)
           return
         }
         queueMicrotask(afterPromises)
       }
-      // A tick that is asked for by a microtask comes when no microtask is left, and needs no turn of the event loop.
+      // A tick that a microtask schedules runs when the queue of microtasks is empty, without a turn of the event loop.
       const afterPromises = () => process.nextTick(step)
       step()
     })
   }
 
-  #take(): () => void {
+  #popFirst(): () => void {
     const times = this.#times
     const actions = this.#actions
     const first = actions[0] as () => void

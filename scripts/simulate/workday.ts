@@ -1,38 +1,38 @@
-// One person's day: when they come, eat, meet and leave, when they use CADZERO in between, and when their machine sleeps.
-import type { Chance } from './chance.ts'
+// The working day of one user: arrival, lunch, meetings and leaving, the use of CADZERO, and the sleep of the machine.
+import type { RandomStream } from './random-stream.ts'
 
 const HOUR = 3600
-const SLEEPS_AFTER = 300 // s; a machine that is left alone
-const SLEEPY = 0.6 // share of machines that sleep when they are left alone: notebooks
+const SLEEPS_AFTER = 300 // s without use
+const SLEEPING_SHARE = 0.6 // of the machines, notebooks for the most part: the others stay awake without use
 
-/** A stretch of time in which a person uses CADZERO. */
+/** A stretch of time in which the user works with CADZERO. */
 export interface Spell {
   readonly start: number
   readonly end: number
-  /** Seconds that the machine has slept before it. */
+  /** Seconds that the machine slept before it. */
   readonly slept: number
 }
 
 export interface Workday {
   readonly spells: readonly Spell[]
-  /** Seconds at the desk: the day without lunch and meetings. */
+  /** Seconds at the desk, without lunch and meetings. */
   readonly workSeconds: number
 }
 
-/** @returns seconds since midnight throughout */
-export function workday(chance: Chance): Workday {
-  const arrival = Math.min(11 * HOUR, Math.max(6.5 * HOUR, chance.around(9 * HOUR, 0.4 * HOUR)))
-  const leaving = arrival + chance.around(8.5 * HOUR, 0.6 * HOUR)
-  const sleepy = chance.unit() < SLEEPY
+/** All times are in seconds since midnight. */
+export function workday(random: RandomStream): Workday {
+  const arrival = Math.min(11 * HOUR, Math.max(6.5 * HOUR, random.normal(9 * HOUR, 0.4 * HOUR)))
+  const leaving = arrival + random.normal(8.5 * HOUR, 0.6 * HOUR)
+  const doesSleep = random.unit() < SLEEPING_SHARE
   const spells: Spell[] = []
   let workSeconds = 0
-  let slept = arrival - (chance.between(16, 18) - 24) * HOUR // since somewhen yesterday
-  for (const { start, end } of deskTimes(chance, arrival, leaving)) {
+  let slept = arrival - (random.between(16, 18) - 24) * HOUR // since the end of yesterday's work
+  for (const { start, end } of deskTimes(random, arrival, leaving)) {
     const last = spells.at(-1)
     const away = last === undefined ? 0 : start - last.end
-    if (last !== undefined) slept = sleepy && away > SLEEPS_AFTER ? away - SLEEPS_AFTER : 0
+    if (last !== undefined) slept = doesSleep && away > SLEEPS_AFTER ? away - SLEEPS_AFTER : 0
     workSeconds += end - start
-    for (const { start: from, end: to } of spellsIn(chance, start, end)) {
+    for (const { start: from, end: to } of spellsIn(random, start, end)) {
       spells.push({ start: from, end: to, slept })
       slept = 0
     }
@@ -45,13 +45,13 @@ interface Span {
   readonly end: number
 }
 
-/** The day without lunch and meetings. Meetings keep to the clock, so that many come back at about the same minute. */
-function deskTimes(chance: Chance, arrival: number, leaving: number): Span[] {
-  const lunch = chance.between(12 * HOUR, 13 * HOUR)
-  const away: Span[] = [{ start: lunch, end: lunch + chance.between(0.5 * HOUR, HOUR) }]
-  for (let meetings = Math.floor(chance.between(0, 4)); meetings > 0; meetings--) {
-    const start = Math.floor(chance.between(19, 34)) * 0.5 * HOUR
-    away.push({ start, end: start + (chance.unit() < 0.5 ? 0.5 : 1) * HOUR + chance.between(0, 120) })
+/** The day without lunch and meetings. Meetings end on the half-hour, so that many users return at about the same minute. */
+function deskTimes(random: RandomStream, arrival: number, leaving: number): Span[] {
+  const lunch = random.between(12 * HOUR, 13 * HOUR)
+  const away: Span[] = [{ start: lunch, end: lunch + random.between(0.5 * HOUR, HOUR) }]
+  for (let meetings = Math.floor(random.between(0, 4)); meetings > 0; meetings--) {
+    const start = Math.floor(random.between(19, 34)) * 0.5 * HOUR
+    away.push({ start, end: start + (random.unit() < 0.5 ? 0.5 : 1) * HOUR + random.between(0, 120) })
   }
   away.sort((a, b) => a.start - b.start)
   const desk: Span[] = []
@@ -64,14 +64,14 @@ function deskTimes(chance: Chance, arrival: number, leaving: number): Span[] {
   return desk
 }
 
-/** Half an hour with CADZERO, twenty minutes without, and so on. */
-function spellsIn(chance: Chance, start: number, end: number): Span[] {
+/** Half an hour with CADZERO and twenty minutes without it, on average and alternating. */
+function spellsIn(random: RandomStream, start: number, end: number): Span[] {
   const spells: Span[] = []
-  let from = start + chance.exponential(120) // Fusion has to start, mails have to be read
+  let from = start + random.exponential(120) // starting Fusion, reading mail
   while (from < end) {
-    const to = Math.min(end, from + 60 + chance.exponential(1800))
+    const to = Math.min(end, from + 60 + random.exponential(1800))
     spells.push({ start: from, end: to })
-    from = to + chance.exponential(1200)
+    from = to + random.exponential(1200)
   }
   return spells
 }

@@ -11,9 +11,9 @@ import type { Fault } from './faults.ts'
 import { createFront } from './front.ts'
 import { interact, isInteraction } from './interactions.ts'
 import { newSigningKey, sharedKey } from './keys.ts'
-import { signIn, type Visit, type VisitOptions } from './person.ts'
 import { createProvider, type ProviderSettings, type User } from './provider.ts'
 import { createRecord, type SeenRequest } from './record.ts'
+import { signIn, type Visit, type VisitOptions } from './user.ts'
 
 export interface SandboxOptions extends Deviations {
   /** 0 for any that is free. */

@@ -1,9 +1,9 @@
-// A person in front of a browser, without the browser: follows redirects, keeps cookies, sends the forms.
+// The user and the browser in one: follows redirects, keeps cookies, submits the forms.
 
 export interface Visit {
-  /** Where the provider sent the person back to. */
+  /** The URL to which the provider redirected the browser. */
   readonly callbackUrl: string
-  /** The last page that the client's listener showed; none where it was not delivered. */
+  /** The status of the last page that the client's listener showed; undefined if the callback was not delivered. */
   readonly status: number | undefined
   readonly body: string
   readonly finalUrl: string
@@ -12,17 +12,17 @@ export interface Visit {
 export interface VisitOptions {
   /** Declines on the consent page. */
   readonly deny?: boolean
-  /** False: does not go to the callback. */
+  /** False: does not follow the redirect to the callback. */
   readonly deliver?: boolean
 }
 
-const STEPS = 20
+const MOST_REQUESTS = 20
 
 export async function signIn(issuer: string, authorizationUrl: string, options: VisitOptions = {}): Promise<Visit> {
   const cookies = new Map<string, string>()
   let url = new URL(authorizationUrl)
   let form: URLSearchParams | undefined
-  for (let step = 0; step < STEPS; step++) {
+  for (let step = 0; step < MOST_REQUESTS; step++) {
     if (url.origin !== issuer) return await deliver(url, options)
     const response = await fetch(url, {
       method: form ? 'POST' : 'GET',
@@ -43,11 +43,12 @@ export async function signIn(issuer: string, authorizationUrl: string, options: 
       continue
     }
     const [, action] = /<form method="post" action="([^"]+)"/.exec(body) ?? []
-    if (action === undefined) throw new Error(`the sandbox showed no form but ${response.status} at ${url.pathname}`)
+    if (action === undefined)
+      throw new Error(`the sandbox responded with ${response.status} and no form at ${url.pathname}`)
     url = new URL(action, url)
     form = new URLSearchParams({ answer: options.deny && body.includes('id="deny"') ? 'deny' : 'allow' })
   }
-  throw new Error('the sandbox sent the person in circles')
+  throw new Error('the sandbox redirected too often')
 }
 
 async function deliver(url: URL, { deliver = true }: VisitOptions): Promise<Visit> {

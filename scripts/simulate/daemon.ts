@@ -1,4 +1,4 @@
-// One daemon of the fleet: the real authenticator, with its session in memory, a browser that never opens, and Clerk simulated.
+// One daemon of the fleet: the real authenticator, with the session in memory, no browser, and the model of Clerk.
 import type { IdentityProvider } from '../../src/clerk/identity-provider.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import type { Random } from '../../src/host/random.ts'
@@ -15,7 +15,7 @@ const nothing = () => undefined
 const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 const callbackAddress = { host: '127.0.0.1', port: 0, path: '/callback', losesState: false } as const
 
-export interface MemberOptions {
+export interface DaemonOptions {
   readonly account: Account
   readonly clerk: Clerk
   readonly clock: MachineClock
@@ -24,10 +24,10 @@ export interface MemberOptions {
   readonly onRequest: () => void
 }
 
-export function newMember({ account, clerk, clock, random, accessToken, onRequest }: MemberOptions): Authenticator {
+export function newDaemon({ account, clerk, clock, random, accessToken, onRequest }: DaemonOptions): Authenticator {
   let saved: Session | undefined = {
     generation: 1,
-    user: { id: `user_${account.person}`, email: null, name: null },
+    user: { id: `user_${account.user}`, email: null, name: null },
     sessionId: null,
     sessionExpiresAt: null,
     accessToken,
@@ -73,7 +73,7 @@ export function newMember({ account, clerk, clock, random, accessToken, onReques
     profile: 'production',
     provider,
     callbackAddress,
-    // Classes with private fields; these have all of their methods.
+    // Casts to classes with private fields: `satisfies` above checks that no method is missing.
     store: store as unknown as SessionStore,
     loginHint: loginHint as unknown as LoginHint,
     host: {
