@@ -1,9 +1,11 @@
 // Reads the session on disk in a scenario's folder, with the daemon's own store.
 import { mkdir } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../src/host/clock.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
+import { loadInstallation } from '../../src/store/installation.ts'
 import { keyfileProvider } from '../../src/store/key.ts'
 import { SessionStore } from '../../src/store/store.ts'
 import { StoreKeys } from '../../src/store/store-keys.ts'
@@ -20,7 +22,9 @@ export const foldersOf = (home: string) => ({
 export function openStore(home: string, binding = BINDING): SessionStore {
   const { data, sessions } = foldersOf(home)
   const keys = new StoreKeys([keyfileProvider(systemFiles, join(data, 'store-key.jwk'), systemRandom)])
-  return new SessionStore({ files: systemFiles, clock: systemClock, folder: sessions, keys, binding })
+  const installation = () =>
+    loadInstallation({ files: systemFiles, random: systemRandom, dataFolder: data, hostName: hostname() })
+  return new SessionStore({ files: systemFiles, clock: systemClock, folder: sessions, keys, binding, installation })
 }
 
 export async function makeFolders(home: string): Promise<void> {

@@ -46,6 +46,8 @@ export function newDaemon({ account, clerk, clock, random, accessToken, onReques
       saved = undefined
     },
     setAside: async () => undefined,
+    requireOwnFile: async () => undefined,
+    setAsideOther: async () => undefined,
     protection: async () => 'keyfile' as const,
   } satisfies Pick<SessionStore, keyof SessionStore>
   const loginHint = {
@@ -77,6 +79,8 @@ export function newDaemon({ account, clerk, clock, random, accessToken, onReques
     store: store as unknown as SessionStore,
     loginHint: loginHint as unknown as LoginHint,
     host: {
+      name: 'computer',
+      bootId: null,
       clock,
       random,
       files: systemFiles,

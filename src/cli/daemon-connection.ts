@@ -64,11 +64,17 @@ async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<
     output += chunk
   })
   const ready = once(child.stdout, 'data').then(() => true)
-  const ended = once(child, 'close').then(() => false)
+  let ending = ''
+  const ended = once(child, 'close').then(([code, signal]) => {
+    ending = signal ? `it was ended by ${signal}` : `it ended with code ${code}`
+    return false
+  })
   const timedOut = new Promise<boolean>((resolve) => clock.after(START_SECONDS, () => resolve(false)))
   if (!(await Promise.race([ready, ended, timedOut]))) {
     child.kill('SIGKILL') // a daemon that hangs during its start may ignore other signals, and has nothing to save
-    throw new StartError(output.replace(/^error: /, '').trim() || 'it printed no error')
+    throw new StartError(
+      output.replace(/^error: /, '').trim() || `${ending || 'it did not get ready'} and printed no error`,
+    )
   }
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy()
   child.unref()

@@ -46,11 +46,24 @@ export class StartError extends Error {
   }
 }
 
+const NO_DAEMON_HINTS: Readonly<Record<NoDaemonError['reason'], string>> = {
+  absent: 'run cadzero-auth daemon to start it',
+  refused: 'run cadzero-auth daemon to start it',
+  timeout: 'allow connections to 127.0.0.1 in the firewall or security program, or run cadzero-auth daemon',
+  not_genuine: 'run cadzero-auth daemon to start a new one: another program uses the port of the last one',
+}
+
 type Rule = (error: unknown) => Failure | undefined
 
 // biome-ignore lint/suspicious/noExplicitAny: the constructors of errors take different parameters
 function on<E extends Error>(kind: new (...args: any[]) => E, failure: (error: E) => Failure): Rule {
   return (error) => (error instanceof kind ? failure(error) : undefined)
+}
+
+const STUCK_HINTS: Readonly<Record<StuckDaemonError['reason']['kind'], string>> = {
+  other_host: 'use cadzero-auth on that computer, or set CADZERO_AUTH_HOME to a folder that only this computer uses',
+  unreachable: 'allow connections to 127.0.0.1 in the firewall or security program, then try again',
+  silent: 'end the daemon process that hangs, then try again',
 }
 
 const RULES: readonly Rule[] = [
@@ -61,10 +74,7 @@ const RULES: readonly Rule[] = [
   on(NoDaemonError, ({ message, reason }) => ({
     exitCode: EXIT.noDaemon,
     error: message,
-    hint:
-      reason === 'not_genuine'
-        ? 'run cadzero-auth daemon to start a new one: another program uses the port of the last one'
-        : 'run cadzero-auth daemon to start it',
+    hint: NO_DAEMON_HINTS[reason],
   })),
   on(StartError, ({ message, output }) => {
     const [error, hint = 'run cadzero-auth doctor'] = output.split('\nhint: ')
@@ -74,7 +84,7 @@ const RULES: readonly Rule[] = [
   on(ConfigurationError, ({ file, setting, expected }) =>
     failed(`${file ?? 'configuration'}: ${setting} is missing or wrong`, correctionHint(expected)),
   ),
-  on(StuckDaemonError, ({ message }) => failed(message, 'end the daemon process that hangs, then try again')),
+  on(StuckDaemonError, ({ message, reason }) => failed(message, STUCK_HINTS[reason.kind])),
   on(FileError, ({ message }) => failed(message)),
   on(LockError, ({ message }) => failed(message)),
 ]

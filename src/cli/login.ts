@@ -15,6 +15,8 @@ export interface LoginArguments extends CommonOptions {
   readonly timeout: number
   /** Whether to read callback addresses from standard input even if it is not a terminal. */
   readonly paste?: boolean
+  /** Whether to sign in although the saved session belongs to another installation. */
+  readonly takeOver?: boolean
 }
 
 export async function login(context: Context, options: LoginArguments): Promise<void> {
@@ -51,7 +53,9 @@ export async function login(context: Context, options: LoginArguments): Promise<
 /** Signs in with the link alone if the daemon cannot open a browser. */
 async function signIn(client: RpcClient, options: LoginArguments, openBrowser: boolean): Promise<Result<'login'>> {
   try {
-    return await client.call('login', { ...profileParams(options), openBrowser, timeoutSeconds: options.timeout })
+    const params = { ...profileParams(options), openBrowser, timeoutSeconds: options.timeout }
+    // A daemon of version 1.0 refuses a param that it does not know.
+    return await client.call('login', options.takeOver ? { ...params, takeOver: true } : params)
   } catch (error) {
     const noBrowser =
       error instanceof RpcError && error.code === errors.signInFailed.code && error.data?.reason === 'browser'

@@ -52,6 +52,7 @@ function addDaemon(program: Command, run: Run): void {
 function addSession(program: Command, run: Run): void {
   common(program.command('login').description('sign in with the browser'))
     .option('--no-browser', 'only show the link')
+    .option('--take-over', 'sign in although the saved session belongs to another installation; its file is kept')
     .option('--paste', 'also read a pasted callback address from standard input (a terminal always does)')
     .option('--timeout <seconds>', 'how long to wait for you', seconds, 300)
     .action((options) => run(async (context) => (await import('./login.ts')).login(context, options)))

@@ -8,6 +8,7 @@ import { Authenticator } from '../session/authenticator.ts'
 import { LoginHint } from '../session/login-hint.ts'
 import { PromptPause } from '../session/prompt-pause.ts'
 import type { ProfileStatus } from '../session/status.ts'
+import { type Installation, loadInstallation } from '../store/installation.ts'
 import { type KeyProvider, keyfileProvider, keyringProvider, passphraseProvider } from '../store/key.ts'
 import { systemKeyring } from '../store/keyring.ts'
 import { SessionStore } from '../store/store.ts'
@@ -29,21 +30,32 @@ export interface AuthenticatorParts {
  */
 export function authenticatorFactory(config: Config, parts: AuthenticatorParts): (profile: string) => Authenticator {
   const { host, folders, log, onChange, onExpiring } = parts
+  const { files, random, clock } = host
   let keys: StoreKeys | undefined
+  let installation: Promise<Installation> | undefined
+  const findInstallation = () => {
+    installation ??= loadInstallation({ files, random, dataFolder: folders.data, hostName: host.name }).catch(
+      (error: unknown) => {
+        installation = undefined // the next call tries again
+        throw error
+      },
+    )
+    return installation
+  }
   return (name) => {
     const profile = findProfile(config, name)
     const clientId = profile.kind === 'oauth' ? profile.clientId : null
     const { provider, callbackAddress } = createProvider(profile, host)
     keys ??= new StoreKeys(keyProviders(config.keyProtection, parts))
     const store = new SessionStore({
-      files: host.files,
-      clock: host.clock,
+      files,
+      clock,
       folder: folders.sessions,
       keys,
+      installation: findInstallation,
       binding: { profile: name, issuer: profile.issuer, clientId },
     })
     const loginHint = new LoginHint(host.files, join(folders.data, `known-user-${name}.json`))
-    const { files, clock } = host
     const promptPause = new PromptPause({ files, clock, path: join(folders.data, `prompt-pause-${name}.json`) })
     return new Authenticator({
       profile: name,

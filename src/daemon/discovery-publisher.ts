@@ -92,6 +92,8 @@ export class DiscoveryPublisher {
       key: randomText(this.#host.random, 32),
       startedAt: this.#startedAt,
       daemonVersion: this.#version,
+      host: this.#host.name,
+      bootId: this.#host.bootId,
     }
   }
 }

@@ -28,9 +28,9 @@ export function createHandlers(options: HandlerOptions): Record<string, Method> 
     getAuthHeader: ({ profile, minValiditySeconds, interactive, userAsked }) =>
       authenticator(profile).authHeader(minValiditySeconds, interactive, userAsked),
     refresh: ({ profile, rejected }) => authenticator(profile).refresh(rejected),
-    login: async ({ profile, openBrowser = true, wait = true, timeoutSeconds = SIGN_IN_SECONDS }) => {
+    login: async ({ profile, openBrowser = true, wait = true, timeoutSeconds = SIGN_IN_SECONDS, takeOver = false }) => {
       const one = authenticator(profile)
-      await one.login({ openBrowser, wait, timeoutSeconds })
+      await one.login({ openBrowser, wait, timeoutSeconds, takeOver })
       return describe(one)
     },
     cancelLogin: async ({ profile }) => {

@@ -1,6 +1,6 @@
 // One daemon per user: claims the lock, or finds the daemon that holds it, or takes over from that one.
 import type { Folders } from '../config/paths.ts'
-import { FileError } from '../host/files.ts'
+import { errorCode, FileError } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import { type Lock, takeLock } from '../host/lock.ts'
 import { connect, NoDaemonError, type RpcClient } from '../rpc/client.ts'
@@ -9,12 +9,28 @@ export type Instance =
   | { readonly kind: 'first'; readonly lock: Lock }
   | { readonly kind: 'second'; readonly runningPid: number }
 
+/** Why no daemon responds although a process holds the lock. */
+export type StuckReason =
+  /** The daemon runs on another computer that uses the same folders. */
+  | { readonly kind: 'other_host'; readonly host: string }
+  /** A daemon has published its address, but connections to it are refused or dropped. */
+  | { readonly kind: 'unreachable'; readonly pid: number }
+  | { readonly kind: 'silent' }
+
+const SILENT: StuckReason = { kind: 'silent' }
+
 /** A process holds the lock, but no daemon responds. */
 export class StuckDaemonError extends Error {
-  constructor() {
-    super('another daemon holds the lock but does not respond')
+  constructor(readonly reason: StuckReason) {
+    super(MESSAGES[reason.kind](reason as never))
     this.name = 'StuckDaemonError'
   }
+}
+
+const MESSAGES: { readonly [K in StuckReason['kind']]: (reason: Extract<StuckReason, { kind: K }>) => string } = {
+  other_host: ({ host }) => `the daemon runs on the computer ${host}, which uses the same folders`,
+  unreachable: ({ pid }) => `the daemon (process ${pid}) runs, but connections to it are refused or dropped`,
+  silent: () => 'another daemon holds the lock but does not respond',
 }
 
 const POLL_SECONDS = 0.025
@@ -30,17 +46,20 @@ export async function claimInstance(host: Host, folders: Folders, replace: boole
   let deadline = clock.monotonic() + START_SECONDS
   let askedToStop = false
   let fileError: FileError | undefined
+  let stuck = SILENT
   for (;;) {
     const lock = await takeLock(host.files, folders.lockFile)
     if (lock) return { kind: 'first', lock }
     const running = askedToStop
       ? undefined
       : await connectIfRunning(host, folders).catch((error: unknown) => {
-          // The file may be a leftover too, which the lock's holder is about to replace.
-          if (!(error instanceof FileError)) throw error
-          fileError = error
+          // The file may be a leftover, which the lock's holder is about to replace.
+          if (error instanceof FileError) fileError = error
+          else if (error instanceof NoDaemonError) stuck = stuckReason(error, host)
+          else throw error
           return undefined
         })
+    if (stuck.kind === 'other_host') throw new StuckDaemonError(stuck) // waiting here changes nothing there
     if (running && !replace) {
       running.close()
       return { kind: 'second', runningPid: running.endpoint.pid }
@@ -50,7 +69,7 @@ export async function claimInstance(host: Host, folders: Folders, replace: boole
       askedToStop = true
       deadline = clock.monotonic() + STOP_SECONDS
     }
-    if (clock.monotonic() > deadline) throw fileError ?? new StuckDaemonError()
+    if (clock.monotonic() > deadline) throw fileError ?? new StuckDaemonError(stuck)
     await clock.wait(POLL_SECONDS)
   }
 }
@@ -74,17 +93,34 @@ async function waitForLock({ clock, files }: Host, folders: Folders): Promise<vo
   for (;;) {
     const lock = await takeLock(files, folders.lockFile)
     if (lock) return await lock.release()
-    if (clock.monotonic() > deadline) throw new StuckDaemonError()
+    if (clock.monotonic() > deadline) throw new StuckDaemonError(SILENT)
     await clock.wait(POLL_SECONDS)
   }
 }
 
+/** Undefined if no daemon has published its address. @throws NoDaemonError if one has, but cannot be reached; FileError */
 async function connectIfRunning(host: Host, folders: Folders): Promise<RpcClient | undefined> {
   try {
     return await connect(host.files, folders.discoveryFile, host.random)
   } catch (error) {
-    // A crash has left the file behind, and another program may have its port by now. The lock's holder will replace it.
-    if (error instanceof NoDaemonError) return undefined
+    if (error instanceof NoDaemonError && error.endpoint === undefined) return undefined
     throw error
+  }
+}
+
+/** A crash may have left the file behind: then it says nothing about the process that holds the lock now. */
+function stuckReason({ reason, endpoint }: NoDaemonError, { name, bootId }: Host): StuckReason {
+  if (!endpoint || reason === 'not_genuine') return { kind: 'silent' }
+  if (endpoint.host !== undefined && endpoint.host !== name) return { kind: 'other_host', host: endpoint.host }
+  const isOfThisStart = endpoint.bootId === undefined || endpoint.bootId === null || endpoint.bootId === bootId
+  return isOfThisStart && isAlive(endpoint.pid) ? { kind: 'unreachable', pid: endpoint.pid } : { kind: 'silent' }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return errorCode(error) === 'EPERM'
   }
 }

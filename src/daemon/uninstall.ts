@@ -11,7 +11,9 @@ import type { Host } from '../host/host.ts'
 import { takeLock } from '../host/lock.ts'
 import { NoDaemonError, type RpcClient } from '../rpc/client.ts'
 import { StoreError } from '../store/errors.ts'
+import { loadInstallation } from '../store/installation.ts'
 import { systemKeyring } from '../store/keyring.ts'
+import { writerOf } from '../store/session-file.ts'
 import { endDaemon, StuckDaemonError } from './single-instance.ts'
 
 export interface UninstallOptions {
@@ -103,7 +105,7 @@ const RUNTIME_FILE = /^(endpoint\.json|daemon\.lock)$/
 const LOG_FILE = /^(\d{8}-\d{4}-\d{2}-)?daemon\.log(\.txt)?$/ // with the rotated ones and the list of them
 const CONFIG_FILE = /^config\.json$/
 const ANY_SESSION_FILE = /\.jwe(\.bad-\d+)?$/
-const KEY_FILE = /^(store-key\.jw[ke]|(known-user|prompt-pause)-.+\.json)$/
+const DATA_FILE = /^(store-key\.jw[ke]|installation\.json|(known-user|prompt-pause)-.+\.json)$/
 const ADDON_FILE = /^[0-9a-f]{64}\.node(\.\d+)?$/
 
 /**
@@ -114,12 +116,14 @@ async function removeFiles(host: Host, folders: Folders, purge: boolean): Promis
   const { config, data, log, sessions, lockFile } = folders
   if (!(await isFolder(host, data))) return
   const lock = await takeLock(host.files, lockFile)
-  if (!lock) throw new StuckDaemonError()
+  if (!lock) throw new StuckDaemonError({ kind: 'silent' })
   try {
     if (purge) {
-      await removeMatching(host, sessions, ANY_SESSION_FILE)
-      await removeMatching(host, config, CONFIG_FILE)
-      await removeMatching(host, data, KEY_FILE)
+      const isOwn = await ownSessionFiles(host, folders)
+      await removeMatching(host, sessions, ANY_SESSION_FILE, isOwn)
+      // Another installation that keeps sessions here needs the configuration too.
+      if ((await savedProfiles(host, sessions)).length === 0) await removeMatching(host, config, CONFIG_FILE)
+      await removeMatching(host, data, DATA_FILE)
     }
     await removeMatching(host, log, LOG_FILE)
     // Windows cannot remove an open file: there the lock file is removed after its release.
@@ -130,11 +134,27 @@ async function removeFiles(host: Host, folders: Folders, purge: boolean): Promis
   if (process.platform === 'win32') await removeMatching(host, data, RUNTIME_FILE)
 }
 
-async function removeMatching(host: Host, folder: string, pattern: RegExp): Promise<void> {
+/** @param mayRemove asked for each file whose name matches */
+async function removeMatching(
+  host: Host,
+  folder: string,
+  pattern: RegExp,
+  mayRemove: (path: string) => Promise<boolean> = async () => true,
+): Promise<void> {
   if (!(await isFolder(host, folder))) return
   await sweepTemporaries(host.files, folder)
   for (const name of await host.files.readdir(folder)) {
-    if (pattern.test(name)) await removePrivateFile(host.files, join(folder, name))
+    const path = join(folder, name)
+    if (pattern.test(name) && (await mayRemove(path))) await removePrivateFile(host.files, path)
+  }
+}
+
+/** Tells the session files of this installation: those of another one stay, since it still uses them. */
+async function ownSessionFiles({ files, random, name }: Host, { data }: Folders) {
+  const own = await loadInstallation({ files, random, dataFolder: data, hostName: name }).catch(() => undefined)
+  return async (path: string) => {
+    const writer = await writerOf(files, path)
+    return writer === undefined || writer === own?.id
   }
 }
 

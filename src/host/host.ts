@@ -1,4 +1,6 @@
 // Everything outside the process in one object: the only thing that tests replace.
+import { hostname } from 'node:os'
+import { bootId } from './boot-id.ts'
 import { type OpenBrowser, systemBrowser } from './browser.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type FileSystem, systemFiles } from './files.ts'
@@ -8,6 +10,10 @@ import { type SocketOwnerCheck, socketOwnerCheck } from './socket-owner.ts'
 import type { FolderAccess } from './windows-acl.ts'
 
 export interface Host {
+  /** The name of this computer in its network. */
+  readonly name: string
+  /** The id of this start of the system; null if the system does not tell. */
+  readonly bootId: string | null
   readonly clock: Clock
   readonly random: Random
   readonly files: FileSystem
@@ -21,6 +27,8 @@ export interface Host {
 /** @param browser a program to open URLs with, instead of the system's browser */
 export function systemHost(browser?: string): Host {
   return {
+    name: hostname(),
+    bootId: bootId(),
     clock: systemClock,
     random: systemRandom,
     files: systemFiles,

@@ -8,13 +8,18 @@ export interface Lock {
   release(): Promise<void>
 }
 
-/** The system has no means to lock a file. */
+/** The system cannot lock the file. */
 export class LockError extends Error {
-  constructor() {
-    super('the command flock is missing, which keeps a second daemon from starting; install the package util-linux')
+  /** @param reason what the system says */
+  constructor(reason: string) {
+    super(`cannot lock: ${reason}`)
     this.name = 'LockError'
   }
 }
+
+const MISSING =
+  'the command flock is missing, which keeps a second daemon from starting; install the package util-linux'
+const HELD = 1 // the exit status of flock(1) if another process holds the lock
 
 const O_EXLOCK = 0x20 // open(2) of macOS and the BSDs: take the lock of flock(2) while opening
 const UV_FS_O_EXLOCK = 0x10000000 // libuv on Windows: open the file without sharing it
@@ -22,10 +27,11 @@ const TAKEN = ['EAGAIN', 'EWOULDBLOCK', 'EBUSY', 'EACCES']
 
 /**
  * Takes the lock; undefined if another process holds it.
+ * @param flock the program that locks on Linux
  * @throws LockError, or a system error if the file cannot be opened
  */
-export async function takeLock(files: FileSystem, path: string): Promise<Lock | undefined> {
-  const handle = process.platform === 'linux' ? await lockOnLinux(files, path) : await lockByOpening(files, path)
+export async function takeLock(files: FileSystem, path: string, flock = 'flock'): Promise<Lock | undefined> {
+  const handle = process.platform === 'linux' ? await lockOnLinux(files, path, flock) : await lockByOpening(files, path)
   return handle && { release: () => handle.close() }
 }
 
@@ -45,17 +51,24 @@ async function lockByOpening(files: FileSystem, path: string): Promise<FileHandl
  * Node has no call for flock(2). The lock belongs to the open file description, so flock(1) can take it on the descriptor
  * that it inherits and exit: this process then holds the lock for as long as its own descriptor is open.
  */
-async function lockOnLinux(files: FileSystem, path: string): Promise<FileHandle | undefined> {
+async function lockOnLinux(files: FileSystem, path: string, flock: string): Promise<FileHandle | undefined> {
   const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants
   const handle = await files.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
   try {
     const locked = await new Promise<boolean>((resolve, reject) => {
-      const child = spawn('flock', ['-n', '-x', '3'], {
-        stdio: ['ignore', 'ignore', 'ignore', handle.fd],
-        env: { PATH: '/usr/bin:/bin:/usr/local/bin:/run/current-system/sw/bin' },
+      const child = spawn(flock, ['-n', '-x', '3'], {
+        stdio: ['ignore', 'ignore', 'pipe', handle.fd],
+        env: { PATH: '/usr/bin:/bin:/usr/local/bin:/run/current-system/sw/bin', LC_ALL: 'C' },
       })
-      child.once('error', () => reject(new LockError()))
-      child.once('exit', (status) => resolve(status === 0))
+      let output = ''
+      child.stderr?.on('data', (chunk) => {
+        output += chunk
+      })
+      child.once('error', () => reject(new LockError(MISSING)))
+      child.once('close', (status) => {
+        if (status === 0 || status === HELD) resolve(status === 0)
+        else reject(new LockError(`${path}: ${output.trim() || `flock ended with code ${status}`}`)) // no locks here, as on some network disks
+      })
     })
     if (locked) return handle
   } catch (error) {

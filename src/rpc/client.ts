@@ -9,8 +9,15 @@ import { authorization, mac, PROOF_HEADER, SUBPROTOCOL, sameMac } from './handsh
 
 /** No daemon that knows the discovery file's key can be reached. */
 export class NoDaemonError extends Error {
-  /** @param reason `not_genuine` if a program answered that could not prove to be the daemon */
-  constructor(readonly reason: 'absent' | 'refused' | 'not_genuine') {
+  /**
+   * @param reason `absent` if no program listens there, `refused` if one closed the connection, `timeout` if the connection
+   * was dropped or nothing answered, `not_genuine` if a program answered that could not prove to be the daemon
+   * @param endpoint what the discovery file names, if there is one
+   */
+  constructor(
+    readonly reason: 'absent' | 'refused' | 'timeout' | 'not_genuine',
+    readonly endpoint?: Endpoint,
+  ) {
     super(reason === 'not_genuine' ? 'not the genuine daemon' : 'no daemon is running')
     this.name = 'NoDaemonError'
   }
@@ -76,13 +83,19 @@ export async function connectTo(endpoint: Endpoint, random: Random): Promise<Rpc
     socket.once('open', () => {
       if (genuine) return resolve()
       socket.terminate() // before the client sends its first frame
-      reject(new NoDaemonError('not_genuine'))
+      reject(new NoDaemonError('not_genuine', endpoint))
     })
     socket.once('error', (error) => {
-      reject(new NoDaemonError(errorCode(error) === 'ECONNREFUSED' ? 'absent' : 'refused'))
+      reject(new NoDaemonError(reasonOf(error), endpoint))
     })
   })
   return createClient(socket, endpoint)
+}
+
+function reasonOf(error: Error): NoDaemonError['reason'] {
+  if (errorCode(error) === 'ECONNREFUSED') return 'absent'
+  // A handshake timeout has no code of its own in ws.
+  return errorCode(error) === 'ETIMEDOUT' || error.message.includes('timed out') ? 'timeout' : 'refused'
 }
 
 function createClient(socket: WebSocket, endpoint: Endpoint): RpcClient {

@@ -71,6 +71,7 @@ export const methods = {
       wait: v.optional(v.boolean()),
       timeoutSeconds: v.optional(seconds(1, 3600)),
       userAsked: v.optional(v.boolean()),
+      takeOver: v.optional(v.boolean()),
     }),
     result: status,
   },

@@ -14,6 +14,10 @@ const endpointSchema = v.object({
   key: base64url(32),
   startedAt: v.string(),
   daemonVersion: v.string(),
+  /** The name of the computer that the daemon runs on. */
+  host: v.optional(v.string()),
+  /** Changes with each start of that computer; null if it is not known. */
+  bootId: v.optional(v.nullable(v.string())),
 })
 
 /** The content of the discovery file. `key` is a secret. */

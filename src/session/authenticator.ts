@@ -77,7 +77,7 @@ export class Authenticator {
     this.#signIns = new SignIns({
       clock,
       pause: options.promptPause,
-      start: () => this.#newSignIn(),
+      start: (takeOver) => this.#newSignIn(takeOver),
       onUnavailable: (error) => void this.#backoff.failed(error),
       onFailed: (error) => {
         this.#log.warn('sign_in_failed', { reason: reasonOf(error) })
@@ -151,7 +151,9 @@ export class Authenticator {
 
   /** Starts a sign-in, or joins the one under way. @throws SignInError, StoreError, UnavailableError, RejectedError */
   async login(options: LoginOptions): Promise<void> {
-    await this.load().catch(rethrowUnlessKeyMissing)
+    await this.load().catch((error: unknown) => {
+      if (!isOverruled(error, options.takeOver === true)) throw error
+    })
     await this.#signIns.endPause() // a call of `login` is the wish of a person
     await this.#signIns.login(options)
   }
@@ -256,7 +258,7 @@ export class Authenticator {
     return 'header' in reading ? reading.header : undefined
   }
 
-  #newSignIn(): SignIn {
+  #newSignIn(takeOver: boolean): SignIn {
     const { profile, provider, callbackAddress, host, loginHint } = this.#options
     this.#log.info('sign_in_started')
     return new SignIn({
@@ -267,17 +269,21 @@ export class Authenticator {
       openBrowser: host.openBrowser,
       isOtherUser: host.isOtherUser,
       mutex: this.#mutex,
-      prepare: () => this.#prepareKey(),
+      prepare: async () => {
+        if (!takeOver) await this.#writer.requireOwnFile() // before the person is asked
+        await this.#prepareKey()
+      },
       loginHint: () => loginHint.email(),
-      save: (grant) => this.#saveGrant(grant),
+      save: (grant) => this.#saveGrant(grant, takeOver),
       onSignedIn: (next) => this.#publishSignIn(next),
       onRefused: (reason) => this.#log.warn('callback_refused', { reason }),
       onWaiting: () => this.#notify(),
     })
   }
 
-  async #saveGrant(grant: Grant): Promise<SignedIn> {
+  async #saveGrant(grant: Grant, takeOver: boolean): Promise<SignedIn> {
     const { state } = this.#current
+    if (takeOver) await this.#writer.setAsideOther()
     // A file that could not be opened is kept; the person has chosen to go on without it.
     if (state.kind === 'unloaded') await this.#writer.setAside()
     const generation = state.kind === 'signed_in' ? state.session.generation + 1 : 1
@@ -332,7 +338,8 @@ async function adopt(provider: IdentityProvider, handed: HandedOver): Promise<Gr
   }
 }
 
-// A lost key does not come back: the person's wish to sign in goes before the old file, which is kept.
-function rethrowUnlessKeyMissing(error: unknown): void {
-  if (!(error instanceof StoreError && error.code === 'key_missing')) throw error
+/** Whether the person's wish to sign in goes before a file that cannot be used; the file is kept under another name. */
+function isOverruled(error: unknown, takeOver: boolean): boolean {
+  if (!(error instanceof StoreError)) return false
+  return error.code === 'key_missing' || (takeOver && error.code === 'other_installation') // a lost key does not come back
 }

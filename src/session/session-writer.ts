@@ -90,6 +90,16 @@ export class SessionWriter {
     await this.#store.setAside()
   }
 
+  /** @throws StoreError `other_installation` if the file belongs to another installation */
+  async requireOwnFile(): Promise<void> {
+    await this.#store.requireOwnFile()
+  }
+
+  /** Renames a file that belongs to another installation, because a person wants to go on without it. @throws StoreError */
+  async setAsideOther(): Promise<void> {
+    await this.#store.setAsideOther()
+  }
+
   /** Deletes a session that has ended. Never throws: its token is worthless, and the next start finds that out. */
   async discard(): Promise<void> {
     await this.#store.remove().catch(() => undefined)

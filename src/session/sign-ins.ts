@@ -11,7 +11,7 @@ export interface SignInsOptions {
   readonly clock: Clock
   readonly pause: PromptPause
   /** Creates and starts a sign-in. */
-  readonly start: () => SignIn
+  readonly start: (takeOver: boolean) => SignIn
   /** Called when a sign-in has failed. */
   readonly onFailed: (error: unknown) => void
   /** Called when the provider failed before the person saw anything. */
@@ -23,6 +23,8 @@ export interface LoginOptions {
   /** Whether to wait for the person, or only for the authorization URL. */
   readonly wait: boolean
   readonly timeoutSeconds: number
+  /** Whether the person wants to sign in here although the session file belongs to another installation. */
+  readonly takeOver?: boolean
 }
 
 export class SignIns {
@@ -61,8 +63,8 @@ export class SignIns {
    * Starts a sign-in, or joins the one under way.
    * @throws SignInError, also when `timeoutSeconds` have passed; what starting a sign-in throws
    */
-  async login({ openBrowser, wait, timeoutSeconds }: LoginOptions): Promise<void> {
-    const signIn = this.current ?? this.#start()
+  async login({ openBrowser, wait, timeoutSeconds, takeOver = false }: LoginOptions): Promise<void> {
+    const signIn = this.current ?? this.#start(takeOver)
     signIn.extend(timeoutSeconds)
     const shown = openBrowser ? signIn.openBrowser() : signIn.waitForLink()
     shown.catch(() => undefined) // told to callers that wait
@@ -88,9 +90,9 @@ export class SignIns {
     this.current?.fail(new ShuttingDownError())
   }
 
-  #start(): SignIn {
+  #start(takeOver: boolean): SignIn {
     if (this.#isStopped) throw new ShuttingDownError()
-    const signIn = this.#options.start()
+    const signIn = this.#options.start(takeOver)
     this.#latest = signIn
     signIn.finished.then(
       () => {

@@ -1,5 +1,6 @@
 // A session sealed in a compact JWE (RFC 7516, `dir` and `A256GCM`), bound to its profile, issuer, client and key.
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose'
+import type { Installation } from './installation.ts'
 import type { StoreKey } from './key.ts'
 import { parseSession, type Session } from './session.ts'
 
@@ -15,12 +16,21 @@ export interface Binding {
 export interface EnvelopeHeader {
   readonly version: unknown
   readonly keyId: unknown
+  /** The id of the installation that wrote the envelope; undefined in an envelope of version 1.0 of the program. */
+  readonly installation: unknown
+  /** Where that installation is, for people. */
+  readonly place: unknown
 }
 
 const TYPE = 'cadzero-session+jwe'
 export const ENVELOPE_VERSION = 1
 
-export async function seal(session: Session, key: StoreKey, binding: Binding): Promise<string> {
+export async function seal(
+  session: Session,
+  key: StoreKey,
+  binding: Binding,
+  installation: Installation,
+): Promise<string> {
   return await new CompactEncrypt(new TextEncoder().encode(JSON.stringify(session)))
     .setProtectedHeader({
       alg: 'dir',
@@ -31,6 +41,8 @@ export async function seal(session: Session, key: StoreKey, binding: Binding): P
       profile: binding.profile,
       iss: binding.issuer,
       client_id: binding.clientId,
+      installation: installation.id,
+      installation_place: installation.place,
     })
     .encrypt(key.secret)
 }
@@ -38,19 +50,32 @@ export async function seal(session: Session, key: StoreKey, binding: Binding): P
 /** @throws if the text is not a JWE */
 export function readHeader(envelope: string): EnvelopeHeader {
   const header = decodeProtectedHeader(envelope)
-  return { version: header.version, keyId: header.kid }
+  const { version, kid, installation, installation_place } = header
+  return { version, keyId: kid, installation, place: installation_place }
+}
+
+/** Whether the key opens the envelope, whatever its binding. */
+export async function opens(envelope: string, key: StoreKey): Promise<boolean> {
+  return await decrypt(envelope, key).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** @throws if the envelope was changed, was sealed with another key or for another binding, or holds no session */
 export async function unseal(envelope: string, key: StoreKey, binding: Binding): Promise<Session> {
-  const { plaintext, protectedHeader } = await compactDecrypt(envelope, key.secret, {
-    keyManagementAlgorithms: ['dir'],
-    contentEncryptionAlgorithms: ['A256GCM'],
-  })
+  const { plaintext, protectedHeader } = await decrypt(envelope, key)
   const { typ, version, profile, iss, client_id } = protectedHeader
   if (typ !== TYPE || version !== ENVELOPE_VERSION) throw new Error('not a session envelope of this version')
   if (profile !== binding.profile || iss !== binding.issuer || client_id !== binding.clientId) {
     throw new Error('the envelope belongs to another profile, issuer or client')
   }
   return parseSession(JSON.parse(new TextDecoder().decode(plaintext)))
+}
+
+function decrypt(envelope: string, key: StoreKey) {
+  return compactDecrypt(envelope, key.secret, {
+    keyManagementAlgorithms: ['dir'],
+    contentEncryptionAlgorithms: ['A256GCM'],
+  })
 }

@@ -1,6 +1,7 @@
 // The ways in which the store can fail. None of them means that the user is signed out.
 
 export type StoreProblem =
+  | 'other_installation'
   | 'key_locked'
   | 'key_missing'
   | 'keyring_unavailable'
@@ -11,6 +12,7 @@ export type StoreProblem =
   | 'read_only'
 
 const MESSAGES: Record<StoreProblem, string> = {
+  other_installation: 'the saved session belongs to another installation of cadzero-auth',
   key_locked: 'the keyring that holds the store key is locked or does not respond; unlock it and try again',
   key_missing: 'the key that encrypts the saved session is gone; sign in again (cadzero-auth login) to make a new one',
   keyring_unavailable: 'this system has no usable keyring; set keyProtection to auto, keyfile or passphrase',
@@ -23,8 +25,12 @@ const MESSAGES: Record<StoreProblem, string> = {
 
 /** The store could not be used. Nothing on disk was changed. The message says what to do as well: clients show it as a hint. */
 export class StoreError extends Error {
-  constructor(readonly code: StoreProblem) {
-    super(MESSAGES[code])
+  /** @param message in place of the usual one, if more is known */
+  constructor(
+    readonly code: StoreProblem,
+    message = MESSAGES[code],
+  ) {
+    super(message)
     this.name = 'StoreError'
   }
 }

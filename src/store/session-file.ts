@@ -10,6 +10,7 @@ import {
   setAsideFile,
   writePrivateFile,
 } from '../host/files.ts'
+import { readHeader } from './envelope.ts'
 import { storeErrorOf } from './errors.ts'
 
 const LARGEST_FILE = 1024 * 1024 // a session is about 4 KiB; a file of a gigabyte must not be read into memory
@@ -36,6 +37,7 @@ export class SessionFile {
   readonly #folder: string
   readonly #path: string
   readonly #asidePrefix: string
+  readonly #otherPrefix: string
 
   constructor({ files, clock, folder, profile }: SessionFileOptions) {
     this.#files = files
@@ -43,6 +45,11 @@ export class SessionFile {
     this.#folder = folder
     this.#path = join(folder, `${profile}.jwe`)
     this.#asidePrefix = `${profile}.jwe.bad-`
+    this.#otherPrefix = `${profile}.jwe.other-`
+  }
+
+  get path(): string {
+    return this.#path
   }
 
   async read(): Promise<SessionFileContent> {
@@ -80,6 +87,14 @@ export class SessionFile {
     })
   }
 
+  /** Renames the file of another installation. It is never deleted by this one. */
+  async setAsideOther(): Promise<void> {
+    await attempt(async () => {
+      const aside = join(this.#folder, `${this.#otherPrefix}${Math.floor(this.#clock.now() * 1000)}`)
+      await setAsideFile(this.#files, this.#path, aside).catch(ignoreAbsent)
+    })
+  }
+
   /** Deletes the files that were set aside. */
   async removeSetAside(): Promise<void> {
     await attempt(async () => {
@@ -90,6 +105,16 @@ export class SessionFile {
   /** The oldest first. */
   async #namesSetAside(): Promise<string[]> {
     return (await this.#files.readdir(this.#folder)).filter((name) => name.startsWith(this.#asidePrefix)).sort()
+  }
+}
+
+/** The id of the installation that wrote a session file; undefined if the file names none, or cannot be read. Never throws. */
+export async function writerOf(files: FileSystem, path: string): Promise<string | undefined> {
+  try {
+    const { installation } = readHeader((await readPrivateFile(files, path, LARGEST_FILE))?.toString('utf8') ?? '')
+    return typeof installation === 'string' ? installation : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -2,15 +2,19 @@
 //
 // Invariants:
 // - A file that may still be of use is never overwritten: it is set aside first.
+// - The file of another installation is never overwritten, set aside or deleted without the explicit wish of a person.
 // - A session or a key that cannot be read now (locked keyring, broken disk) is a StoreError, never "signed out".
 import type { Clock } from '../host/clock.ts'
 import type { FileSystem } from '../host/files.ts'
-import { type Binding, ENVELOPE_VERSION, readHeader, seal, unseal } from './envelope.ts'
+import { type Binding, ENVELOPE_VERSION, opens, readHeader, seal, unseal } from './envelope.ts'
 import { StoreError, storeErrorOf } from './errors.ts'
-import type { KeyProtection } from './key.ts'
+import type { Installation } from './installation.ts'
+import type { KeyProtection, StoreKey } from './key.ts'
 import type { Session } from './session.ts'
 import { SessionFile } from './session-file.ts'
-import type { StoreKeys } from './store-keys.ts'
+import { ForeignKeyError, type StoreKeys } from './store-keys.ts'
+
+const LONGEST_PLACE = 512 // characters
 
 export interface SessionStoreOptions {
   readonly files: FileSystem
@@ -19,6 +23,8 @@ export interface SessionStoreOptions {
   readonly folder: string
   readonly keys: StoreKeys
   readonly binding: Binding
+  /** @throws StoreError */
+  readonly installation: () => Promise<Installation>
 }
 
 /**
@@ -30,20 +36,22 @@ export type FileCheck = 'same' | 'gone' | 'foreign' | Session
 export class SessionStore {
   readonly #keys: StoreKeys
   readonly #binding: Binding
+  readonly #installation: () => Promise<Installation>
   readonly #file: SessionFile
   /** The text last read or written. It is compared whole: it is small, and timestamps and sizes can be wrong. */
   #lastText: string | undefined
 
-  constructor({ files, clock, folder, keys, binding }: SessionStoreOptions) {
+  constructor({ files, clock, folder, keys, binding, installation }: SessionStoreOptions) {
     this.#keys = keys
     this.#binding = binding
+    this.#installation = installation
     this.#file = new SessionFile({ files, clock, folder, profile: binding.profile })
   }
 
   /**
    * The saved session, or undefined if there is none. A file that can never open (damaged, or of another profile,
    * issuer, client or key) is set aside and counts as none.
-   * @throws StoreError if the file or its key cannot be read now; the file is left untouched
+   * @throws StoreError if the file or its key cannot be read now, or belongs to another installation; it is left untouched
    */
   async load(): Promise<Session | undefined> {
     const content = await this.#file.read()
@@ -67,7 +75,8 @@ export class SessionStore {
   /**
    * Compares the file with what this store last read or wrote: a backup may have been restored over it, or the user may
    * have deleted it. A file that does not open is set aside, since the user may want it back.
-   * @throws StoreError if the comparison is not possible now, or the whole folder is gone; nothing is changed then
+   * @throws StoreError if the comparison is not possible now, the whole folder is gone, or the file belongs to another
+   * installation; nothing is changed then
    */
   async checkFile(): Promise<FileCheck> {
     const content = await this.#file.read()
@@ -83,7 +92,8 @@ export class SessionStore {
         if (content.text === this.#lastText) return 'same'
         try {
           return await this.#open(content.text)
-        } catch {
+        } catch (error) {
+          if (error instanceof StoreError && error.code === 'other_installation') throw error
           await this.setAside()
           return 'foreign'
         }
@@ -92,23 +102,44 @@ export class SessionStore {
 
   /**
    * Writes the session. It survives a crash from the moment this resolves.
-   * @throws StoreError; the previous file is then still there, whole
+   * @throws StoreError, also if the file belongs to another installation; the previous file is then still there, whole
    */
   async save(session: Session): Promise<void> {
+    await this.requireOwnFile()
     const { key } = await this.#keys.current()
-    const envelope = await seal(session, key, this.#binding)
+    const envelope = await seal(session, key, this.#binding, await this.#installation())
     await this.#file.write(envelope)
     this.#lastText = envelope
   }
 
-  /** Deletes the saved session, if there is one. @throws StoreError */
+  /** @throws StoreError if the file belongs to another installation, or that cannot be told */
+  async requireOwnFile(): Promise<void> {
+    const content = await this.#file.read()
+    if (content.kind !== 'text' || content.text === this.#lastText) return
+    await this.#requireOwn(content.text).catch((error: unknown) => {
+      if (error instanceof StoreError) throw error // text that is no envelope belongs to no installation
+    })
+  }
+
+  /** Renames the file if it belongs to another installation. Only for a person who wants to go on without it. @throws StoreError */
+  async setAsideOther(): Promise<void> {
+    try {
+      await this.requireOwnFile()
+    } catch (error) {
+      if (!(error instanceof StoreError && error.code === 'other_installation')) throw error
+      await this.#file.setAsideOther()
+    }
+  }
+
+  /** Deletes the saved session, if there is one. @throws StoreError, also if the file belongs to another installation */
   async remove(): Promise<void> {
+    await this.requireOwnFile()
     await this.#file.remove()
   }
 
   /** Deletes the saved session and the files that were set aside, since those may still open. @throws StoreError */
   async purge(): Promise<void> {
-    await this.#file.remove()
+    await this.remove()
     await this.#file.removeSetAside()
   }
 
@@ -127,8 +158,39 @@ export class SessionStore {
 
   /** @throws StoreError if it may open another time; another error if it never will */
   async #open(envelope: string): Promise<Session> {
+    await this.#requireOwn(envelope)
     const { keyId, version } = readHeader(envelope)
     if (typeof version === 'number' && version > ENVELOPE_VERSION) throw new StoreError('newer_version')
     return await unseal(envelope, await this.#keys.find(keyId), this.#binding)
   }
+
+  /**
+   * @throws StoreError if another installation wrote the envelope; another error if the text is not an envelope.
+   * An envelope without an id, of version 1.0 of the program, belongs to the installation that has its key. One with a key
+   * of this installation that does not open is damaged: its id proves nothing.
+   */
+  async #requireOwn(envelope: string): Promise<void> {
+    const { installation, place, keyId } = readHeader(envelope)
+    const own = await this.#installation()
+    if (installation === own.id) return
+    const key = await this.#keys.find(keyId).catch((error: unknown) => error)
+    if (installation === undefined && !(key instanceof ForeignKeyError)) return
+    const isDamaged = !(key instanceof Error) && !(await opens(envelope, key as StoreKey))
+    if (isDamaged) return
+    throw otherInstallation(this.#file.path, typeof place === 'string' ? place : undefined, own)
+  }
+}
+
+function otherInstallation(path: string, place: string | undefined, own: Installation): StoreError {
+  const other = place === undefined ? 'another installation' : `the installation at ${printable(place)}`
+  return new StoreError(
+    'other_installation',
+    `${path} belongs to ${other}; this one is at ${own.place}. ` +
+      'Use that installation, or run cadzero-auth login --take-over to sign in here and keep the file under another name',
+  )
+}
+
+/** The place was read from a header that is not authenticated: no control or formatting character of it is shown. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{C}/gu, '?').slice(0, LONGEST_PLACE)
 }

@@ -77,6 +77,7 @@ describe('a developer', () => {
       { name: 'profile', required: false, schema: expect.objectContaining({ type: 'string' }) },
       { name: 'minValiditySeconds', required: false, schema: expect.objectContaining({ type: 'number', minimum: 0 }) },
       { name: 'interactive', required: false, schema: { type: 'boolean' } },
+      { name: 'userAsked', required: false, schema: { type: 'boolean' } },
     ])
     expect(getAuthHeader?.errors.map(({ code }) => code)).toEqual([1001, 1002, 1003, 1004, 1005, 1006, 1007])
   })

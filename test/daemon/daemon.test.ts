@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { systemRandom } from '../../src/host/random.ts'
@@ -26,6 +27,8 @@ describe('the daemon', () => {
       key: expect.stringMatching(/^[\w-]{43}$/),
       startedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
       daemonVersion: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      host: hostname(),
+      bootId: process.platform === 'linux' ? expect.stringMatching(/^[0-9a-f-]{36}$/) : null,
     })
     expect((await stat(join(home, 'data', 'endpoint.json'))).mode & 0o777).toBe(0o600)
     for (const folder of ['data', 'config', 'log', 'config/sessions']) {

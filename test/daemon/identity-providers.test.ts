@@ -9,6 +9,8 @@ import type { Session } from '../../src/store/session.ts'
 import { TestClock } from '../support/clock.ts'
 
 const host: Host = {
+  name: 'computer',
+  bootId: null,
   clock: new TestClock(),
   random: systemRandom,
   files: systemFiles,

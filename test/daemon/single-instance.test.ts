@@ -7,7 +7,7 @@ import { claimInstance, endDaemon } from '../../src/daemon/single-instance.ts'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { systemHost } from '../../src/host/host.ts'
 import { takeLock } from '../../src/host/lock.ts'
-import { writeEndpoint } from '../../src/rpc/discovery.ts'
+import { type Endpoint, writeEndpoint } from '../../src/rpc/discovery.ts'
 import { TestClock } from '../support/clock.ts'
 import { startLocalDaemon } from '../support/daemon.ts'
 import { temporaryFolder } from '../support/folder.ts'
@@ -93,5 +93,37 @@ describe('endDaemon', () => {
   it('throws NoDaemonError if no daemon runs', async () => {
     const folders = locateFolders({ CADZERO_AUTH_HOME: await temporaryFolder() })
     await expect(endDaemon(systemHost(), folders)).rejects.toMatchObject({ name: 'NoDaemonError' })
+  })
+})
+
+describe('a lock whose holder cannot be reached', () => {
+  /** The lock is held, and a discovery file names a port on which no program listens. */
+  async function heldLock(change: Partial<Endpoint>) {
+    const folders = locateFolders({ CADZERO_AUTH_HOME: await temporaryFolder() })
+    await mkdir(folders.data, { recursive: true, mode: 0o700 })
+    const lock = await takeLock(systemFiles, folders.lockFile)
+    onTestFinished(() => lock?.release())
+    const { endpoint, server } = await startServer()
+    await server.close()
+    await writeEndpoint(systemFiles, folders.discoveryFile, { ...endpoint, ...change })
+    const clock = new TestClock()
+    const ticking = setInterval(() => clock.advance(0.5), 5)
+    onTestFinished(() => clearInterval(ticking))
+    const host = { ...systemHost(), clock, name: 'here', bootId: 'today' }
+    return await claimInstance(host, folders, false).catch((error: unknown) => error)
+  }
+
+  it.each<[string, Partial<Endpoint>, object]>([
+    ['on another computer, at once', { host: 'workstation' }, { kind: 'other_host', host: 'workstation' }],
+    [
+      'here, behind a firewall',
+      { host: 'here', bootId: 'today', pid: process.pid },
+      { kind: 'unreachable', pid: process.pid },
+    ],
+    ['of version 1.0, behind a firewall', { pid: process.pid }, { kind: 'unreachable', pid: process.pid }],
+    ['of an earlier start of the system', { host: 'here', bootId: 'yesterday', pid: process.pid }, { kind: 'silent' }],
+    ['whose process has ended', { host: 'here', bootId: 'today', pid: 2 ** 22 - 1 }, { kind: 'silent' }],
+  ])('is told apart: %s', async (_name, change, reason) => {
+    expect(await heldLock(change)).toMatchObject({ name: 'StuckDaemonError', reason })
   })
 })

@@ -87,6 +87,15 @@ const KEPT_FILES = [
 ]
 
 describe('uninstall', () => {
+  it('keeps the session of another installation, and the configuration that it needs, also with --purge', async () => {
+    const { folders, files } = await newHome()
+    const header = { alg: 'dir', enc: 'A256GCM', installation: 'other-installation-000' }
+    const envelope = `${Buffer.from(JSON.stringify(header)).toString('base64url')}....`
+    await writeFile(join(folders.sessions, 'alpha.jwe'), envelope, { mode: 0o600 })
+    await uninstall(optionsFor(folders, { purge: true }))
+    expect(await files()).toEqual(['alpha.jwe', 'config.json', 'notes.txt'])
+  })
+
   it('removes the files of a run, and keeps the sessions, their keys and the configuration', async () => {
     const { folders, files } = await newHome()
     expect(await uninstall(optionsFor(folders))).toEqual({ hadEntry: false, keptKey: undefined })

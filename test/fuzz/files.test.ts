@@ -1,4 +1,5 @@
 // Fuzzes the files that another program may have written: the session file, config.json and the token file of an older add-in.
+
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -25,6 +26,7 @@ import { temporaryFolder } from '../support/folder.ts'
 import { check, type Edit, edit, edited, FUZZ_TIMEOUT, latin1 } from '../support/fuzz.ts'
 import { startServer } from '../support/rpc.ts'
 import { newSession } from '../support/session.ts'
+import { ownInstallation } from '../support/store.ts'
 
 const CANARY = 'kanarienvogel' // in every text value of a file; in no error
 const IS_NAME = new RegExp(`${CANARY}[^"]*"\\s*:`)
@@ -67,7 +69,14 @@ describe('any session file', FUZZ_TIMEOUT, () => {
     await mkdir(folder, { mode: 0o700 })
     const path = join(folder, 'production.jwe')
     const keys = new StoreKeys([keyfileProvider(systemFiles, join(home, 'store-key.jwk'), systemRandom)])
-    const store = new SessionStore({ files: systemFiles, clock: new TestClock(), folder, keys, binding })
+    const store = new SessionStore({
+      files: systemFiles,
+      clock: new TestClock(),
+      folder,
+      keys,
+      binding,
+      installation: async () => ownInstallation,
+    })
     const session = newSession()
     await store.save(session)
     const good = await readFile(path)

@@ -1,4 +1,5 @@
 // Any life of a session: calls at once, a provider that fails, a disk that fails, a clock that jumps, kills and power cuts.
+
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RejectedError, SessionEndedError, UnavailableError } from '../../src/clerk/errors.ts'
@@ -18,6 +19,7 @@ import { StoreKeys } from '../../src/store/store-keys.ts'
 import { TestClock } from '../support/clock.ts'
 import { Disk } from '../support/disk.ts'
 import { check, FUZZ_TIMEOUT } from '../support/fuzz.ts'
+import { ownInstallation } from '../support/store.ts'
 
 const FOLDER = '/sessions'
 const FILE = 'test.jwe'
@@ -234,7 +236,14 @@ class Life {
   }
 
   #openStore(files: FileSystem): SessionStore {
-    return new SessionStore({ files, clock: this.#clock, folder: FOLDER, keys: new StoreKeys([keyProvider]), binding })
+    return new SessionStore({
+      files,
+      clock: this.#clock,
+      folder: FOLDER,
+      keys: new StoreKeys([keyProvider]),
+      binding,
+      installation: async () => ownInstallation,
+    })
   }
 
   async #start(): Promise<void> {
@@ -252,6 +261,8 @@ class Life {
       store: this.#openStore(files),
       loginHint: new LoginHint(files, `${FOLDER}/known-user.json`),
       host: {
+        name: 'computer',
+        bootId: null,
         clock: this.#clock,
         random: systemRandom,
         files,

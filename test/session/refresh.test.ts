@@ -1,4 +1,5 @@
 // The outcomes of one refresh, on a real store: what was sent, what is on disk, and what the caller is told.
+
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -17,6 +18,7 @@ import { StoreKeys } from '../../src/store/store-keys.ts'
 import { TestClock } from '../support/clock.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { newSession } from '../support/session.ts'
+import { ownInstallation } from '../support/store.ts'
 
 const NOW = 1_800_000_000
 const binding = { profile: 'test', issuer: 'https://clerk.example.com', clientId: 'client_1' }
@@ -45,6 +47,7 @@ async function setUp(answer: (session: Session) => Promise<Renewal> = async () =
       folder,
       keys: new StoreKeys([keyfileProvider(systemFiles, join(home, 'store-key.jwk'), systemRandom)]),
       binding,
+      installation: async () => ownInstallation,
     })
   const session = newSession({
     refreshToken: 'refresh-0',

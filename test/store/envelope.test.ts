@@ -1,11 +1,12 @@
 // The envelope of a session: what is in its header, and which changes keep it from opening.
+
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { systemRandom } from '../../src/host/random.ts'
 import { readHeader, seal, unseal } from '../../src/store/envelope.ts'
 import type { StoreKey } from '../../src/store/key.ts'
 import { newSession } from '../support/session.ts'
-import { binding } from '../support/store.ts'
+import { binding, ownInstallation } from '../support/store.ts'
 
 const newKey = (id = 'key-1'): StoreKey => ({ id, secret: systemRandom(32) })
 const HEADER = {
@@ -17,6 +18,8 @@ const HEADER = {
   profile: 'production',
   iss: 'https://clerk.example.com',
   client_id: 'client_1',
+  installation: ownInstallation.id,
+  installation_place: ownInstallation.place,
 }
 
 /** An envelope as `seal` makes it, but for a change of its header or its content. */
@@ -27,12 +30,12 @@ async function sealed(key: StoreKey, change: Partial<typeof HEADER> = {}, conten
 }
 
 describe('seal', () => {
-  it('makes a compact JWE with version, profile, issuer, client and key id in its header', async () => {
+  it('makes a compact JWE with version, profile, issuer, client, key id and installation in its header', async () => {
     const key = newKey()
     const session = newSession()
-    const envelope = await seal(session, key, binding)
+    const envelope = await seal(session, key, binding, ownInstallation)
     expect(decodeProtectedHeader(envelope)).toEqual(HEADER)
-    expect(readHeader(envelope)).toEqual({ version: 1, keyId: 'key-1' })
+    expect(readHeader(envelope)).toMatchObject({ version: 1, keyId: 'key-1' })
     const { plaintext } = await compactDecrypt(envelope, key.secret)
     expect(JSON.parse(new TextDecoder().decode(plaintext))).toEqual(session)
   })
@@ -41,14 +44,14 @@ describe('seal', () => {
     const key = newKey()
     const session = newSession()
     const vectors = await Promise.all(
-      Array.from({ length: 100 }, async () => (await seal(session, key, binding)).split('.')[2]),
+      Array.from({ length: 100 }, async () => (await seal(session, key, binding, ownInstallation)).split('.')[2]),
     )
     expect(new Set(vectors).size).toBe(100)
   })
 
   it('leaves nothing readable in the envelope', async () => {
     const session = newSession()
-    const envelope = await seal(session, newKey(), binding)
+    const envelope = await seal(session, newKey(), binding, ownInstallation)
     for (const secret of [session.refreshToken, session.accessToken.value, 'ada@example.com']) {
       expect(envelope).not.toContain(String(secret))
       for (const part of envelope.split('.'))
@@ -61,13 +64,13 @@ describe('unseal', () => {
   it('returns the session that was sealed', async () => {
     const key = newKey()
     const session = newSession({ refreshing: true, refreshToken: null, sessionId: 'sess_1' })
-    expect(await unseal(await seal(session, key, binding), key, binding)).toEqual(session)
+    expect(await unseal(await seal(session, key, binding, ownInstallation), key, binding)).toEqual(session)
     expect(await unseal(await sealed(key, {}, session), key, binding)).toEqual(session)
   })
 
   it('[D8] throws if any one character was changed', async () => {
     const key = newKey()
-    const envelope = await seal(newSession(), key, binding)
+    const envelope = await seal(newSession(), key, binding, ownInstallation)
     for (let at = 0; at < envelope.length; at++) {
       const character = envelope[at] === 'A' ? 'B' : 'A'
       const changed = envelope.slice(0, at) + character + envelope.slice(at + 1)
@@ -80,7 +83,7 @@ describe('unseal', () => {
   })
 
   it('throws for another key with the same id', async () => {
-    const envelope = await seal(newSession(), newKey(), binding)
+    const envelope = await seal(newSession(), newKey(), binding, ownInstallation)
     await expect(unseal(envelope, newKey(), binding)).rejects.toThrow()
   })
 
@@ -91,7 +94,7 @@ describe('unseal', () => {
     ['sign-in method', { clientId: null }],
   ])('[D8] throws for the envelope of another %s', async (_name, change) => {
     const key = newKey()
-    const envelope = await seal(newSession(), key, binding)
+    const envelope = await seal(newSession(), key, binding, ownInstallation)
     await expect(unseal(envelope, key, { ...binding, ...change })).rejects.toThrow('another profile, issuer or client')
   })
 
@@ -106,13 +109,17 @@ describe('unseal', () => {
   it('throws for another content encryption, although the key fits', async () => {
     const key: StoreKey = { id: 'key-1', secret: systemRandom(32) }
     const envelope = await sealed(key, { enc: 'A128CBC-HS256' })
-    await expect(unseal(envelope, key, binding)).rejects.toMatchObject({ code: 'ERR_JOSE_ALG_NOT_ALLOWED' })
+    await expect(unseal(envelope, key, binding)).rejects.toMatchObject({
+      code: 'ERR_JOSE_ALG_NOT_ALLOWED',
+    })
   })
 
   it('throws for another key management algorithm, although the key fits', async () => {
     const key: StoreKey = { id: 'key-1', secret: systemRandom(32) }
     const envelope = await sealed(key, { alg: 'A256KW' })
-    await expect(unseal(envelope, key, binding)).rejects.toMatchObject({ code: 'ERR_JOSE_ALG_NOT_ALLOWED' })
+    await expect(unseal(envelope, key, binding)).rejects.toMatchObject({
+      code: 'ERR_JOSE_ALG_NOT_ALLOWED',
+    })
   })
 
   it.each([
@@ -124,7 +131,9 @@ describe('unseal', () => {
     ['a session with an empty user id', newSession({ user: { id: '', email: null, name: null } })],
   ])('throws for %s', async (_name, content) => {
     const key = newKey()
-    await expect(unseal(await sealed(key, {}, content), key, binding)).rejects.toMatchObject({ name: 'ValiError' })
+    await expect(unseal(await sealed(key, {}, content), key, binding)).rejects.toMatchObject({
+      name: 'ValiError',
+    })
   })
 })
 

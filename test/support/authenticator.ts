@@ -1,4 +1,5 @@
 // An authenticator on a real store, with a clock that the test moves and a scripted provider.
+
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Grant, IdentityProvider, Renewal, Revocation } from '../../src/clerk/identity-provider.ts'
@@ -15,6 +16,7 @@ import { SessionStore } from '../../src/store/store.ts'
 import { StoreKeys } from '../../src/store/store-keys.ts'
 import { TestClock } from './clock.ts'
 import { temporaryFolder } from './folder.ts'
+import { ownInstallation } from './store.ts'
 
 export interface TestProvider extends IdentityProvider {
   /** What the next refreshes do, in order; later ones issue numbered tokens. */
@@ -47,13 +49,14 @@ export async function newAuthenticator(
   await mkdir(folder, { mode: 0o700 })
   const clock = options.clock ?? new TestClock()
   const files = options.files ?? systemFiles
-  const openStore = () =>
+  const openStore = (installation = ownInstallation) =>
     new SessionStore({
       files,
       clock,
       folder,
       keys: new StoreKeys([keyfileProvider(systemFiles, join(home, 'store-key.jwk'), systemRandom)]),
       binding: { profile: 'test', issuer: 'https://clerk.example.com', clientId: 'client_1' },
+      installation: async () => installation,
     })
   if (options.saved) await openStore().save(options.saved)
 
@@ -107,6 +110,8 @@ export async function newAuthenticator(
     promptPause: new PromptPause({ files, clock, path: join(home, 'prompt-pause.json') }),
     store: openStore(),
     host: {
+      name: 'computer',
+      bootId: null,
       clock,
       random: systemRandom,
       files,

@@ -27,6 +27,8 @@ export async function newClerkAuthenticator(settings: Readonly<Record<string, st
     return response
   }
   const host: Host = {
+    name: 'computer',
+    bootId: null,
     clock,
     random: systemRandom,
     files: systemFiles,

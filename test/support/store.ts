@@ -13,6 +13,9 @@ import { temporaryFolder } from './folder.ts'
 
 export const binding = { profile: 'production', issuer: 'https://clerk.example.com', clientId: 'client_1' }
 
+/** The installation that every store of a test belongs to unless it says otherwise. */
+export const ownInstallation = { id: 'own-installation-00000', place: 'computer:/data' }
+
 export interface StoreOptions {
   readonly files?: FileSystem
   /** Makes the key providers of a start; a key file by default. */
@@ -26,8 +29,15 @@ export async function newStore({ files = systemFiles, providers }: StoreOptions 
   await mkdir(folder, { mode: 0o700 })
   const newKeys = () =>
     new StoreKeys(providers?.(home) ?? [keyfileProvider(files, join(home, 'store-key.jwk'), systemRandom)])
-  const open = (change: Partial<typeof binding> = {}, keys = newKeys(), now?: number) =>
-    new SessionStore({ files, clock: new TestClock(now), folder, keys, binding: { ...binding, ...change } })
+  const open = (change: Partial<typeof binding> = {}, keys = newKeys(), now?: number, installation = ownInstallation) =>
+    new SessionStore({
+      files,
+      clock: new TestClock(now),
+      folder,
+      keys,
+      binding: { ...binding, ...change },
+      installation: async () => installation,
+    })
   return { home, folder, path: join(folder, 'production.jwe'), open }
 }
 

@@ -66,7 +66,7 @@ describe.runIf(process.platform === 'linux')('the service commands', () => {
     await writeFile(join(home, 'config', 'notes.txt'), 'a note of the user')
     const kept = await run('uninstall')
     expect(kept).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('it was not installed') })
-    expect(await files()).toEqual(['config.json', 'notes.txt', 'production.jwe', 'store-key.jwk'])
+    expect(await files()).toEqual(['config.json', 'installation.json', 'notes.txt', 'production.jwe', 'store-key.jwk'])
 
     const daemon = await startDaemonProcess({ home, env })
     expect(await (await daemon.connect()).call('status')).toMatchObject({ state: 'signed_in' })

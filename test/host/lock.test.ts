@@ -1,0 +1,36 @@
+// The lock file: held by one process at a time, and a system that cannot lock says so in its own words.
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { systemFiles } from '../../src/host/files.ts'
+import { LockError, takeLock } from '../../src/host/lock.ts'
+import { temporaryFolder } from '../support/folder.ts'
+
+describe('takeLock', () => {
+  it('gives the lock to one holder, and to the next one after its release', async () => {
+    const path = join(await temporaryFolder(), 'daemon.lock')
+    const first = await takeLock(systemFiles, path)
+    expect(first).toBeDefined()
+    expect(await takeLock(systemFiles, path)).toBeUndefined()
+    await first?.release()
+    const second = await takeLock(systemFiles, path)
+    onTestFinished(() => second?.release())
+    expect(second).toBeDefined()
+  })
+
+  it.skipIf(process.platform !== 'linux')(
+    'throws LockError with the system’s own words if the file cannot be locked',
+    async () => {
+      const folder = await temporaryFolder()
+      const path = join(folder, 'daemon.lock')
+      // A file system without locks: flock(1) ends with another status than the one for a lock that is held.
+      await mkdir(join(folder, 'bin'))
+      const flock = join(folder, 'bin', 'flock')
+      await writeFile(flock, '#!/bin/sh\necho "flock: 3: No locks available" >&2\nexit 71\n')
+      await chmod(flock, 0o755)
+      const error = await takeLock(systemFiles, path, flock).catch((error: unknown) => error)
+      expect(error).toBeInstanceOf(LockError)
+      expect(String(error)).toContain(`${path}: flock: 3: No locks available`)
+    },
+  )
+})

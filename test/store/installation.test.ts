@@ -1,0 +1,180 @@
+// Two installations that share a session folder: neither overwrites, deletes or hides what the other one keeps there.
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { systemFiles } from '../../src/host/files.ts'
+import { systemRandom } from '../../src/host/random.ts'
+import { readHeader } from '../../src/store/envelope.ts'
+import { loadInstallation } from '../../src/store/installation.ts'
+import { newAuthenticator } from '../support/authenticator.ts'
+import { temporaryFolder } from '../support/folder.ts'
+import { newSession } from '../support/session.ts'
+import { newStore, ownInstallation } from '../support/store.ts'
+
+const other = { id: 'other-installation-000', place: 'laptop:/home/ada/snap/data' }
+const OTHER = { name: 'StoreError', code: 'other_installation' }
+
+describe('the id of an installation', () => {
+  const options = (dataFolder: string) => ({
+    files: systemFiles,
+    random: systemRandom,
+    dataFolder,
+    hostName: 'laptop',
+  })
+
+  it('is created once, in a private file, and differs between data folders', async () => {
+    const [one, two] = [await temporaryFolder(), await temporaryFolder()]
+    const first = await loadInstallation(options(one))
+    expect(first.id).toMatch(/^[\w-]{22}$/)
+    expect(first.place).toBe(`laptop:${one}`)
+    expect(await loadInstallation(options(one))).toEqual(first)
+    expect((await loadInstallation(options(two))).id).not.toBe(first.id)
+    expect((await systemFiles.stat(join(one, 'installation.json'))).mode & 0o777).toBe(0o600)
+  })
+
+  it.each(['', '{"id":"short"}', 'null'])('is not replaced if its file holds %j', async (text) => {
+    const folder = await temporaryFolder()
+    await writeFile(join(folder, 'installation.json'), text, { mode: 0o600 })
+    await expect(loadInstallation(options(folder))).rejects.toMatchObject({ code: 'unreadable' })
+    expect(await readFile(join(folder, 'installation.json'), 'utf8')).toBe(text)
+  })
+})
+
+describe('a session of another installation', () => {
+  async function shared() {
+    const { open, folder, path, home } = await newStore()
+    const session = newSession()
+    await open({}, undefined, undefined, other).save(session)
+    const before = await readFile(path, 'utf8')
+    const isUntouched = async () => {
+      expect(await readdir(folder)).toEqual(['production.jwe'])
+      expect(await readFile(path, 'utf8')).toBe(before)
+    }
+    return { store: open(), session, open, folder, path, home, isUntouched }
+  }
+
+  it('is neither loaded nor set aside, although the key would open it, and both places are named', async () => {
+    const { store, path, isUntouched } = await shared()
+    const error = await store.load().catch((error: unknown) => error)
+    expect(error).toMatchObject(OTHER)
+    for (const text of [path, other.place, ownInstallation.place]) expect(String(error)).toContain(text)
+    await isUntouched()
+  })
+
+  it.each(['save', 'remove', 'purge', 'checkFile', 'requireOwnFile'] as const)('stays as it is at %s', async (name) => {
+    const { store, session, isUntouched } = await shared()
+    await expect(name === 'save' ? store.save(session) : store[name]()).rejects.toMatchObject(OTHER)
+    await isUntouched()
+  })
+
+  it('is kept under another name, which no purge deletes, if a person wants to sign in here', async () => {
+    const { store, session, folder, path, open } = await shared()
+    const before = await readFile(path, 'utf8')
+    await store.setAsideOther()
+    await store.save(session)
+    expect(await store.load()).toEqual(session)
+    await store.purge()
+    const [name, ...rest] = await readdir(folder)
+    expect(rest).toEqual([])
+    expect(name).toMatch(/^production\.jwe\.other-\d+$/)
+    expect(await readFile(join(folder, String(name)), 'utf8')).toBe(before)
+    expect(await open().load()).toBeUndefined()
+  })
+
+  it('whose file is damaged is set aside if its key is ours: a damaged id proves nothing', async () => {
+    const { open, path, folder } = await newStore()
+    await open().save(newSession())
+    const [header = '', ...rest] = (await readFile(path, 'utf8')).split('.')
+    const changed = Buffer.from(header, 'base64url').toString().replace(ownInstallation.id, other.id)
+    await writeFile(path, [Buffer.from(changed).toString('base64url'), ...rest].join('.'))
+    expect(await open().load()).toBeUndefined()
+    expect(await readdir(folder)).toEqual([expect.stringContaining('.bad-')])
+  })
+
+  it('shows no control character of its place', async () => {
+    const { open } = await newStore()
+    await open({}, undefined, undefined, { ...other, place: 'a\u001b[31mb\u202ec' }).save(newSession())
+    await expect(open().load()).rejects.toMatchObject({ message: expect.stringContaining('a?[31mb?c') })
+  })
+
+  it('appears while the daemon runs: the own session serves from memory and the file stays', async () => {
+    const { authenticator, provider, clock, openStore, folder } = await newAuthenticator({ saved: newSession() })
+    await authenticator.load()
+    await rm(join(folder, 'test.jwe'))
+    await openStore(other).save(newSession({ user: { id: 'user_9', email: null, name: null } }))
+    const before = await readFile(join(folder, 'test.jwe'), 'utf8')
+    await expect(authenticator.refresh()).rejects.toMatchObject(OTHER)
+    expect(provider.refreshed).toHaveLength(0)
+    clock.advance(61) // expired: the refresh token is sent, and its successor stays in memory
+    expect(await authenticator.authHeader()).toMatchObject({ headers: { Authorization: 'Bearer token-1' } })
+    clock.advance(61)
+    await authenticator.settled()
+    expect(await authenticator.authHeader()).toMatchObject({ headers: { Authorization: 'Bearer token-2' } })
+    expect(authenticator.status()).toMatchObject({
+      state: 'signed_in',
+      store: { persisted: false },
+      refresh: { lastError: 'other_installation' },
+    })
+    await expect(authenticator.logout()).rejects.toMatchObject(OTHER)
+    expect(provider.revoked.map(({ refreshToken }) => refreshToken)).toEqual(['refresh-2']) // the own one
+    expect(await readFile(join(folder, 'test.jwe'), 'utf8')).toBe(before)
+  })
+
+  it('opens no browser, and is replaced only by a sign-in that says so', async () => {
+    const { authenticator, openStore, opened, provider, comeBack, folder } = await newAuthenticator()
+    await openStore(other).save(newSession())
+    await expect(authenticator.authHeader()).rejects.toMatchObject(OTHER)
+    const login = { openBrowser: true, wait: false, timeoutSeconds: 300 }
+    await expect(authenticator.login(login)).rejects.toMatchObject(OTHER)
+    expect(opened).toEqual([])
+    await authenticator.login({ ...login, takeOver: true })
+    expect(await readdir(folder)).toEqual(['test.jwe']) // renamed only when the person has signed in
+    await comeBack()
+    expect(authenticator.status()).toMatchObject({ state: 'signed_in', store: { persisted: true } })
+    expect((await readdir(folder)).sort()).toEqual(['test.jwe', expect.stringMatching(/^test\.jwe\.other-/)])
+    expect(provider.revoked).toEqual([])
+  })
+
+  it('that appears while signed out is noticed before a person is asked', async () => {
+    const { authenticator, openStore, opened } = await newAuthenticator()
+    await authenticator.load()
+    await openStore(other).save(newSession())
+    const login = authenticator.login({ openBrowser: true, wait: true, timeoutSeconds: 300 })
+    await expect(login).rejects.toMatchObject(OTHER)
+    expect(opened).toEqual([])
+  })
+})
+
+describe('a session of version 1.0, which has no id', () => {
+  /** Takes the id out of an envelope's header, as 1.0 wrote it: sealed again, since the header is authenticated. */
+  async function version1(path: string, home: string) {
+    const { CompactEncrypt, compactDecrypt } = await import('jose')
+    const { k } = JSON.parse(await readFile(join(home, 'store-key.jwk'), 'utf8')) as { k: string }
+    const key = Buffer.from(k, 'base64url')
+    const { plaintext, protectedHeader } = await compactDecrypt(await readFile(path, 'utf8'), key)
+    const { installation: _, installation_place: __, ...header } = protectedHeader
+    await writeFile(path, await new CompactEncrypt(plaintext).setProtectedHeader(header).encrypt(key))
+  }
+
+  it('is adopted by the installation that has its key, with its id at the next save', async () => {
+    const { open, path, home } = await newStore()
+    const session = newSession()
+    await open().save(session)
+    await version1(path, home)
+    const store = open()
+    expect(await store.load()).toEqual(session)
+    await store.save(session)
+    expect(readHeader(await readFile(path, 'utf8'))).toMatchObject({ installation: ownInstallation.id })
+  })
+
+  it('is left alone if its key is another one: it may belong to another installation', async () => {
+    const { open, path, home, folder } = await newStore()
+    await open().save(newSession())
+    await version1(path, home)
+    await rm(join(home, 'store-key.jwk'))
+    await mkdir(join(home, 'elsewhere'))
+    await open().protection() // a new key
+    await expect(open().load()).rejects.toMatchObject(OTHER)
+    expect(await readdir(folder)).toEqual(['production.jwe'])
+  })
+})
