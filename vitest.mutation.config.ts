@@ -4,12 +4,12 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: [
-      'test/rpc/{guard,handshake}.test.ts',
+      'test/rpc/{guard-verdict,handshake}.test.ts',
       'test/session/{state,refresh}.test.ts',
       'test/callback/{callback-request,callback-listener}.test.ts',
       'test/store/envelope.test.ts',
-      'test/clerk/{session-token,metadata,token-response}.test.ts',
-      'test/broker/{refresh-token,refresh,logout,request}.test.ts',
+      'test/clerk/{session-token,metadata,token-response,response-watch,handoff}.test.ts',
+      'test/broker/{refresh-token,refresh,logout,request,clerk-errors}.test.ts',
     ],
     testTimeout: 10_000,
     isolate: false,
