@@ -32,6 +32,12 @@ test('accepts metadata whose endpoints are at the issuer or below its host', () 
   expect(() => checkMetadata(below, ISSUER)).not.toThrow()
 })
 
+test('accepts an endpoint of 2,048 characters and refuses a longer one', () => {
+  const endpoint = `${ISSUER}/`.padEnd(2048, 'x')
+  expect(() => checkMetadata({ ...metadata(), token_endpoint: endpoint }, ISSUER)).not.toThrow()
+  expect(() => checkMetadata({ ...metadata(), token_endpoint: `${endpoint}x` }, ISSUER)).toThrow('unsafe_metadata')
+})
+
 test('accepts metadata over http at exactly the issuer’s origin', () => {
   const issuer = 'http://127.0.0.1:4000'
   expect(() => checkMetadata(metadata(issuer), issuer)).not.toThrow()

@@ -46,6 +46,11 @@ describe('accepts', () => {
     expect(await verify({ header: { typ } })).toMatchObject({ userId: USER_ID })
   })
 
+  test.each(['RS384', 'RS512'])('a token signed by %s', async (alg) => {
+    const { verifier, now } = await newVerifier({ fetch: (await newJwksFetch({ alg: undefined })).fetch })
+    expect(await verifier.verify(await signToken(now, { header: { alg } }))).toMatchObject({ userId: USER_ID })
+  })
+
   test('a token of an authorized party', async () => {
     const { verify } = await newVerifier({ authorizedParties: ['https://other.example.com', PAGE] })
     expect(await verify({ claims: { azp: PAGE } })).toMatchObject({ userId: USER_ID })
@@ -119,6 +124,7 @@ describe('refuses as forged', () => {
   test.each([
     ['no subject', { sub: undefined }],
     ['an empty subject', { sub: '' }],
+    ['a subject that is not a text', { sub: 7 }],
     ['no expiry', { exp: undefined }],
     ['no issue time', { iat: undefined }],
     ['an empty session ID', { sid: '' }],

@@ -21,6 +21,8 @@ test.each([
   [1e12, 1e12],
   [-1, undefined],
   ['soon', undefined],
+  ['Infinity', undefined],
+  [[60], undefined],
   [null, undefined],
   [{}, undefined],
   [undefined, undefined],
@@ -30,6 +32,10 @@ test.each([
     access_token: 'a',
     ...(expected === undefined ? {} : { expires_in: expected }),
   })
+})
+
+test('keeps the status of the response', async () => {
+  expect((await withoutIdToken(respond({ access_token: 'a' }, 201))(URL)).status).toBe(201)
 })
 
 test.each([

@@ -20,16 +20,16 @@ export async function signToken(now: number, { header = {}, claims = {}, key }: 
   const payload = { iss: ISSUER, sub: USER_ID, sid: SESSION_ID, iat: now, exp: now + 60, sts: 'active', ...claims }
   return await new SignJWT(JSON.parse(JSON.stringify(payload)))
     .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: String(jwk.kid), ...header })
-    .sign(await importJWK(jwk as JWK, 'RS256'))
+    .sign(await importJWK({ ...jwk, alg: String(header.alg ?? 'RS256') } as JWK))
 }
 
 /** A key that the JWKS does not contain. */
 export const otherKey: Promise<SigningKey> = newSigningKey()
 
-/** A fetch that answers every request with the JWKS, and records the URLs. */
-export async function newJwksFetch(): Promise<{ fetch: Fetch; requested: string[] }> {
+/** A fetch that answers every request with the JWKS, and records the URLs. `changes` apply to the key in it. */
+export async function newJwksFetch(changes: object = {}): Promise<{ fetch: Fetch; requested: string[] }> {
   const { publicKey, jwk } = await sharedKey
-  const keys = [{ ...publicKey.export({ format: 'jwk' }), kid: jwk.kid, use: 'sig', alg: 'RS256' }]
+  const keys = [{ ...publicKey.export({ format: 'jwk' }), kid: jwk.kid, use: 'sig', alg: 'RS256', ...changes }]
   const requested: string[] = []
   const fetch: Fetch = async (url) => {
     requested.push(String(url))
