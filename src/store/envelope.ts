@@ -18,7 +18,7 @@ export interface EnvelopeHeader {
   readonly keyId: unknown
   /** The id of the installation that wrote the envelope; undefined in an envelope of version 1.0 of the program. */
   readonly installation: unknown
-  /** Where that installation is, for people. */
+  /** The computer and the data folder of that installation, as shown to people. */
   readonly place: unknown
 }
 

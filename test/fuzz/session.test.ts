@@ -348,7 +348,7 @@ class Life {
     expect(this.provider.requests - before).toBeLessThanOrEqual(1)
   }
 
-  /** Late answers arrive when everything else has stood still for a while. Who waits for ever fails by the run's own time. */
+  /** Late answers arrive when everything else has stood still for a while. A caller that waits for ever fails by the run's own time. */
   async #withAnswers<T>(promise: Promise<T>): Promise<T> {
     let isDone = false
     const done = promise.finally(() => {
