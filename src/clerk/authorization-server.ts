@@ -3,12 +3,15 @@ import * as client from 'openid-client'
 import type { Clock } from '../host/clock.ts'
 import type { Fetch } from '../host/network.ts'
 import { type Random, randomText } from '../host/random.ts'
-import type { Session, User } from '../store/session.ts'
+import type { Organization, Session, User } from '../store/session.ts'
+import { displayText } from './display-text.ts'
 import { RejectedError, rejectedReason, SessionEndedError, SignInError, UnavailableError } from './errors.ts'
-import type { AuthorizationRequest, Grant, Renewal, Revocation } from './identity-provider.ts'
+import type { AuthorizationRequest, Grant, Renewal, Revocation, UserDescription } from './identity-provider.ts'
 import { unverifiedClaims } from './jwt.ts'
 import { Metadata } from './metadata.ts'
+import { organizationOf } from './organization.ts'
 import { ResponseWatch } from './response-watch.ts'
+import { foretoldEnd } from './session-end.ts'
 import { withoutIdToken, withValidLifetime } from './token-response.ts'
 
 export interface AuthorizationServerOptions {
@@ -62,16 +65,33 @@ export class AuthorizationServer {
 
   async refresh(session: Session): Promise<Renewal> {
     if (session.refreshToken === null) throw new SessionEndedError('session_expired')
-    const { configuration, watch } = await this.#configure(withoutIdToken)
+    let idToken: unknown
+    const { configuration, watch } = await this.#configure((fetch) =>
+      withoutIdToken(fetch, (one) => {
+        idToken = one
+      }),
+    )
     try {
       const tokens = await client.refreshTokenGrant(configuration, session.refreshToken)
+      const accessToken = this.#accessToken(tokens)
       return {
-        accessToken: this.#accessToken(tokens),
+        accessToken,
         // Clerk rotates; a provider that does not rotate sends none, and the old one stays valid (RFC 6749 section 6).
         refreshToken: tokens.refresh_token ?? session.refreshToken,
+        sessionExpiresAt: foretoldEnd(tokens, accessToken.receivedAt) ?? this.#unlessPast(session.sessionExpiresAt),
+        user: this.#userNow(session.user, idToken),
+        organization: withTokenOrganization(session.organization ?? null, accessToken.value),
       }
     } catch {
       throw watch.failure()
+    }
+  }
+
+  async describeUser({ user, accessToken }: Session): Promise<UserDescription> {
+    const info = await this.#userInfo(accessToken.value, user.id)
+    return {
+      user: withClaims(user, info),
+      organization: withTokenOrganization(organizationOf(info), accessToken.value),
     }
   }
 
@@ -111,29 +131,52 @@ export class AuthorizationServer {
       if (tokens.refresh_token === undefined) throw new RejectedError('no_refresh_token')
       const claims = tokens.claims()
       if (!claims) throw new SignInError('invalid_response')
+      const accessToken = this.#accessToken(tokens)
       return {
-        accessToken: this.#accessToken(tokens),
+        accessToken,
         refreshToken: tokens.refresh_token,
-        user: await this.#user(tokens.access_token, claims),
         sessionId: textOrNull(claims.sid),
-        sessionExpiresAt: null,
+        sessionExpiresAt: foretoldEnd(tokens, accessToken.receivedAt),
+        ...(await this.#describe(tokens.access_token, claims)),
       }
     } catch (error) {
       throw signInFailure(error, watch)
     }
   }
 
-  /** Name and e-mail address are for display: if userinfo fails, the ID token's claims are used. */
-  async #user(accessToken: string, claims: client.IDToken): Promise<User> {
-    const { configuration } = await this.#configure()
-    const info: client.UserInfoResponse | client.IDToken = await client
-      .fetchUserInfo(configuration, accessToken, claims.sub)
-      .catch(() => claims)
+  /** Name, e-mail address and organization are for display: if userinfo fails, the ID token's claims are used. */
+  async #describe(accessToken: string, claims: client.IDToken): Promise<UserDescription> {
+    const info = await this.#userInfo(accessToken, claims.sub).catch((): Record<string, unknown> => ({}))
     return {
-      id: claims.sub,
-      email: textOrNull(info.email) ?? textOrNull(claims.email),
-      name: textOrNull(info.name) ?? textOrNull(claims.name),
+      user: {
+        id: claims.sub,
+        email: displayText(info.email) ?? displayText(claims.email),
+        name: displayText(info.name) ?? displayText(claims.name),
+      },
+      organization: withTokenOrganization(organizationOf(info), accessToken),
     }
+  }
+
+  /** @throws if the provider does not answer, or answers for another user than `userId` */
+  async #userInfo(accessToken: string, userId: string): Promise<client.UserInfoResponse> {
+    const { configuration } = await this.#configure()
+    return await client.fetchUserInfo(configuration, accessToken, userId)
+  }
+
+  /**
+   * The user as the ID token of a refresh describes them; as before if there is none, or if it is not for this user. Its
+   * signature is not checked: it comes from the token endpoint itself, and decides nothing (OpenID Connect Core 1.0 section
+   * 3.1.3.7, number 6).
+   */
+  #userNow(known: User, idToken: unknown): User {
+    const claims = typeof idToken === 'string' ? unverifiedClaims(idToken) : undefined
+    const { issuer, clientId } = this.#options
+    const isForUs = claims?.iss === issuer && [claims.aud].flat().includes(clientId) && claims.sub === known.id
+    return isForUs ? withClaims(known, claims) : known
+  }
+
+  #unlessPast(time: number | null): number | null {
+    return time !== null && time > this.#options.clock.now() ? time : null
   }
 
   #accessToken(tokens: client.TokenEndpointResponse): Session['accessToken'] {
@@ -185,6 +228,22 @@ function signInFailure(error: unknown, watch: ResponseWatch): Error {
 
 function textOrNull(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null
+}
+
+/** The user with the name and the e-mail address in the claims. A claim that is absent says nothing. */
+function withClaims(known: User, { email, name }: Readonly<Record<string, unknown>>): User {
+  return {
+    id: known.id,
+    email: email === null ? null : (displayText(email) ?? known.email),
+    name: name === null ? null : (displayText(name) ?? known.name),
+  }
+}
+
+/** The organization that the access token names, if it is a JWT that names one; otherwise the known one. */
+function withTokenOrganization(known: Organization | null, accessToken: string): Organization | null {
+  const named = organizationOf(unverifiedClaims(accessToken) ?? {})
+  // An access token has the ID alone. Slug and role of the same organization are known from userinfo.
+  return named === null || named.id === known?.id ? known : named
 }
 
 function isJwt(token: string): boolean {

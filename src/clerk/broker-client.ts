@@ -6,6 +6,7 @@ import type { Session } from '../store/session.ts'
 import { SessionEndedError, UnavailableError } from './errors.ts'
 import type { Renewal } from './identity-provider.ts'
 import { unverifiedClaims } from './jwt.ts'
+import { organizationOf } from './organization.ts'
 import { ResponseWatch } from './response-watch.ts'
 
 const responseSchema = v.object({
@@ -47,12 +48,14 @@ export class BrokerClient {
       throw this.#reason(watch.failure(), expiresAt)
     }
     // The broker must not be able to sign this user in as another one by mistake.
-    const isSameSession = body.session_id === session.sessionId && unverifiedClaims(body.token)?.sub === session.user.id
+    const claims = unverifiedClaims(body.token) ?? {}
+    const isSameSession = body.session_id === session.sessionId && claims.sub === session.user.id
     if (!isSameSession) throw new UnavailableError('server')
     return {
       accessToken: { value: body.token, receivedAt: this.#clock.now(), lifetime: body.expires_in },
       refreshToken: body.refresh_token,
       sessionExpiresAt: body.session_expires_at,
+      organization: organizationOf(claims),
     }
   }
 

@@ -4,8 +4,11 @@ import type { Fetch } from '../host/network.ts'
 import { type Random, randomText } from '../host/random.ts'
 import type { Session } from '../store/session.ts'
 import { BrokerClient } from './broker-client.ts'
+import { displayText } from './display-text.ts'
 import { CallbackRefusedError, RejectedError, SessionEndedError, SignInError, UnavailableError } from './errors.ts'
 import type { AuthorizationRequest, Grant, HandedOver, Renewal, Revocation } from './identity-provider.ts'
+import { unverifiedClaims } from './jwt.ts'
+import { organizationOf } from './organization.ts'
 import { SessionTokenVerifier } from './session-token.ts'
 
 export interface HandoffOptions {
@@ -23,7 +26,6 @@ export interface HandoffOptions {
 }
 
 const PARAMS = ['token', 'session_id', 'user_id', 'user_email', 'user_name', 'error'] as const
-const LONGEST_TEXT = 320 // the longest possible e-mail address
 
 export class Handoff {
   readonly #options: HandoffOptions
@@ -76,6 +78,7 @@ export class Handoff {
       user: { id: claims.userId, email: user.email, name: user.name },
       sessionId: claims.sessionId ?? sessionId,
       sessionExpiresAt: Math.floor(receivedAt + claims.lifetime), // until the broker knows the real end
+      organization: organizationOf(unverifiedClaims(token) ?? {}), // by now the token has been verified
     }
     return { ...grant, ...(await this.#firstRefresh(grant)) }
   }
@@ -116,13 +119,4 @@ export class Handoff {
       throw error
     }
   }
-}
-
-/** A text for display from an untrusted URL: without line breaks, and of limited length; null if nothing is left. */
-function displayText(text: string | null): string | null {
-  const clean = text
-    ?.replaceAll(/\p{C}+/gu, ' ')
-    .trim()
-    .slice(0, LONGEST_TEXT)
-  return clean ? clean : null
 }

@@ -6,6 +6,9 @@ export type Grant = Omit<Session, 'generation' | 'refreshing'>
 /** The fields of a session that a refresh replaces. */
 export type Renewal = Partial<Grant> & Pick<Grant, 'accessToken' | 'refreshToken'>
 
+/** What a session says about its user beside the tokens. */
+export type UserDescription = Pick<Grant, 'user' | 'organization'>
+
 export interface Revocation {
   /** Whether the provider has confirmed that the session can no longer be refreshed. */
   readonly revoked: boolean
@@ -44,6 +47,11 @@ export interface IdentityProvider {
   canRefresh(session: Session): boolean
   /** Requests a new access token. @throws SessionEndedError, RejectedError, UnavailableError */
   refresh(session: Session): Promise<Renewal>
+  /**
+   * The user's name, e-mail address and organization as the provider has them now, if it can be asked.
+   * @throws an error if it does not answer, or names another user; the session is as good as before
+   */
+  describeUser?(session: Session): Promise<UserDescription>
   /** Ends the session at the provider, on a best-effort basis. Never throws. */
   revoke(session: Session): Promise<Revocation>
   /** Releases a session that another one has replaced, or that was never saved. Never throws. */

@@ -2,11 +2,15 @@
 import type { Fetch } from '../host/network.ts'
 
 /**
- * Keeps of a refresh response only what a refresh needs. The daemon has no use for a new ID token or a scope, and a wrong one
- * must not spoil a response whose refresh token is already the only valid one.
+ * Keeps of a refresh response only what a refresh needs. A wrong ID token or scope must not spoil a response whose refresh
+ * token is already the only valid one.
+ * @param onIdToken called with the ID token that was left out
  */
-export function withoutIdToken(fetch: Fetch): Fetch {
-  return mapBody(withValidLifetime(fetch), ({ id_token: _, scope: __, ...rest }) => rest)
+export function withoutIdToken(fetch: Fetch, onIdToken: (idToken: unknown) => void): Fetch {
+  return mapBody(withValidLifetime(fetch), ({ id_token, scope: _, ...rest }) => {
+    onIdToken(id_token)
+    return rest
+  })
 }
 
 /** Drops an `expires_in` that is not a number: the lifetime is then read from the token, or assumed to be short. */

@@ -18,9 +18,17 @@ export function describeStatus(status: Status, now: number): string {
     ['stored', `${storage}; key: ${store.keyProtection ?? 'unknown'}`],
     ['daemon', `${daemon.version}, process ${daemon.pid}, running for ${daemon.uptimeSeconds} s`],
   ]
+  const { organization } = status
+  // An earlier version of the daemon, which an update has left running, says nothing of organizations.
+  if (organization) lines.splice(3, 0, ['org', describeOrganization(organization)])
   if (refresh.lastError !== null) lines.push(['last error', refresh.lastError])
   if (status.authorizationUrl !== null) lines.push(['link', status.authorizationUrl])
   return describeFields(lines)
+}
+
+function describeOrganization({ id, slug, role }: NonNullable<Status['organization']>): string {
+  const name = slug === null ? id : `${slug} (${id})`
+  return role === null ? name : `${name}, ${role}`
 }
 
 /** `name  value` lines, with the values in one column. */

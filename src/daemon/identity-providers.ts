@@ -35,6 +35,7 @@ function oauthProvider({ issuer, clientId, scopes, signInUrl }: OAuthProfile, ho
     authorize: async (redirectUri, loginHint) => (await load()).authorize(redirectUri, loginHint),
     canRefresh: (session) => session.refreshToken !== null,
     refresh: async (session) => (await load()).refresh(session),
+    describeUser: async (session) => (await load()).describeUser(session),
     revoke: async (session) => (await load()).revoke(session),
     retire: async (session) => (await load()).retire(session),
   }

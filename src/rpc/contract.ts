@@ -20,6 +20,7 @@ const status = v.object({
   profile: v.string(),
   state: v.picklist(['signed_out', 'signing_in', 'signed_in']),
   user: v.nullable(v.object({ id: v.string(), email: v.nullable(v.string()), name: v.nullable(v.string()) })),
+  organization: v.nullable(v.object({ id: v.string(), slug: v.nullable(v.string()), role: v.nullable(v.string()) })),
   sessionId: v.nullable(v.string()),
   tokenExpiresAt: time,
   sessionExpiresAt: time,

@@ -29,6 +29,7 @@ import { SignIn } from './sign-in.ts'
 import { type LoginOptions, SignIns } from './sign-ins.ts'
 import { type Reading, SAVED, type SignedIn } from './state.ts'
 import { describeStatus, type ProfileStatus } from './status.ts'
+import { UserUpdates } from './user-updates.ts'
 
 export interface AuthenticatorOptions {
   readonly profile: string
@@ -55,6 +56,7 @@ export class Authenticator {
   readonly #writer: SessionWriter
   readonly #current: CurrentSession
   readonly #refresher: Refresher
+  readonly #userUpdates: UserUpdates
   readonly #signIns: SignIns
   #loading: Promise<void> | undefined
   #keyProtection: KeyProtection | null = null
@@ -73,7 +75,13 @@ export class Authenticator {
       onChange: () => this.#notify(),
       onExpiring: options.onExpiring,
     })
-    this.#refresher = new Refresher({ ...shared, current: this.#current, backoff: this.#backoff })
+    this.#userUpdates = new UserUpdates({ ...shared, current: this.#current })
+    this.#refresher = new Refresher({
+      ...shared,
+      current: this.#current,
+      backoff: this.#backoff,
+      onRefreshed: () => this.#userUpdates.askIfDue(),
+    })
     this.#signIns = new SignIns({
       clock,
       pause: options.promptPause,
@@ -298,7 +306,8 @@ export class Authenticator {
     const { state: before } = this.#current
     this.#backoff.reset()
     this.#refresher.clearLastError()
-    this.#current.publish(next)
+    this.#userUpdates.postpone()
+    this.#current.publishSignIn(next)
     this.#log.info('signed_in')
     // A session that no client holds any more must not live on at the provider.
     if (before.kind === 'signed_in') void this.#options.provider.retire(before.session)

@@ -102,6 +102,12 @@ export class CurrentSession {
     this.#expiryNotice.watch(state.kind === 'signed_in' ? state.session.sessionExpiresAt : null)
   }
 
+  /** Goes on with the session of a new sign-in, whose end is another one. */
+  publishSignIn(state: SignedIn): void {
+    this.#expiryNotice.watch(null)
+    this.publish(state)
+  }
+
   /** Goes on with a session that was found on disk. */
   publishFromDisk(session: Session): SignedIn {
     const next = this.signedIn(session, SAVED)

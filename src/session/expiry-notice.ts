@@ -20,10 +20,19 @@ export class ExpiryNotice {
 
   /** @param sessionExpiresAt Unix seconds; null if no end is known, or no session is there */
   watch(sessionExpiresAt: number | null): void {
-    const isSame = sessionExpiresAt !== null && this.#end !== null && Math.abs(sessionExpiresAt - this.#end) < SAME_END
-    if (!isSame) this.#given = Number.POSITIVE_INFINITY
+    if (!this.#isSame(sessionExpiresAt)) this.#given = this.#givenAtMove(sessionExpiresAt)
     this.#end = sessionExpiresAt
     this.#look()
+  }
+
+  #isSame(end: number | null): boolean {
+    return end !== null && this.#end !== null && Math.abs(end - this.#end) < SAME_END
+  }
+
+  /** An end that each refresh moves on by some hours must not bring a notice with each refresh. */
+  #givenAtMove(end: number | null): number {
+    if (end === null || this.#end === null || end < this.#end) return Number.POSITIVE_INFINITY
+    return NOTICES.find((before) => end - this.#clock.now() <= before) ?? Number.POSITIVE_INFINITY
   }
 
   #look(): void {

@@ -23,6 +23,8 @@ export interface RefresherOptions {
   readonly mutex: Mutex
   readonly clock: Clock
   readonly log: Log
+  /** Called after a refreshed session was published. */
+  readonly onRefreshed: () => void
 }
 
 export const MIN_VALIDITY = 10 // s; a token with less left is not given to a caller that asks for nothing special
@@ -152,6 +154,7 @@ export class Refresher {
     // Before it is published, so that a client is not told the old failure together with the new token.
     this.#status = { lastAt: Math.floor(clock.now()), lastError: null }
     current.publish(next)
+    this.#options.onRefreshed()
     return next.header
   }
 

@@ -2,6 +2,7 @@
 // - Mark before send: a refresh is noted in the session file before its token is sent, so that a crash can be told from an idle stop.
 // - Nothing newer is overwritten, and another person's session is set aside first.
 // - A token whose successor could not be saved is not sent, unless the disk stays shut and the access token has expired.
+import type { UserDescription } from '../clerk/identity-provider.ts'
 import type { Clock } from '../host/clock.ts'
 import { type StoreError, storeErrorOf } from '../store/errors.ts'
 import type { KeyProtection } from '../store/key.ts'
@@ -79,6 +80,11 @@ export class SessionWriter {
     return await this.#prepare(held, held.session)
   }
 
+  /** Saves what the provider now says of the user, unless the file has changed in the meantime. */
+  async describeUser(held: Held, description: UserDescription): Promise<Prepared> {
+    return await this.#prepare(held, { ...held.session, ...description })
+  }
+
   /** The later state of this session that is on disk; undefined if there is none, or if the disk does not tell. */
   async findNewer(session: Session): Promise<Session | undefined> {
     const found = await this.#store.checkFile().catch(() => undefined)
@@ -119,7 +125,7 @@ export class SessionWriter {
       if (typeof found === 'object' && isLater(found, session)) return { kind: 'superseded', session: found }
       if (found === 'gone' && wasSaved) return { kind: 'deleted' }
       isOnDisk = wasSaved && found === 'same'
-      const isWritten = isOnDisk && wanted.refreshing === session.refreshing
+      const isWritten = isOnDisk && wanted.refreshing === session.refreshing && wanted.user === session.user
       if (isWritten) return { kind: 'ready', held: { session, storage: SAVED } }
       // An older state of this session is worth nothing; another person's session may be the only copy of it.
       if (typeof found === 'object' && found.user.id !== session.user.id) await this.#store.setAside()

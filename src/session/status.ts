@@ -27,6 +27,7 @@ export function describeStatus(parts: StatusParts): ProfileStatus {
     profile,
     state: signIn ? 'signing_in' : resting,
     user: signedIn?.session.user ?? null,
+    organization: signedIn?.session.organization ?? null,
     sessionId: signedIn?.session.sessionId ?? null,
     tokenExpiresAt: signedIn?.header.expiresAt ?? null,
     sessionExpiresAt: signedIn?.session.sessionExpiresAt ?? null,

@@ -20,6 +20,8 @@ const sessionSchema = v.object({
     lifetime: v.pipe(v.number(), v.finite(), v.minValue(0)),
   }),
   refreshToken: v.nullable(text),
+  /** The organization in which the user is active; absent in the files of version 1.0. */
+  organization: v.optional(v.nullable(v.object({ id: text, slug: v.nullable(text), role: v.nullable(text) }))),
   /** Set while a refresh may have spent the refresh token: its response is not known yet, or was lost in a crash. */
   refreshing: v.optional(v.literal(true)),
 })
@@ -27,6 +29,7 @@ const sessionSchema = v.object({
 /** The signed-in user with their tokens. Holds secrets: never log it, never send it to a client. */
 export type Session = v.InferOutput<typeof sessionSchema>
 export type User = Session['user']
+export type Organization = NonNullable<Session['organization']>
 
 /** @throws ValiError if the value is not a session */
 export function parseSession(value: unknown): Session {

@@ -54,6 +54,7 @@ describe('a refresh', () => {
       accessToken: { value: body.token, receivedAt: now, lifetime: 60 },
       refreshToken: 'refresh-2',
       sessionExpiresAt: now + 86_400,
+      organization: null,
     })
     const [request] = sent
     expect(request).toEqual({
@@ -62,6 +63,13 @@ describe('a refresh', () => {
       authorization: null,
       body: { refresh_token: 'refresh-1' },
     })
+  })
+
+  test('says in which organization the user is active', async () => {
+    const token = await signToken(now, { claims: { o: { id: 'org_1', slg: 'acme', rol: 'admin' } } })
+    const { client } = newBroker(async () => Response.json(await newBody({ token })))
+    const organization = { id: 'org_1', slug: 'acme', role: 'admin' }
+    expect(await client.refresh(session, null)).toMatchObject({ organization })
   })
 
   test('authenticates by the session token if there is no refresh token yet', async () => {

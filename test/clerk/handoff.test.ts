@@ -73,6 +73,7 @@ describe('a callback', () => {
       user: { id: USER_ID, email: 'ada@example.com', name: 'Ada' },
       sessionId: SESSION_ID,
       sessionExpiresAt: now + 60,
+      organization: null,
     })
   })
 

@@ -10,8 +10,10 @@ const respond =
 
 test('a refresh response keeps its tokens and loses the ID token and the scope', async () => {
   const body = { access_token: 'a', refresh_token: 'r', expires_in: 60, id_token: 'x.y.z', scope: 'email' }
-  const response = await withoutIdToken(respond(body))(URL)
+  const leftOut: unknown[] = []
+  const response = await withoutIdToken(respond(body), (idToken) => leftOut.push(idToken))(URL)
   expect(await response.json()).toEqual({ access_token: 'a', refresh_token: 'r', expires_in: 60 })
+  expect(leftOut).toEqual(['x.y.z'])
 })
 
 test.each([
@@ -35,7 +37,7 @@ test.each([
 })
 
 test('keeps the status of the response', async () => {
-  expect((await withoutIdToken(respond({ access_token: 'a' }, 201))(URL)).status).toBe(201)
+  expect((await withoutIdToken(respond({ access_token: 'a' }, 201), () => undefined)(URL)).status).toBe(201)
 })
 
 test.each([
@@ -44,6 +46,6 @@ test.each([
   ['null', 'null', 200],
   ['an error', '{"error":"invalid_grant","expires_in":"soon"}', 400],
 ])('passes %s unchanged', async (_name, body, status) => {
-  const response = await withoutIdToken(respond(body, status))(URL)
+  const response = await withoutIdToken(respond(body, status), () => undefined)(URL)
   expect([response.status, await response.text()]).toEqual([status, body])
 })

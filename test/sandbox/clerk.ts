@@ -15,15 +15,16 @@ const DISCOVERY: readonly string[] = [PATHS.discovery, PATHS.oauthDiscovery]
 export async function answerUserinfo(
   seen: SeenRequest,
   authorization: string | undefined,
-  { issuer, tokenFormat, user, signingKey }: ProviderSettings,
+  settings: ProviderSettings,
 ): Promise<Answer | undefined> {
+  const { issuer, tokenFormat, signingKey } = settings
   if (tokenFormat !== 'jwt' || seen.path !== PATHS.userinfo) return undefined
   const [, token] = /^Bearer (\S+)$/i.exec(authorization ?? '') ?? []
   if (token === undefined) return refuse('no access token provided')
   const verified = await jwtVerify(token, signingKey.publicKey, { issuer, typ: 'at+jwt' }).catch(() => undefined)
   if (verified === undefined) return refuse('access token is expired or invalid')
   const scopes = String(verified.payload.scope).split(' ')
-  return json(200, { sub: verified.payload.sub, ...profileOf(user, scopes) })
+  return json(200, { sub: verified.payload.sub, ...profileOf(settings, scopes) })
 }
 
 export function translate(seen: SeenRequest, answer: Answer, deviations: Deviations): Answer {

@@ -11,7 +11,7 @@ import type { Fault } from './faults.ts'
 import { createFront } from './front.ts'
 import { interact, isInteraction } from './interactions.ts'
 import { newSigningKey, sharedKey } from './keys.ts'
-import { createProvider, type ProviderSettings, type User } from './provider.ts'
+import { createProvider, type Organization, type ProviderSettings, type User } from './provider.ts'
 import { createRecord, type SeenRequest } from './record.ts'
 import { signIn, type Visit, type VisitOptions } from './user.ts'
 
@@ -45,6 +45,8 @@ export interface Sandbox {
   /** Resolves when the n-th request from now on to a path has come. */
   arrived(path: string, n?: number): Promise<void>
   setAccessTokenTtl(seconds: number): void
+  /** The organization in which the user is active from now on; undefined for none. */
+  setOrganization(organization: Organization | undefined): void
   /** Does what a person does from the authorization URL to the client's last page. */
   signIn(authorizationUrl: string, options?: VisitOptions): Promise<Visit>
   /** Ends the person's grants, as an administrator does. */
@@ -77,6 +79,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     onError,
     signingKey,
     accessTokenTtl: wholeSeconds(options.accessTokenTtl ?? 60),
+    organization: undefined,
   }
   let provider = createProvider(settings)
   let callback = provider.callback()
@@ -114,6 +117,9 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     arrived,
     setAccessTokenTtl(seconds) {
       settings.accessTokenTtl = wholeSeconds(seconds)
+    },
+    setOrganization(organization) {
+      settings.organization = organization
     },
     signIn: (url, visit) => signIn(issuer, url, visit),
     revokeGrants: () => settings.adapter.revokeAll(),

@@ -22,6 +22,12 @@ export interface User {
   readonly name: string
 }
 
+/** The organization in which the user is active. */
+export interface Organization {
+  readonly id: string
+  readonly slug: string
+}
+
 export interface ProviderSettings {
   readonly issuer: string
   readonly clientId: string
@@ -31,13 +37,15 @@ export interface ProviderSettings {
   readonly adapter: SandboxAdapter
   readonly cookieKey: string
   readonly onError: (error: unknown) => void
-  /** These two change while the sandbox runs; the key only by a new provider. */
+  /** These change while the sandbox runs; the key only by a new provider. */
   signingKey: SigningKey
   /** Seconds. */
   accessTokenTtl: number
+  organization: Organization | undefined
 }
 
-export const SCOPES = ['openid', 'profile', 'email', 'offline_access']
+const ORGANIZATION_SCOPE = 'user:org:read'
+export const SCOPES = ['openid', 'profile', 'email', 'offline_access', ORGANIZATION_SCOPE]
 const PROFILE_CLAIMS = ['name', 'given_name', 'family_name', 'preferred_username']
 const EMAIL_CLAIMS = ['email', 'email_verified']
 const HOUR = 3600
@@ -58,7 +66,7 @@ export function createProvider(settings: ProviderSettings) {
 }
 
 function configure(settings: ProviderSettings): Configuration {
-  const { issuer, clientId, user, tokenFormat, adapter, signingKey, cookieKey, refreshTokens } = settings
+  const { issuer, clientId, tokenFormat, adapter, signingKey, cookieKey, refreshTokens } = settings
   return {
     adapter,
     clients: [
@@ -76,10 +84,15 @@ function configure(settings: ProviderSettings): Configuration {
     scopes: SCOPES,
     responseTypes: ['code'],
     clientAuthMethods: ['client_secret_basic', 'none'],
-    claims: { openid: ['sub'], profile: PROFILE_CLAIMS, email: EMAIL_CLAIMS },
+    claims: {
+      openid: ['sub'],
+      profile: PROFILE_CLAIMS,
+      email: EMAIL_CLAIMS,
+      [ORGANIZATION_SCOPE]: ['org_id', 'org_slug'],
+    },
     conformIdTokenClaims: false, // Clerk's ID token has the profile, whether or not userinfo has it too
     discovery: { backchannel_logout_supported: false, frontchannel_logout_supported: false },
-    findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...profileOf(user) }) }),
+    findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...profileOf(settings) }) }),
     issueRefreshToken: (_ctx, _client, code) => refreshTokens && code.scopes.has('offline_access'),
     rotateRefreshToken: true,
     routes: PATHS,
@@ -106,6 +119,7 @@ function configure(settings: ProviderSettings): Configuration {
         jwt(_ctx, _token, { payload }) {
           payload.nbf = payload.iat
           payload.jti = `oat_${payload.jti}`
+          if (hasScope(payload.scope, ORGANIZATION_SCOPE)) payload.org_id = settings.organization?.id
         },
       },
     },
@@ -137,11 +151,22 @@ export function resourceOf(issuer: string): string {
   return `${issuer}/api`
 }
 
-export function profileOf({ name, email }: User, scopes: readonly string[] = SCOPES): Record<string, unknown> {
+export function profileOf(
+  { user, organization }: Pick<ProviderSettings, 'user' | 'organization'>,
+  scopes: readonly string[] = SCOPES,
+): Record<string, unknown> {
+  const { name, email } = user
   const [given, family] = name.split(' ')
   const profile = { name, given_name: given, family_name: family, preferred_username: given?.toLowerCase() }
   return {
     ...(scopes.includes('profile') ? profile : {}),
     ...(scopes.includes('email') ? { email, email_verified: true } : {}),
+    ...(organization && scopes.includes(ORGANIZATION_SCOPE)
+      ? { org_id: organization.id, org_slug: organization.slug }
+      : {}),
   }
+}
+
+function hasScope(scope: unknown, wanted: string): boolean {
+  return String(scope).split(' ').includes(wanted)
 }

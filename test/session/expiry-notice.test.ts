@@ -48,6 +48,17 @@ it('starts again if the end moves', () => {
   expect(given).toEqual([DAY, DAY, HOUR])
 })
 
+it('gives no notice with each refresh that moves the end on by some hours', () => {
+  const { clock, given, end } = newNotice()
+  for (let n = 0; n < 100; n++) {
+    end(8 * HOUR)
+    clock.advance(HOUR)
+  }
+  expect(given).toEqual([8 * HOUR])
+  clock.advance(DAY)
+  expect(given).toEqual([8 * HOUR, HOUR])
+})
+
 it('gives the notice within six hours of waking from a sleep across it', () => {
   const { clock, given, end } = newNotice()
   end(3 * DAY)

@@ -197,6 +197,41 @@ describe('signing in', () => {
     expect(provider.revoked).toEqual([saved])
   })
 
+  it('replaces a session before its end without a gap: clients have a header at every moment', async () => {
+    const end = 1_800_000_000 + 1800
+    const saved = newSession({ sessionExpiresAt: end })
+    const { authenticator, provider, comeBack, expiring, told } = await newAuthenticator({ saved })
+    await authenticator.load()
+    expect(expiring).toEqual([{ sessionExpiresAt: end, inSeconds: 1800 }])
+    const header = () => authenticator.authHeader(0, false)
+    const before = await header()
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+    expect(await header()).toBe(before)
+    let isExchanging: () => void = () => undefined
+    const exchanging = new Promise<void>((resolve) => {
+      isExchanging = resolve
+    })
+    let grant: () => void = () => undefined
+    const granted = new Promise<void>((resolve) => {
+      grant = resolve
+    })
+    provider.exchanges = [
+      async () => {
+        isExchanging()
+        await granted
+        return newSession({ sessionExpiresAt: end + 86_400 })
+      },
+    ]
+    const page = comeBack()
+    await exchanging
+    expect(await header()).toBe(before)
+    grant()
+    expect(await (await page).text()).toContain('You are signed in')
+    expect(await header()).not.toBe(before)
+    expect(told.map(({ state }) => state)).not.toContain('signed_out')
+    expect(authenticator.status()).toMatchObject({ state: 'signed_in', sessionExpiresAt: end + 86_400 })
+  })
+
   it('saves one grant if two callbacks are valid, shows both as signed in, and retires the other grant', async () => {
     const { authenticator, provider, comeBack, openStore } = await newAuthenticator()
     const { authorize } = provider

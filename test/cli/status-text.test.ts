@@ -1,0 +1,39 @@
+// The status as text for a person.
+import { describe, expect, it } from 'vitest'
+import { describeStatus } from '../../src/cli/status-text.ts'
+import type { Status } from '../../src/rpc/contract.ts'
+
+const NOW = 1_800_000_000
+const STATUS: Status = {
+  profile: 'production',
+  state: 'signed_in',
+  user: { id: 'user_1', email: 'ada@example.com', name: 'Ada' },
+  organization: null,
+  sessionId: null,
+  tokenExpiresAt: NOW + 60,
+  sessionExpiresAt: null,
+  authorizationUrl: null,
+  refresh: { lastAt: null, lastError: null },
+  signIn: null,
+  store: { persisted: true, keyProtection: 'keyfile' },
+  daemon: { version: '1.0.0', commit: null, pid: 1, uptimeSeconds: 5 },
+}
+const line = (name: string, status: Status) =>
+  describeStatus(status, NOW)
+    .split('\n')
+    .find((one) => one.startsWith(name))
+
+describe('the organization', () => {
+  it.each([
+    [{ id: 'org_1', slug: 'acme', role: 'admin' }, 'org        acme (org_1), admin'],
+    [{ id: 'org_1', slug: null, role: null }, 'org        org_1'],
+  ])('%j is in a line of its own', (organization, expected) => {
+    expect(line('org', { ...STATUS, organization })).toBe(expected)
+  })
+
+  it('has no line if the user is active in none, or the daemon is of version 1.0', () => {
+    const { organization: _, ...old } = STATUS
+    expect(line('org', STATUS)).toBeUndefined()
+    expect(line('org', old as Status)).toBeUndefined()
+  })
+})
