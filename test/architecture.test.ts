@@ -53,6 +53,7 @@ const ROOMS: Readonly<Record<string, Reasons>> = {
     'broker/process.ts': 'one command runs the broker',
     'broker/clerk-instance.ts': 'the doctor checks a Clerk instance with its secret key',
     'clerk/inspect.ts': 'the doctor checks the metadata of the provider',
+    'clerk/server-time.ts': 'the doctor and the token check use one bound for the clock',
     'store/inspect.ts': 'the doctor checks the keyring',
   },
   broker: { host: 'the clock and its deadlines' },

@@ -11,6 +11,7 @@ import {
 import type { Clock } from '../host/clock.ts'
 import { type Fetch, NetworkError } from '../host/network.ts'
 import { CallbackRefusedError, UnavailableError } from './errors.ts'
+import { clockSkew, correction } from './server-time.ts'
 
 export interface SessionTokenOptions {
   readonly issuer: string
@@ -31,15 +32,21 @@ export interface SessionClaims {
 
 const CLOCK_TOLERANCE = 5 // s; the default of Clerk's own libraries
 const JWKS_COOLDOWN = 60_000 // ms; forged tokens with invented key IDs must not each cause a request to Clerk
+const SKEW_COOLDOWN = 60 // s; forged tokens with wrong times must not each cause a request to Clerk
 const JWKS_PATH = '/.well-known/jwks.json'
 
 export class SessionTokenVerifier {
   readonly #options: SessionTokenOptions
   readonly #keys: JWTVerifyGetKey
+  readonly #jwksUrl: URL
+  /** Seconds to add to this computer's clock for the provider's time, as last measured. */
+  #correction = 0
+  #measuredAt = Number.NEGATIVE_INFINITY
 
   constructor(options: SessionTokenOptions) {
     this.#options = options
-    this.#keys = createRemoteJWKSet(new URL(`${options.issuer.replace(/\/$/, '')}${JWKS_PATH}`), {
+    this.#jwksUrl = new URL(`${options.issuer.replace(/\/$/, '')}${JWKS_PATH}`)
+    this.#keys = createRemoteJWKSet(this.#jwksUrl, {
       cooldownDuration: JWKS_COOLDOWN,
       [customFetch]: (url, { headers }) => options.fetch(url, { headers }),
     })
@@ -47,11 +54,33 @@ export class SessionTokenVerifier {
 
   /**
    * Checks the signature, `typ`, `iss`, `exp`, `nbf`, `azp` if parties are configured, and that the sign-in is complete (`sts`).
+   * If the times do not fit, the clock of this computer may be wrong: they are checked once more against the provider's time.
    * @throws CallbackRefusedError if the token proves nothing, UnavailableError if the keys cannot be fetched
    */
   async verify(token: string): Promise<SessionClaims> {
+    try {
+      return await this.#verify(token)
+    } catch (error) {
+      const isTime = error instanceof CallbackRefusedError && error.reason === 'expired'
+      if (!isTime || !(await this.#measureSkew())) throw error
+      return await this.#verify(token)
+    }
+  }
+
+  /** @returns whether the correction has changed enough for another check */
+  async #measureSkew(): Promise<boolean> {
+    const { clock, fetch } = this.#options
+    if (clock.monotonic() - this.#measuredAt < SKEW_COOLDOWN) return false
+    this.#measuredAt = clock.monotonic()
+    const before = this.#correction
+    const { headers } = await fetch(this.#jwksUrl).catch(() => new Response())
+    this.#correction = correction(clockSkew(headers, clock))
+    return Math.abs(this.#correction - before) > CLOCK_TOLERANCE
+  }
+
+  async #verify(token: string): Promise<SessionClaims> {
     const { issuer, clock } = this.#options
-    const now = clock.now()
+    const now = clock.now() + this.#correction
     try {
       // Checked first: a token of another instance is a mix-up, not a forgery, and no reason to fetch keys.
       if (decodeJwt(token).iss !== issuer) throw new CallbackRefusedError('wrong_audience')

@@ -48,13 +48,15 @@ export class DiscoveryPublisher {
    * Checks the file every 30 s and writes it again if needed. Without the file no client can find the daemon, while its lock
    * keeps another one from starting.
    * @param onSuperseded called if the file names another daemon that responds: then the lock file was deleted as well
+   * @param onCheck called before each check
    */
-  watch(onSuperseded: () => void): void {
+  watch(onSuperseded: () => void, onCheck: () => void = () => undefined): void {
     this.#cancelCheck = this.#host.clock.after(CHECK_SECONDS, () => {
+      onCheck()
       void this.#mutex
         .run(() => this.#check(onSuperseded))
         .finally(() => {
-          if (!this.#closed) this.watch(onSuperseded)
+          if (!this.#closed) this.watch(onSuperseded, onCheck)
         })
     })
   }

@@ -45,7 +45,7 @@ export function createHandlers(options: HandlerOptions): Record<string, Method> 
     status: async ({ profile }) => {
       const one = authenticator(profile)
       await one.load()
-      one.endIfOver() // timers sleep with the machine: a session may be over although its end timer has not fired
+      one.followClock() // timers sleep with the machine: a session may be over although its end timer has not fired
       return describe(one)
     },
     shutdown: () => options.shutdown(),

@@ -25,7 +25,10 @@ export class RunningDaemon {
       this.#onStopped = resolve
     })
     clock.after(LOG_OPEN_SECONDS, () => services.log.open())
-    publisher.watch(() => void this.stop('superseded'))
+    publisher.watch(
+      () => void this.stop('superseded'),
+      () => services.profiles.followClock(),
+    )
   }
 
   notify(method: string, params: unknown): void {

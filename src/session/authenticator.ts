@@ -213,8 +213,9 @@ export class Authenticator {
     return imported
   }
 
-  /** Applies the end of a session that cannot be refreshed, if its token has expired. */
-  endIfOver(): void {
+  /** Applies what the clock says: the end of a session that cannot be refreshed, and a wall clock that was set back. */
+  followClock(): void {
+    this.#current.followClock()
     this.#current.endIfOver()
   }
 
@@ -261,6 +262,7 @@ export class Authenticator {
   }
 
   #headerInMemory(minValiditySeconds?: number): AuthHeader | undefined {
+    this.#current.followClock()
     const reading = this.readHeader(minValiditySeconds)
     if (reading.kind === 'ageing') this.#refresher.refreshInBackground()
     return 'header' in reading ? reading.header : undefined

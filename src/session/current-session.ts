@@ -18,7 +18,7 @@ import {
   type Storage,
   signedIn,
 } from './state.ts'
-import { currentInstant, remainingSeconds } from './token-lifetime.ts'
+import { currentInstant, remainingSeconds, setBackSeconds } from './token-lifetime.ts'
 
 export interface CurrentSessionOptions {
   readonly provider: Pick<IdentityProvider, 'canRefresh'>
@@ -78,6 +78,21 @@ export class CurrentSession {
     void mutex.run(async () => {
       if (this.#state.kind === 'signed_out') await writer.discard()
     })
+  }
+
+  /**
+   * Corrects the times of the session after the wall clock was set back: what clients read is right again, and they are told.
+   * A clock that was set ahead needs nothing: the token counts as expired, and is refreshed.
+   */
+  followClock(): void {
+    const state = this.#state
+    if (state.kind !== 'signed_in') return
+    const seconds = setBackSeconds(state.lifetime, currentInstant(this.#options.clock))
+    if (seconds === 0) return
+    const { accessToken } = state.session
+    const receivedAt = Math.max(0, accessToken.receivedAt - seconds)
+    const session = { ...state.session, accessToken: { ...accessToken, receivedAt } }
+    this.publish({ ...this.signedIn(session, state.storage), interrupted: state.interrupted })
   }
 
   /** @throws InteractionRequiredError */

@@ -37,6 +37,11 @@ export class ProfileRegistry {
     }
   }
 
+  /** Applies what the clock says to each session, so that clients are told without a call. */
+  followClock(): void {
+    for (const authenticator of this.#known.values()) authenticator.followClock()
+  }
+
   /** Ends the sign-ins under way, and starts no refresh from now on. */
   stop(): void {
     for (const authenticator of this.#known.values()) authenticator.stop()

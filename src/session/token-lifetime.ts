@@ -4,6 +4,7 @@ import type { Session } from '../store/session.ts'
 
 const REFRESH_AHEAD = 0.8 // a 60 s token still has 12 s: longer than any refresh we wait for
 const LONGEST_LIFETIME = 10 * 365 * 86_400 // s; Clerk's own maximum. A provider's 1e12 must not become an invalid date
+const CLOCK_DRIFT = 2 // s; two clocks of one computer differ by less while neither is set
 const SET_BACK = 5 // s; a token received later than "now" by more than this: the clock was set back while we were off
 
 /** One moment on both clocks, in seconds. */
@@ -23,6 +24,8 @@ export interface TokenLifetime {
   /** Unix seconds, rounded down: from then on a refresh should run in the background. */
   readonly refreshAt: number
   readonly monotonicEnd: number
+  /** The wall clock minus the monotonic clock when this was computed: it shrinks if the wall clock is set back. */
+  readonly clockOffset: number
 }
 
 export function currentInstant(clock: Clock): Instant {
@@ -39,7 +42,14 @@ export function tokenLifetime(token: Session['accessToken'], now: Instant): Toke
     expiresAt: Math.floor(token.receivedAt + seconds),
     refreshAt: Math.floor(token.receivedAt + seconds * REFRESH_AHEAD),
     monotonicEnd: now.monotonic + left,
+    clockOffset: now.wall - now.monotonic,
   }
+}
+
+/** Seconds by which the wall clock was set back since the lifetime was computed; 0 if it was not, or was set ahead. */
+export function setBackSeconds({ clockOffset }: TokenLifetime, now: Instant): number {
+  const seconds = clockOffset - (now.wall - now.monotonic)
+  return seconds > CLOCK_DRIFT ? seconds : 0
 }
 
 /** Seconds until the token expires; 0 or less if it has expired. */

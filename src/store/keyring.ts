@@ -71,7 +71,8 @@ async function openEntry(account: string): Promise<Entry> {
   }
 }
 
-// The addon has one code for all its errors; only the message tells a missing service from a locked keyring.
+// The addon has one code for all its errors; only the message tells a missing service, or a service without a collection
+// («no result found» when an entry is written), from a locked keyring.
 function isMissingService(error: unknown): boolean {
-  return error instanceof Error && /DBus|D-Bus|zbus|org\.freedesktop\.DBus/i.test(error.message)
+  return error instanceof Error && /DBus|D-Bus|zbus|org\.freedesktop\.DBus|no result found/i.test(error.message)
 }

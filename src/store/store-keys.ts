@@ -73,11 +73,19 @@ export class StoreKeys {
       }
     }
     // A key file replaces the keyring only if the system has none. A locked keyring must be unlocked.
-    const maker = failed && failed.code !== 'keyring_unavailable' ? undefined : usable[0]
-    if (!maker) throw failed ?? new StoreError('unreadable')
-    const key = await maker.create()
-    this.#cache.set(maker, key)
-    return { key, protection: maker.protection }
+    if (failed && failed.code !== 'keyring_unavailable') throw failed
+    for (const provider of usable) {
+      try {
+        const key = await provider.create()
+        this.#cache.set(provider, key)
+        return { key, protection: provider.protection }
+      } catch (error) {
+        // A Secret Service without a collection answers reads, and refuses to save: it is no keyring.
+        if (!(error instanceof StoreError && error.code === 'keyring_unavailable')) throw error
+        failed = error
+      }
+    }
+    throw failed ?? new StoreError('unreadable')
   }
 
   async #read(provider: KeyProvider): Promise<StoreKey | undefined> {

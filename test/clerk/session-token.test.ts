@@ -200,3 +200,72 @@ test('fetches the keys below an issuer with a trailing slash', async () => {
   await verify({ claims: { iss: issuer } })
   expect(requested).toEqual([`${ISSUER}/.well-known/jwks.json`])
 })
+
+describe('a clock that is off', () => {
+  /** A verifier whose clock is `skew` seconds ahead of Clerk, which states its time unless `date` says otherwise. */
+  async function withSkew(
+    skew: number,
+    date: (time: number) => string = (time) => new Date(time * 1000).toUTCString(),
+  ) {
+    const clock = new TestClock()
+    const jwks = await newJwksFetch()
+    const fetch: Fetch = async (url, init) => {
+      const response = await jwks.fetch(url, init)
+      return new Response(await response.arrayBuffer(), { status: 200, headers: { date: date(clock.now() - skew) } })
+    }
+    const verifier = new SessionTokenVerifier({ issuer: ISSUER, authorizedParties: [], fetch, clock })
+    const verify = async ({ claims }: TokenContent = {}) => {
+      const time = clock.now() - skew
+      const token = await signToken(time, { claims: { nbf: time - 10, ...claims } }) // as Clerk issues them
+      return await verifier.verify(token).catch((error: unknown) => error)
+    }
+    return { verify, clock, requested: jwks.requested }
+  }
+
+  test.each([-299, -29, -20, 61, 299])('by %i s is corrected by the time of Clerk', async (skew) => {
+    const { verify } = await withSkew(skew)
+    expect(await verify()).toMatchObject({ userId: USER_ID, lifetime: 60 })
+  })
+
+  test('ahead by less than the token’s life only shortens it', async () => {
+    const { verify } = await withSkew(20)
+    expect(await verify()).toMatchObject({ lifetime: 40 })
+  })
+
+  test.each([-310, 310, 86_400])('by %i s is too wrong to be corrected', async (skew) => {
+    const { verify } = await withSkew(skew)
+    expect(await verify()).toEqual(refused('expired'))
+  })
+
+  test('keeps an expired token expired, and asks for the time once a minute at most', async () => {
+    const { verify, clock, requested } = await withSkew(0)
+    const expired = { claims: { exp: clock.now() - 100, iat: clock.now() - 160, nbf: clock.now() - 160 } }
+    for (let n = 0; n < 20; n++) expect(await verify(expired)).toEqual(refused('expired'))
+    expect(requested).toHaveLength(2)
+    clock.advance(60)
+    await verify(expired)
+    expect(requested).toHaveLength(3)
+  })
+
+  test.each(['', 'yesterday', '0'])('is not corrected by the date %j', async (date) => {
+    const { verify } = await withSkew(-60, () => date)
+    expect(await verify()).toEqual(refused('expired'))
+  })
+
+  test('is measured again after the clock was set right', async () => {
+    const clock = new TestClock()
+    const jwks = await newJwksFetch()
+    const time = () => 1_800_000_000 + clock.monotonic() - 1000
+    const fetch: Fetch = async (url, init) =>
+      new Response(await (await jwks.fetch(url, init)).arrayBuffer(), {
+        headers: { date: new Date(time() * 1000).toUTCString() },
+      })
+    const verifier = new SessionTokenVerifier({ issuer: ISSUER, authorizedParties: [], fetch, clock })
+    const verify = async () => await verifier.verify(await signToken(time()))
+    clock.setBack(200)
+    expect(await verify()).toMatchObject({ userId: USER_ID })
+    clock.setBack(-200)
+    clock.advance(60)
+    expect(await verify()).toMatchObject({ userId: USER_ID })
+  })
+})

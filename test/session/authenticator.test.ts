@@ -340,7 +340,7 @@ describe('reading', () => {
     provider.canRefresh = () => false
     await authenticator.load()
     clock.sleep(1e6)
-    authenticator.endIfOver()
+    authenticator.followClock()
     await authenticator.settled()
     expect(changes.at(-1)).toBe('signed_out')
     expect(await readdir(folder)).toEqual([])
@@ -396,4 +396,33 @@ it('says in the status why the last sign-in failed, until one succeeds', async (
   await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
   await comeBack()
   expect(authenticator.status().signIn).toBeNull()
+})
+
+describe('a wall clock that is set', () => {
+  it.each([3600, 86_400, 600])('back by %i s corrects the times that clients read, and tells them', async (seconds) => {
+    const { authenticator, clock, told } = await signedIn()
+    clock.advance(20)
+    clock.setBack(seconds)
+    const before = told.length
+    const { expiresAt, refreshAt } = await authenticator.authHeader()
+    expect(expiresAt).toBe(clock.now() + 40)
+    expect(refreshAt).toBe(clock.now() + 28)
+    expect(told.slice(before)).toMatchObject([{ tokenExpiresAt: clock.now() + 40, state: 'signed_in' }])
+    await authenticator.authHeader()
+    expect(told).toHaveLength(before + 1)
+  })
+
+  it('back is noticed by the regular check without a call', async () => {
+    const { authenticator, clock, told } = await signedIn()
+    clock.setBack(3600)
+    authenticator.followClock()
+    expect(told.at(-1)).toMatchObject({ tokenExpiresAt: clock.now() + 60 })
+  })
+
+  it('ahead makes the token expire, and the next one has the right times', async () => {
+    const { authenticator, provider, clock } = await signedIn()
+    clock.sleep(3600)
+    expect(await authenticator.authHeader()).toMatchObject({ expiresAt: clock.now() + 60 })
+    expect(provider.refreshed).toHaveLength(1)
+  })
 })

@@ -1,8 +1,9 @@
 // The doctor's check of a sign-in by hand-off: the instance's public keys, the sign-in page, and the broker.
+import { clockSkew } from '../../clerk/server-time.ts'
 import type { HandoffProfile } from '../../config/profile.ts'
 import { NetworkError } from '../../host/network.ts'
 import type { Context } from '../context.ts'
-import { checkSkew, skewOf } from './clock-skew.ts'
+import { checkSkew } from './clock-skew.ts'
 import type { Finding } from './finding.ts'
 
 export async function checkHandoff(context: Context, profile: HandoffProfile): Promise<Finding[]> {
@@ -17,7 +18,10 @@ async function checkKeys({ host }: Context, { name, issuer }: HandoffProfile): P
     const body: unknown = response.status === 200 ? await response.json().catch(() => undefined) : undefined
     const hasKeys = typeof body === 'object' && body !== null && 'keys' in body && Array.isArray(body.keys)
     if (!hasKeys) return [{ check, verdict: 'failed', found: 'it does not publish its public keys', hint }]
-    return [{ check, verdict: 'ok', found: 'it publishes its public keys' }, checkSkew(skewOf(response, host.clock))]
+    return [
+      { check, verdict: 'ok', found: 'it publishes its public keys' },
+      checkSkew(clockSkew(response.headers, host.clock)),
+    ]
   } catch (error) {
     if (!(error instanceof NetworkError)) throw error
     return [{ check, verdict: 'failed', found: `it cannot be reached (${error.code})`, hint }]

@@ -1,8 +1,9 @@
 // The doctor's check of an OAuth provider: it responds, and its metadata allows what the profile needs.
+import { clockSkew } from '../../clerk/server-time.ts'
 import type { OAuthProfile } from '../../config/profile.ts'
 import type { Fetch } from '../../host/network.ts'
 import type { Context } from '../context.ts'
-import { checkSkew, skewOf } from './clock-skew.ts'
+import { checkSkew } from './clock-skew.ts'
 import type { Finding } from './finding.ts'
 
 export async function checkProvider({ host }: Context, profile: OAuthProfile): Promise<Finding[]> {
@@ -10,7 +11,7 @@ export async function checkProvider({ host }: Context, profile: OAuthProfile): P
   let skew: number | undefined
   const fetch: Fetch = async (url, init) => {
     const response = await host.fetch(url, init)
-    skew = skewOf(response, host.clock) ?? skew
+    skew = clockSkew(response.headers, host.clock) ?? skew
     return response
   }
   const { name, issuer } = profile
