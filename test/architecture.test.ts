@@ -82,7 +82,6 @@ const PACKAGES: Readonly<Record<string, PackageRule>> = {
   '@napi-rs/keyring': { rooms: ['store'], why: 'the key of the sessions does not leave the store' },
   pino: { rooms: ['log', 'broker'], why: 'a log has a closed list of fields' },
   'rotating-file-stream': { rooms: ['log'], why: 'only the log rotates files' },
-  'env-paths': { rooms: ['config'], why: 'folders are located in one place' },
   commander: { rooms: ['cli'], why: 'only the command line reads arguments' },
   valibot: {
     rooms: ['config', 'store', 'rpc', 'clerk', 'callback', 'session'],

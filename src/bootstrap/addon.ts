@@ -12,6 +12,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -22,7 +23,7 @@ const ownUid = process.getuid?.() // undefined on Windows
 /** @returns what the addon exports @throws if the file cannot be written, or the system does not load it */
 export function loadAddon(content: Buffer): unknown {
   const { data, addon } = locateFolders(process.env)
-  ensurePrivateFolder(data)
+  ensurePrivateFolder(data, statSync) // it may be a link, which the daemon has checked before it needs a key
   const module = { exports: {} }
   process.dlopen(module, placeAddon(addon, content))
   return module.exports
@@ -46,9 +47,9 @@ export function placeAddon(folder: string, content: Buffer): string {
   return path
 }
 
-function ensurePrivateFolder(folder: string): void {
+function ensurePrivateFolder(folder: string, stat: typeof lstatSync | typeof statSync = lstatSync): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const found = lstatSync(folder)
+  const found = stat(folder)
   const isOwn = ownUid === undefined || found.uid === ownUid
   if (!found.isDirectory() || !isOwn) throw new Error(`${folder}: not a folder of this user`)
   if (ownUid !== undefined && (found.mode & 0o777) !== 0o700) chmodSync(folder, 0o700)

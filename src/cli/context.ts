@@ -1,5 +1,6 @@
 // What every command works with: the host, the folders, and the options that all commands share.
-import { type Folders, locateFolders } from '../config/paths.ts'
+import { baseFolders, type Folders, locateFolders } from '../config/paths.ts'
+import { checkBaseFolders } from '../host/home.ts'
 import { type Host, systemHost } from '../host/host.ts'
 
 export interface CommonOptions {
@@ -11,15 +12,28 @@ export interface CommonOptions {
 
 export interface Context {
   readonly host: Host
+  /** Located and checked at the first use: a command that needs no folder runs without a home folder. @throws EnvironmentError */
   readonly folders: Folders
 }
 
 /** A command. It resolves to false if it has failed and has printed why. */
 export type Command = (context: Context) => Promise<unknown>
 
-/** @throws ConfigurationError */
 export function createContext(env: NodeJS.ProcessEnv): Context {
-  return { host: systemHost(env.CADZERO_AUTH_BROWSER || undefined), folders: locateFolders(env) }
+  let folders: Folders | undefined
+  return {
+    host: systemHost(env.CADZERO_AUTH_BROWSER || undefined),
+    get folders() {
+      folders ??= usableFolders(env)
+      return folders
+    },
+  }
+}
+
+/** @throws EnvironmentError */
+function usableFolders(env: NodeJS.ProcessEnv): Folders {
+  checkBaseFolders(baseFolders(env))
+  return locateFolders(env)
 }
 
 /** The params that name the profile, if the user named one. */

@@ -1,9 +1,9 @@
 // Connects a command to the daemon, and starts the daemon in the background if none runs.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { homedir } from 'node:os'
 import { isSea } from 'node:sea'
 import type { Clock } from '../host/clock.ts'
+import { workingFolder } from '../host/home.ts'
 import { connect, NoDaemonError, type RpcClient } from '../rpc/client.ts'
 import type { CommonOptions, Context } from './context.ts'
 import { StartError } from './failure.ts'
@@ -51,7 +51,7 @@ async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<
   // A single executable is itself the program; Node needs the script.
   const program = isSea() ? [] : [String(process.argv[1])]
   const child = spawn(process.execPath, [...program, 'daemon', '--passphrase-stdin'], {
-    cwd: homedir(),
+    cwd: workingFolder(env),
     env: backgroundEnvironment(env),
     detached: true,
     windowsHide: true,

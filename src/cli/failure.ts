@@ -3,6 +3,7 @@ import { ServiceError } from '../autostart/errors.ts'
 import { ConfigurationError } from '../config/errors.ts'
 import { StuckDaemonError } from '../daemon/single-instance.ts'
 import { FileError } from '../host/files.ts'
+import { EnvironmentError } from '../host/home.ts'
 import { LockError } from '../host/lock.ts'
 import { ConnectionClosedError, NoDaemonError } from '../rpc/client.ts'
 import { errors, INVALID_PARAMS, METHOD_NOT_FOUND, RpcError } from '../rpc/contract.ts'
@@ -69,6 +70,7 @@ const STUCK_HINTS: Readonly<Record<StuckDaemonError['reason']['kind'], string>> 
 const RULES: readonly Rule[] = [
   on(RpcError, rpcFailure),
   on(UsageError, ({ message, hint }) => ({ exitCode: EXIT.usage, error: message, ...withHint(hint) })),
+  on(EnvironmentError, ({ message, hint }) => ({ exitCode: EXIT.usage, error: message, hint })),
   on(CommandError, ({ message, hint }) => failed(message, hint)),
   on(ServiceError, ({ message, hint }) => failed(message, hint)),
   on(NoDaemonError, ({ message, reason }) => ({

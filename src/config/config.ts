@@ -1,5 +1,5 @@
 // The effective configuration: environment variables override config.json, which overrides the built-in profiles.
-import { errorCode, type FileSystem } from '../host/files.ts'
+import { FileError, type FileProblem, type FileSystem, readSettingsFile } from '../host/files.ts'
 import { BUILT_IN_PROFILES } from './built-in-profiles.ts'
 import { daemonVariables, profileVariables, VARIABLES } from './environment.ts'
 import { ConfigurationError } from './errors.ts'
@@ -41,19 +41,33 @@ export function findProfile({ profiles, defaultProfile }: Config, name = default
 }
 
 async function readJson(files: FileSystem, path: string): Promise<object> {
-  let text: string
-  try {
-    text = (await files.readFile(path, 'utf8')).replace(/^\uFEFF/, '') // some Windows editors write a byte order mark
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return {}
-    throw new ConfigurationError('the file', 'a file that you may read', path)
-  }
+  const text = await readText(files, path)
+  if (text === undefined) return {}
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(text.replace(/^\uFEFF/, '')) // some Windows editors write a byte order mark
   } catch {
     throw new ConfigurationError('the file', 'JSON; look for a missing comma or quotation mark', path)
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
   throw new ConfigurationError('the file', 'an object of settings', path)
+}
+
+const MAX_FILE_BYTES = 1024 * 1024
+
+async function readText(files: FileSystem, path: string): Promise<string | undefined> {
+  try {
+    return (await readSettingsFile(files, path, MAX_FILE_BYTES))?.toString('utf8')
+  } catch (error) {
+    const expected = error instanceof FileError ? EXPECTED_FILE[error.code] : undefined
+    throw new ConfigurationError('the file', expected ?? 'a file that you may read', path)
+  }
+}
+
+const EXPECTED_FILE: Partial<Record<FileProblem, string>> = {
+  not_regular: 'a regular file, not a pipe, a folder or a device',
+  foreign_owner: 'a file of your own; it belongs to another user',
+  too_large: 'smaller than a megabyte',
+  unsafe_link: 'a file, or a link that no other user can change',
+  broken_link: 'a file; it is a link that leads nowhere',
 }

@@ -6,8 +6,9 @@ import type { Log } from '../log/log.ts'
 
 /** @throws FileError if a path is not a folder of this user; or a system error */
 export async function makeFolders({ files }: Host, { config, data, log, sessions }: Folders): Promise<void> {
-  await Promise.all([data, log, sessions].map((path) => ensurePrivateFolder(files, path)))
-  await ensurePrivateFolder(files, config) // after `sessions`, which is in it and creates it
+  const ensure = (path: string) => ensurePrivateFolder(files, path)
+  // `sessions` is in `config`, which may be a link: nothing is made behind it before it is checked.
+  await Promise.all([ensure(data), ensure(log), ensure(config).then(() => ensure(sessions))])
 }
 
 /** @throws FileError if other users have access to a folder and that cannot be changed */

@@ -6,7 +6,8 @@ import { basename, dirname, join } from 'node:path'
 import { loadConfig } from '../config/config.ts'
 import { ConfigurationError } from '../config/errors.ts'
 import { type Folders, locateFolders } from '../config/paths.ts'
-import { removePrivateFile, sweepTemporaries } from '../host/files.ts'
+import { isOwnFolder, removePrivateFile, sweepTemporaries } from '../host/files.ts'
+import { EnvironmentError } from '../host/home.ts'
 import type { Host } from '../host/host.ts'
 import { takeLock } from '../host/lock.ts'
 import { NoDaemonError, type RpcClient } from '../rpc/client.ts'
@@ -35,8 +36,11 @@ export type UninstallWarning =
   /** No daemon could be started to revoke the sessions. */
   | { readonly kind: 'no_daemon' }
 
-/** Why the key was left in the keyring: sessions in another folder need it, or the keyring is locked. */
-export type KeptKey = { readonly kind: 'in_use'; readonly sessions: string } | { readonly kind: 'locked' }
+/** Why the key was left in the keyring: sessions in another folder need it or may need it, or the keyring is locked. */
+export type KeptKey =
+  | { readonly kind: 'in_use'; readonly sessions: string }
+  | { readonly kind: 'no_home' }
+  | { readonly kind: 'locked' }
 
 export interface Uninstalled {
   /** Whether there was an entry that started the daemon at log-on. */
@@ -114,7 +118,7 @@ const ADDON_FILE = /^[0-9a-f]{64}\.node(\.\d+)?$/
  */
 async function removeFiles(host: Host, folders: Folders, purge: boolean): Promise<void> {
   const { config, data, log, sessions, lockFile } = folders
-  if (!(await isFolder(host, data))) return
+  if (!(await isOwnFolder(host.files, data))) return
   const lock = await takeLock(host.files, lockFile)
   if (!lock) throw new StuckDaemonError({ kind: 'silent' })
   try {
@@ -141,7 +145,7 @@ async function removeMatching(
   pattern: RegExp,
   mayRemove: (path: string) => Promise<boolean> = async () => true,
 ): Promise<void> {
-  if (!(await isFolder(host, folder))) return
+  if (!(await isOwnFolder(host.files, folder))) return
   await sweepTemporaries(host.files, folder)
   for (const name of await host.files.readdir(folder)) {
     const path = join(folder, name)
@@ -156,11 +160,6 @@ async function ownSessionFiles({ files, random, name }: Host, { data }: Folders)
     const writer = await writerOf(files, path)
     return writer === undefined || writer === own?.id
   }
-}
-
-/** A link to a folder is none: the files behind it are not the daemon's. */
-async function isFolder({ files }: Host, path: string): Promise<boolean> {
-  return (await files.lstat(path).catch(() => undefined))?.isDirectory() ?? false
 }
 
 /** Removes the folder if it is empty, and its parent too if that is the daemon's (`cadzero-auth\Data` on Windows). */
@@ -183,7 +182,8 @@ async function removeEmptyFolders(host: Host, { config, data, log, sessions }: F
 /** @returns why the key was kept, if it was */
 async function removeKeyringEntry({ host, env }: UninstallOptions): Promise<KeptKey | undefined> {
   // The keyring has one key for all folders: the sessions in the default folders need it, whatever CADZERO_AUTH_HOME is.
-  const { sessions } = locateFolders({ ...env, CADZERO_AUTH_HOME: undefined })
+  const sessions = defaultSessions(env)
+  if (sessions === undefined) return { kind: 'no_home' }
   if ((await savedProfiles(host, sessions)).length > 0) return { kind: 'in_use', sessions }
   try {
     await systemKeyring(host.clock).remove()
@@ -191,5 +191,15 @@ async function removeKeyringEntry({ host, env }: UninstallOptions): Promise<Kept
   } catch (error) {
     if (!(error instanceof StoreError)) throw error
     return error.code === 'keyring_unavailable' ? undefined : { kind: 'locked' }
+  }
+}
+
+/** The folder of the sessions without CADZERO_AUTH_HOME; undefined if the environment does not tell. */
+function defaultSessions(env: NodeJS.ProcessEnv): string | undefined {
+  try {
+    return locateFolders({ ...env, CADZERO_AUTH_HOME: undefined }).sessions
+  } catch (error) {
+    if (error instanceof EnvironmentError) return undefined
+    throw error
   }
 }

@@ -1,37 +1,12 @@
-// The only access to the file system, and private files: owned by the user, closed to others, never half written.
-import { constants } from 'node:fs'
-import * as fs from 'node:fs/promises'
+// Private files: owned by the user, closed to others, never half written.
+import { constants, type Stats } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { errorCode, FileError, type FileSystem } from './file-system.ts'
 import { systemRandom } from './random.ts'
+import { syncFile, syncFolder } from './sync.ts'
 
-/** The calls that this program makes. Tests pass an implementation that fails on purpose. */
-export type FileSystem = Pick<
-  typeof fs,
-  'open' | 'rename' | 'unlink' | 'mkdir' | 'rmdir' | 'lstat' | 'readdir' | 'chmod' | 'readFile' | 'realpath' | 'stat'
->
-
-export const systemFiles: FileSystem = fs
-
-export type FileProblem = 'too_open' | 'not_regular' | 'foreign_owner' | 'too_large' | 'not_a_folder'
-
-/** A file or folder exists, but must not be trusted. */
-export class FileError extends Error {
-  constructor(
-    readonly code: FileProblem,
-    readonly path: string,
-  ) {
-    super(`${path}: ${PROBLEMS[code]}`)
-    this.name = 'FileError'
-  }
-}
-
-const PROBLEMS: Record<FileProblem, string> = {
-  too_open: 'other users may read or write it; remove their permissions (chmod go-rwx)',
-  not_regular: 'it is not a regular file with one name but a link, a pipe or a device; move it away',
-  foreign_owner: 'it belongs to another user; move it away',
-  too_large: 'it is too large to be a file of this program; move it away',
-  not_a_folder: 'it is not a folder; move it away',
-}
+export { errorCode, FileError, type FileProblem, type FileSystem, systemFiles } from './file-system.ts'
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = constants
 const O_NOFOLLOW = constants.O_NOFOLLOW ?? 0 // absent on Windows
@@ -39,23 +14,58 @@ const O_NONBLOCK = constants.O_NONBLOCK ?? 0
 const isWindows = process.platform === 'win32'
 const ownUid = process.getuid?.()
 
-/** The code of a system error (`ENOENT`, …), or undefined. */
-export function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-}
-
 /**
- * Makes a folder that only its owner can enter, or removes the permissions of others from an existing one.
+ * Makes a folder that only its owner can enter, or removes the permissions of others from an existing one. It may be a link
+ * of the user's own to such a folder.
  * @throws FileError if the path is not a folder of this user; a system error if it cannot be made
  */
 export async function ensurePrivateFolder(files: FileSystem, path: string): Promise<void> {
-  await files.mkdir(path, { recursive: true, mode: 0o700 })
-  const found = await files.lstat(path)
+  try {
+    const found = await makeFolder(files, path)
+    if (isWindows) return
+    if (found.uid !== ownUid) throw new FileError('foreign_owner', path)
+    // A umask of 0777 would leave even the owner without access.
+    if ((found.mode & 0o777) !== 0o700) await files.chmod(path, 0o700)
+  } catch (error) {
+    throw ['EACCES', 'EPERM', 'EROFS'].includes(errorCode(error) ?? '') ? new FileError('no_access', path) : error
+  }
+}
+
+async function makeFolder(files: FileSystem, path: string): Promise<Stats> {
+  const before = await files.lstat(path).catch(ignoreAbsent)
+  // Nothing is made through a link.
+  if (before?.isSymbolicLink()) return await statLinkedFolder(files, path)
+  if (!before) await files.mkdir(path, { recursive: true, mode: 0o700 })
+  const found = before ?? (await files.lstat(path))
   if (!found.isDirectory()) throw new FileError('not_a_folder', path)
-  if (isWindows) return
-  if (found.uid !== ownUid) throw new FileError('foreign_owner', path)
-  // A umask of 0777 would leave even the owner without access.
-  if ((found.mode & 0o777) !== 0o700) await files.chmod(path, 0o700)
+  return found
+}
+
+async function statLinkedFolder(files: FileSystem, path: string): Promise<Stats> {
+  const found = await files.lstat(await followLinks(files, path))
+  if (!found.isDirectory()) throw new FileError('not_a_folder', path)
+  return found
+}
+
+/** Whether the path is a folder of this user, or a link of the user's own to one. */
+export async function isOwnFolder(files: FileSystem, path: string): Promise<boolean> {
+  try {
+    const found = await files.lstat(path)
+    const folder = found.isSymbolicLink() ? await statLinkedFolder(files, path) : found
+    return folder.isDirectory() && (isWindows || folder.uid === ownUid)
+  } catch {
+    return false
+  }
+}
+
+/** @throws FileError if another user could change where a link leads, or if it leads nowhere; a system error */
+async function followLinks(files: FileSystem, path: string): Promise<string> {
+  try {
+    const { resolveLinks } = await import('./links.ts') // few users have such links
+    return await resolveLinks(files, path)
+  } catch (error) {
+    throw errorCode(error) === 'ENOENT' ? new FileError('broken_link', path) : error
+  }
 }
 
 /**
@@ -78,25 +88,57 @@ export async function readOwnFile(
   maxBytes: number,
   isPrivate: boolean,
 ): Promise<Buffer | undefined> {
-  let handle: fs.FileHandle
+  const handle = await openForReading(files, path)
+  if (handle === undefined) return undefined
+  try {
+    const found = await handle.stat()
+    if (found.nlink > 1) throw new FileError('not_regular', path)
+    if (!isWindows && found.uid !== ownUid) throw new FileError('foreign_owner', path)
+    if (isPrivate && !isWindows && (found.mode & 0o077) !== 0) throw new FileError('too_open', path)
+    return await readChecked(handle, found, path, maxBytes)
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * Reads a file of settings that belongs to the user or to root; undefined if there is none. It may be a link, as programs
+ * that keep a user's settings in one folder make them, unless another user could change it or its target.
+ * @throws FileError if it is not such a file; a system error if it cannot be read
+ */
+export async function readSettingsFile(files: FileSystem, path: string, maxBytes: number): Promise<Buffer | undefined> {
+  const isLink = (await files.lstat(path).catch(ignoreAbsent))?.isSymbolicLink() ?? false
+  const handle = await openForReading(files, isLink ? await followLinks(files, path) : path)
+  if (handle === undefined) return undefined
+  try {
+    const found = await handle.stat()
+    if (!isWindows && found.uid !== ownUid && found.uid !== 0) throw new FileError('foreign_owner', path)
+    // Beside the link the folder protects the file; the folder of its target need not be private.
+    if (isLink && !isWindows && (await import('./links.ts')).isWritableByOthers(found)) {
+      throw new FileError('unsafe_link', path)
+    }
+    return await readChecked(handle, found, path, maxBytes)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Undefined if there is no such file. */
+async function openForReading(files: FileSystem, path: string): Promise<FileHandle | undefined> {
   try {
     // Without O_NONBLOCK, opening a planted FIFO would block for ever.
-    handle = await files.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    return await files.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
     if (errorCode(error) === 'ELOOP' || errorCode(error) === 'ENXIO') throw new FileError('not_regular', path)
     throw error
   }
-  try {
-    const found = await handle.stat()
-    if (!found.isFile() || found.nlink > 1) throw new FileError('not_regular', path)
-    if (!isWindows && found.uid !== ownUid) throw new FileError('foreign_owner', path)
-    if (isPrivate && !isWindows && (found.mode & 0o077) !== 0) throw new FileError('too_open', path)
-    if (found.size > maxBytes) throw new FileError('too_large', path)
-    return await handle.readFile()
-  } finally {
-    await handle.close()
-  }
+}
+
+async function readChecked(handle: FileHandle, found: Stats, path: string, maxBytes: number): Promise<Buffer> {
+  if (!found.isFile()) throw new FileError('not_regular', path)
+  if (found.size > maxBytes) throw new FileError('too_large', path)
+  return await handle.readFile()
 }
 
 const TEMPORARY = /^\..+\.[0-9a-f]{16}\.tmp$/
@@ -119,7 +161,7 @@ export async function writePrivateFile(
     try {
       await handle.chmod(0o600) // a umask may have removed the owner's own permissions
       await handle.writeFile(data)
-      if (durable) await handle.sync()
+      if (durable) await syncFile(handle)
     } finally {
       await handle.close()
     }
@@ -149,7 +191,7 @@ export async function wipeFile(files: FileSystem, path: string, content: Buffer)
     if (found.size !== content.length || !(await handle.readFile()).equals(content)) return false
     // The disk may keep old blocks (copy on write, wear levelling), which no program can reach.
     await handle.write(Buffer.alloc(content.length), 0, content.length, 0)
-    await handle.sync()
+    await syncFile(handle)
   } finally {
     await handle.close()
   }
@@ -197,12 +239,6 @@ async function renameOver(files: FileSystem, from: string, to: string): Promise<
   }
 }
 
-async function syncFolder(files: FileSystem, folder: string): Promise<void> {
-  if (isWindows) return // Windows opens no folder; NTFS journals the rename
-  const handle = await files.open(folder, O_RDONLY)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+function ignoreAbsent(error: unknown): undefined {
+  if (errorCode(error) !== 'ENOENT') throw error
 }

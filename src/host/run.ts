@@ -1,8 +1,8 @@
 // Runs a program of the system to its end, or starts one in the background: by its path, with no shell and no secrets.
 import { spawn } from 'node:child_process'
-import { homedir } from 'node:os'
 import { childEnvironment } from './browser.ts'
 import type { Clock } from './clock.ts'
+import { workingFolder } from './home.ts'
 
 export interface Ran {
   /** The exit status; undefined if the program could not be started or was killed after a timeout. */
@@ -51,7 +51,7 @@ export function systemRun(clock: Clock, env: NodeJS.ProcessEnv): Run {
 export function systemStart(env: NodeJS.ProcessEnv): Start {
   return ([program = '', ...args]) =>
     new Promise((resolve, reject) => {
-      const options = { cwd: homedir(), env, detached: true, windowsHide: true, stdio: 'ignore' } as const
+      const options = { cwd: workingFolder(env), env, detached: true, windowsHide: true, stdio: 'ignore' } as const
       const child = spawn(program, args, options)
       child.once('error', reject)
       child.once('spawn', () => {

@@ -56,7 +56,7 @@ describe('a command that needs the daemon', () => {
     await writeFile(join(home, 'log'), 'not a folder')
     const { code, stderr } = await runProgram(['status'], { home })
     expect(code).toBe(3)
-    expect(stderr).toMatch(/^error: the daemon could not be started: .*EEXIST/)
+    expect(stderr).toMatch(/^error: the daemon could not be started: .*log: it is not a folder/)
   })
 
   it('ends a daemon that hangs during its start', async () => {

@@ -1,5 +1,6 @@
 // Private files: how leftovers of interrupted writes are removed, and which files are refused.
-import { chmod, link, mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { chmod, chown, link, mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
@@ -7,6 +8,7 @@ import {
   type FileSystem,
   readOwnFile,
   readPrivateFile,
+  readSettingsFile,
   sweepTemporaries,
   systemFiles,
   wipeFile,
@@ -57,6 +59,31 @@ describe('readPrivateFile', () => {
   })
 })
 
+describe('readSettingsFile', () => {
+  it('returns undefined if there is no file, and the content of one that others may read', async () => {
+    const path = join(await temporaryFolder(), 'config.json')
+    expect(await readSettingsFile(systemFiles, path, 10)).toBeUndefined()
+    await writeFile(path, 'text', { mode: 0o644 })
+    expect(String(await readSettingsFile(systemFiles, path, 10))).toBe('text')
+    await expect(readSettingsFile(systemFiles, path, 3)).rejects.toMatchObject({ code: 'too_large' })
+  })
+
+  it.skipIf(isWindows)('refuses a folder, a device and a FIFO, and does not wait for a writer', async () => {
+    const folder = await temporaryFolder()
+    const fifo = join(folder, 'config.json')
+    execFileSync('mkfifo', [fifo])
+    for (const path of [fifo, folder, '/dev/null'])
+      await expect(readSettingsFile(systemFiles, path, 10), path).rejects.toMatchObject({ code: 'not_regular' })
+  })
+
+  it.skipIf(process.getuid?.() !== 0)('refuses a file of another user', async () => {
+    const path = join(await temporaryFolder(), 'config.json')
+    await writeFile(path, '{}')
+    await chown(path, 23456, 23456)
+    await expect(readSettingsFile(systemFiles, path, 10)).rejects.toMatchObject({ code: 'foreign_owner' })
+  })
+})
+
 describe('writePrivateFile', () => {
   it.skipIf(isWindows)('replaces a file by a private one, and leaves no temporary file', async () => {
     const folder = await temporaryFolder()
@@ -86,17 +113,22 @@ describe('wipeFile', () => {
 })
 
 describe('ensurePrivateFolder', () => {
-  it.skipIf(isWindows)('removes the permissions of others, and refuses a link and a file', async () => {
+  it.skipIf(isWindows)('removes the permissions of others, and refuses a file', async () => {
     const folder = await temporaryFolder()
     const path = join(folder, 'private')
     await mkdir(path)
     await chmod(path, 0o777)
     await ensurePrivateFolder(systemFiles, path)
     expect((await stat(path)).mode & 0o777).toBe(0o700)
-    await symlink(path, join(folder, 'link'))
-    await expect(ensurePrivateFolder(systemFiles, join(folder, 'link'))).rejects.toMatchObject({ code: 'not_a_folder' })
     await writeFile(join(folder, 'file'), '')
-    await expect(ensurePrivateFolder(systemFiles, join(folder, 'file'))).rejects.toMatchObject({ code: 'EEXIST' })
+    await expect(ensurePrivateFolder(systemFiles, join(folder, 'file'))).rejects.toMatchObject({ code: 'not_a_folder' })
+  })
+
+  it.each(['EACCES', 'EPERM', 'EROFS'])('names the folder that the user may not make (%s)', async (code) => {
+    const path = join(await temporaryFolder(), 'private')
+    const mkdir = () => Promise.reject<undefined>(Object.assign(new Error(code), { code }))
+    const files: FileSystem = { ...systemFiles, mkdir }
+    await expect(ensurePrivateFolder(files, path)).rejects.toMatchObject({ name: 'FileError', code: 'no_access', path })
   })
 })
 

@@ -1,14 +1,15 @@
 // The service manager of this computer, and how it has to start this very program.
-import { homedir } from 'node:os'
 import { isSea } from 'node:sea'
+import { ServiceError } from '../../autostart/errors.ts'
 import { serviceManagerOf } from '../../autostart/platform.ts'
 import type { Launch, ServiceManager } from '../../autostart/service-manager.ts'
 import type { FileSystem } from '../../host/files.ts'
+import { absolutePath, EnvironmentError, homeFolder } from '../../host/home.ts'
 import { systemRun, systemStart } from '../../host/run.ts'
 import type { Context } from '../context.ts'
 import { backgroundEnvironment } from '../daemon-connection.ts'
 
-/** @throws ServiceError on an unsupported system */
+/** @throws ServiceError on an unsupported system, or without a home folder */
 export function managerOfThisComputer({ host, folders }: Context): ServiceManager {
   return serviceManagerOf({
     platform: process.platform,
@@ -17,10 +18,22 @@ export function managerOfThisComputer({ host, folders }: Context): ServiceManage
     run: systemRun(host.clock, process.env),
     start: systemStart(backgroundEnvironment(process.env)),
     env: process.env,
-    home: homedir(),
+    home: serviceHome(process.env),
     uid: process.getuid?.() ?? 0,
     scratch: folders.data,
   })
+}
+
+/** A service is entered below the home folder or XDG_CONFIG_HOME. @throws ServiceError */
+function serviceHome(env: NodeJS.ProcessEnv): string {
+  const { XDG_CONFIG_HOME: config } = env
+  try {
+    if (config && process.platform === 'linux') absolutePath('XDG_CONFIG_HOME', config, process.platform)
+    return homeFolder(env)
+  } catch (error) {
+    if (error instanceof EnvironmentError) throw new ServiceError(error.message, error.hint)
+    throw error
+  }
 }
 
 /** Follows links to this program: after an update they may point at another version. @throws a system error */

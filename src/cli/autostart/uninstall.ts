@@ -1,4 +1,6 @@
 // `cadzero-auth service uninstall [--purge]`: runs the uninstaller and prints what it did.
+import { ServiceError } from '../../autostart/errors.ts'
+import type { ServiceManager } from '../../autostart/service-manager.ts'
 import { type KeptKey, type UninstallWarning, uninstall } from '../../daemon/uninstall.ts'
 import type { Context } from '../context.ts'
 import { connectToDaemon } from '../daemon-connection.ts'
@@ -14,20 +16,31 @@ export async function uninstallService(
   context: Context,
   { json = false, purge = false }: UninstallArguments,
 ): Promise<void> {
-  const manager = managerOfThisComputer(context)
+  const manager = findManager(context)
   const { hadEntry, keptKey } = await uninstall({
     ...context,
     env: process.env,
     purge,
     connectToDaemon: () => connectToDaemon(context, true),
-    removeEntry: () => manager.uninstall(),
+    removeEntry: async () => (await manager?.uninstall()) ?? false,
     onWarning: (warning) => note(`warning: ${warningText(warning)}`),
   })
   const kept = keptKey === undefined ? [] : [keptKeyText(keptKey)]
   if (json) return printJson({ uninstalled: hadEntry, purged: purge, kept })
-  print(hadEntry ? `uninstalled: ${manager.place}` : 'it was not installed')
+  print(hadEntry ? `uninstalled: ${manager?.place}` : 'it was not installed')
   if (!purge) print('the session, its key and the configuration are kept; --purge removes them as well')
   for (const text of kept) print(`kept: ${text}`)
+}
+
+/** Undefined, with a warning, if the computer has no service manager or no home folder: the files are removed all the same. */
+function findManager(context: Context): ServiceManager | undefined {
+  try {
+    return managerOfThisComputer(context)
+  } catch (error) {
+    if (!(error instanceof ServiceError)) throw error
+    note(`warning: no service was looked for: ${error.message}`)
+    return undefined
+  }
 }
 
 function warningText(warning: UninstallWarning): string {
@@ -37,7 +50,12 @@ function warningText(warning: UninstallWarning): string {
 }
 
 function keptKeyText(kept: KeptKey): string {
-  return kept.kind === 'in_use'
-    ? `the key in the keyring, since it decrypts the sessions in ${kept.sessions}`
-    : 'the key in the keyring, which is locked; unlock it and try again'
+  switch (kept.kind) {
+    case 'in_use':
+      return `the key in the keyring, since it decrypts the sessions in ${kept.sessions}`
+    case 'no_home':
+      return 'the key in the keyring, since sessions in the home folder may need it, and that folder is not known'
+    case 'locked':
+      return 'the key in the keyring, which is locked; unlock it and try again'
+  }
 }

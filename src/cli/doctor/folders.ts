@@ -11,7 +11,7 @@ export async function checkFolders({ host, folders }: Context): Promise<Finding[
   for (const path of [folders.config, folders.data, folders.log, folders.sessions]) {
     findings.push(
       await findingFrom(`folder ${path}`, async () => {
-        const before = (await host.files.lstat(path).catch(() => undefined))?.mode
+        const before = (await host.files.stat(path).catch(() => undefined))?.mode
         await ensurePrivateFolder(host.files, path)
         const repaired = before !== undefined && process.platform !== 'win32' && (before & 0o777) !== 0o700
         return repaired ? 'its permissions are repaired: now only you can access it' : 'only you can access it'
