@@ -1,6 +1,7 @@
 // The exit code, the error and the hint for each kind of failure.
 import { expect, test } from 'vitest'
 import { failureOf, StartError } from '../../src/cli/failure.ts'
+import { EnvironmentError } from '../../src/host/home.ts'
 
 test('a daemon that cannot start reports its own error, with its own hint as the only hint', () => {
   const error = new StartError('configuration: port is missing or wrong\nhint: it should be another')
@@ -24,5 +25,13 @@ test('the message of an unknown error is not shown, since it may hold a secret',
     exitCode: 1,
     error: 'an unexpected error occurred',
     hint: 'run cadzero-auth doctor to find the cause',
+  })
+})
+
+test('a variable that names no usable folder is wrong usage', () => {
+  expect(failureOf(new EnvironmentError('HOME', 'HOME is not set', 'set HOME'))).toEqual({
+    exitCode: 2,
+    error: 'HOME is not set',
+    hint: 'set HOME',
   })
 })

@@ -1,7 +1,12 @@
 // Loading the configuration: which source overrides which, and how a profile is found.
+import { execFileSync } from 'node:child_process'
+import { chown, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { findProfile } from '../../src/config/config.ts'
+import { findProfile, loadConfig } from '../../src/config/config.ts'
+import { systemFiles } from '../../src/host/files.ts'
 import { loadContent } from '../support/config.ts'
+import { temporaryFolder } from '../support/folder.ts'
 
 const ISSUER = 'https://clerk.example.com'
 const oauth = { issuer: ISSUER, clientId: 'client_1' }
@@ -76,4 +81,39 @@ test('a profile without a sign-in method raises its error only when it is asked 
   expect(() => findProfile(config, 'bare')).toThrow(
     expect.objectContaining({ name: 'ConfigurationError', setting: 'profiles.bare.signInUrl' }),
   )
+})
+
+test.skipIf(process.platform === 'win32')('follows a link of the user’s own to the file', async () => {
+  const folder = await temporaryFolder()
+  await writeFile(join(folder, 'dotfile'), JSON.stringify({ port: 50_000 }))
+  await symlink('dotfile', join(folder, 'config.json'))
+  expect(await loadConfig(systemFiles, join(folder, 'config.json'), {})).toMatchObject({ port: 50_000 })
+})
+
+test.skipIf(process.platform === 'win32')(
+  'blames a link that leads nowhere, a pipe and a file that is too large',
+  async () => {
+    const path = join(await temporaryFolder(), 'config.json')
+    const problem = async () => await loadConfig(systemFiles, path, {}).then(String, ({ message }) => message)
+    await symlink('absent', path)
+    expect(await problem()).toBe(`${path}: the file: a file; it is a link that leads nowhere`)
+    await rm(path)
+    execFileSync('mkfifo', [path])
+    expect(await problem()).toBe(`${path}: the file: a regular file, not a pipe, a folder or a device`)
+    await rm(path)
+    await writeFile(path, '')
+    await truncate(path, 2 ** 30)
+    expect(await problem()).toBe(`${path}: the file: smaller than a megabyte`)
+  },
+)
+
+test.skipIf(process.getuid?.() !== 0)('blames a file of another user, without reading it', async () => {
+  const path = join(await temporaryFolder(), 'config.json')
+  await writeFile(path, JSON.stringify({ port: 50_000 }))
+  await chown(path, 23456, 23456)
+  await expect(loadConfig(systemFiles, path, {})).rejects.toMatchObject({
+    name: 'ConfigurationError',
+    setting: 'the file',
+    expected: 'a file of your own; it belongs to another user',
+  })
 })
