@@ -8,9 +8,9 @@ const JSON_TYPE = { 'content-type': 'application/json' }
 
 const rejection = (status: number, code: string, headers = {}): Fault => {
   const body = JSON.stringify({ errors: [{ message: code, long_message: code, code }] })
-  return { kind: 'answer', status, headers: { ...JSON_TYPE, ...headers }, body }
+  return { kind: 'respond', status, headers: { ...JSON_TYPE, ...headers }, body }
 }
-const text = (status: number, body: string, headers = {}): Fault => ({ kind: 'answer', status, headers, body })
+const text = (status: number, body: string, headers = {}): Fault => ({ kind: 'respond', status, headers, body })
 
 interface Row {
   readonly name: string
@@ -46,7 +46,7 @@ const rows: readonly Row[] = [
   unavailable(503, 'the answer is cut in half', 'network', { kind: 'truncate' }),
   unavailable(503, 'the answer is null', 'network', text(200, 'null', JSON_TYPE)),
   serverError(502, 'a proxy answers 200 in HTML', 'invalid_response', text(200, '<html>')),
-  serverError(502, 'the answer is 204', 'invalid_response', { kind: 'answer', status: 204 }),
+  serverError(502, 'the answer is 204', 'invalid_response', { kind: 'respond', status: 204 }),
   serverError(502, 'the answer is another object', 'invalid_response', text(200, '{"object":"other"}', JSON_TYPE)),
   serverError(500, 'the secret key is invalid', 'secret_key_rejected', rejection(401, 'clerk_key_invalid')),
   serverError(500, 'the plan lacks the feature', 'clerk_4xx', rejection(402, 'unsupported_subscription_plan_features')),

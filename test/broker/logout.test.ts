@@ -24,7 +24,7 @@ describe('a logout', () => {
     const refreshToken = await newRefreshToken()
     const headers = { 'content-type': 'application/json' }
     const body = '{"errors":[{"code":"resource_not_found","message":"Session not found"}]}'
-    sandbox.script(`${sessionPath(sessionId)}/revoke`, { kind: 'answer', status: 404, headers, body })
+    sandbox.script(`${sessionPath(sessionId)}/revoke`, { kind: 'respond', status: 404, headers, body })
     expect(await logout(refreshToken)).toMatchObject({ status: 200, body: { revoked: true } })
   })
 

@@ -6,7 +6,7 @@ import { newSandbox, newWorld, settingsOf } from '../support/world.ts'
 
 const TOKEN = '/oauth/token'
 const json = (status: number, body: unknown, headers = {}): Fault => ({
-  kind: 'answer',
+  kind: 'respond',
   status,
   headers: { 'content-type': 'application/json', ...headers },
   body: JSON.stringify(body),
@@ -17,10 +17,10 @@ const transient: [string, Fault, string][] = [
   ['answers 503 with invalid_grant', json(503, { error: 'invalid_grant' }), 'server'],
   ['answers 429', json(429, { error: 'too_many_requests' }, { 'retry-after': '7' }), 'rate_limited'],
   ['sends a token with a line break', json(200, { access_token: 'a\r\nX: y', token_type: 'bearer' }), 'server'],
-  ['redirects', { kind: 'answer', status: 307, headers: { location: 'http://127.0.0.1:9/steal' } }, 'server'],
+  ['redirects', { kind: 'respond', status: 307, headers: { location: 'http://127.0.0.1:9/steal' } }, 'server'],
   [
     'answers two megabytes',
-    { kind: 'answer', status: 200, headers: { 'content-type': 'application/json' }, body: `"${'x'.repeat(2 ** 21)}"` },
+    { kind: 'respond', status: 200, headers: { 'content-type': 'application/json' }, body: `"${'x'.repeat(2 ** 21)}"` },
     'network',
   ],
 ]

@@ -10,7 +10,7 @@ import { newKey, startBroker } from '../support/broker.ts'
 import { newClerkAuthenticator } from '../support/clerk-authenticator.ts'
 import { comeBack, type HandoffSettings, newHandoff, PAGE } from '../support/handoff.ts'
 import { startDaemonProcess } from '../support/program.ts'
-import { newSandbox, until } from '../support/world.ts'
+import { newSandbox, waitUntil } from '../support/world.ts'
 
 const SHORT = 2 // s; the lifetime of the tokens that a broker issues here
 const SOON = { timeout: 8000, interval: 100 } // the daemon retries a failing broker after 0.5 s, then after 1 s
@@ -77,7 +77,7 @@ describe('a hand-off session with a broker', () => {
     for (let n = 0; n < 2; n++) {
       const { headers, expiresAt } = await header()
       seen.add(headers.Authorization)
-      await until(expiresAt)
+      await waitUntil(expiresAt)
     }
     expect(seen.size).toBe(2)
     // The daemon sends the session token once; from then on it sends only the broker's refresh token.
@@ -97,7 +97,7 @@ describe('a hand-off session with a broker', () => {
     await signIn()
     const { expiresAt } = await header()
     const clients = await Promise.all(Array.from({ length: 20 }, () => daemon.connect()))
-    await until(expiresAt)
+    await waitUntil(expiresAt)
     const before = minted(sandbox, sessionId)
     const headers = await Promise.all(
       clients.flatMap((one) => Array.from({ length: 10 }, () => one.call('getAuthHeader', { interactive: false }))),
@@ -128,7 +128,7 @@ describe('a hand-off session with a broker', () => {
     await signIn()
     const { expiresAt } = await header()
     sandbox.backend.setStatus(sessionId, 'revoked')
-    await until(expiresAt)
+    await waitUntil(expiresAt)
     await expect(header()).rejects.toMatchObject({ code: 1001, data: { reason: 'session_revoked' } })
     expect(await client.call('status')).toMatchObject({ state: 'signed_out', user: null })
     sandbox.backend.setStatus(sessionId, 'active')

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { newClerkAuthenticator } from '../support/clerk-authenticator.ts'
 import { comeBack, newHandoff, PAGE } from '../support/handoff.ts'
-import { changed, newSandbox } from '../support/world.ts'
+import { newSandbox, nextStatus } from '../support/world.ts'
 
 const JWKS = '/.well-known/jwks.json'
 const PAGE_ORIGIN = 'https://www.example.com'
@@ -60,7 +60,7 @@ describe('a sign-in by hand-off', () => {
     const { sandbox, start, params, sessionId, client } = await newHandoff()
     const callback = await start()
     callback.hostname = host
-    const signedIn = changed(client, ({ state }) => state === 'signed_in')
+    const signedIn = nextStatus(client, ({ state }) => state === 'signed_in')
     expect(await comeBack(callback, params(await sandbox.backend.sessionToken(sessionId)))).toMatchObject({
       title: 'Signed in',
     })
@@ -177,8 +177,8 @@ describe('a callback that proves nothing', () => {
     sandbox.script(
       JWKS,
       { kind: 'drop' },
-      { kind: 'answer', status: 503 },
-      { kind: 'answer', status: 200, body: '<html>' },
+      { kind: 'respond', status: 503 },
+      { kind: 'respond', status: 200, body: '<html>' },
     )
     for (let n = 0; n < 3; n++) {
       expect(await comeBack(callback, params(token))).toMatchObject({ status: 400, title: 'Could not be checked' })

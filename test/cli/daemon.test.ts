@@ -4,5 +4,5 @@ import { startDaemonProcess, temporaryFolder } from '../support/program.ts'
 
 test('the daemon prints nothing to standard error when it starts', async () => {
   const daemon = await startDaemonProcess({ home: await temporaryFolder() })
-  expect(daemon.said()).toBe('')
+  expect(daemon.stderr()).toBe('')
 })

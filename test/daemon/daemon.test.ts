@@ -150,7 +150,7 @@ describe('the daemon', () => {
     await mkdir(join(home, 'config'))
     await writeFile(join(home, 'config', 'config.json'), '{ "profiles": { "production": { "clientID": "x" } } }')
     const daemon = await startDaemonProcess({ home })
-    expect(daemon.said()).toContain('profiles.production.clientID is missing or wrong')
+    expect(daemon.stderr()).toContain('profiles.production.clientID is missing or wrong')
     const client = await daemon.connect()
     await expect(client.call('getAuthHeader')).rejects.toMatchObject({
       code: 1007,
@@ -163,7 +163,7 @@ describe('the daemon', () => {
     const daemon = await startDaemonProcess({ home })
     daemon.child.kill('SIGUSR1')
     await (await daemon.connect()).callAny('rpc.discover')
-    expect(daemon.said()).not.toContain('Debugger listening')
+    expect(daemon.stderr()).not.toContain('Debugger listening')
   })
 
   it('refuses a client with the key of an earlier start', async () => {

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { newLocalWorld } from '../support/daemon.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { startDaemonProcess } from '../support/program.ts'
-import { changed, newSandbox, newWorld, settingsOf, signIn } from '../support/world.ts'
+import { newSandbox, newWorld, nextStatus, settingsOf, signIn } from '../support/world.ts'
 
 const TOKEN = '/oauth/token'
 const PROCESSES = { timeout: 60_000 } // each test starts processes, up to five of them
@@ -111,7 +111,7 @@ describe('a session', PROCESSES, () => {
     await signIn()
     await client.call('getAuthHeader')
     const clients = await Promise.all(Array.from({ length: 10 }, connect))
-    sandbox.script(TOKEN, { kind: 'answer', status: 500, body: '' })
+    sandbox.script(TOKEN, { kind: 'respond', status: 500, body: '' })
     clock.advance(20)
     const outcomes = await Promise.allSettled(
       clients.flatMap((one) => Array.from({ length: 10 }, () => one.call('getAuthHeader'))),
@@ -126,7 +126,7 @@ describe('a session', PROCESSES, () => {
     const other = await daemon.connect()
     const heard: string[] = []
     other.onNotification((method, params) => heard.push(JSON.stringify({ method, params })))
-    const signedOut = changed(other, ({ state }) => state === 'signed_out')
+    const signedOut = nextStatus(other, ({ state }) => state === 'signed_out')
     await signIn()
     const { headers } = await client.call('refresh')
     await client.call('logout')
@@ -196,11 +196,11 @@ describe('a session', PROCESSES, () => {
     const { sandbox, client, signIn, home, daemon } = await newWorld({ env: { CADZERO_AUTH_LOG_LEVEL: 'debug' } })
     await signIn()
     const { headers } = await client.call('refresh')
-    sandbox.script(TOKEN, { kind: 'answer', status: 400, body: '{"error":"canary","error_description":"canary"}' })
+    sandbox.script(TOKEN, { kind: 'respond', status: 400, body: '{"error":"canary","error_description":"canary"}' })
     await expect(client.call('refresh')).rejects.toMatchObject({ code: 1004, data: { reason: 'rejected' } })
     await client.call('logout')
     await daemon.stop()
-    const log = (await readFile(join(home, 'log', 'daemon.log'), 'utf8')) + daemon.said()
+    const log = (await readFile(join(home, 'log', 'daemon.log'), 'utf8')) + daemon.stderr()
     expect(log).toContain('refreshed')
     const secrets = sandbox.requests.flatMap(({ form, query }) => [
       form.refresh_token,

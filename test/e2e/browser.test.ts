@@ -1,4 +1,4 @@
-// A person in a real browser: the link, the provider's pages, and the page that ends it.
+// A user in a real browser: the link, the provider's pages, and the daemon's last page.
 import { existsSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { expect, it, onTestFinished } from 'vitest'
@@ -19,8 +19,8 @@ async function newPage() {
 }
 
 it.skipIf(!hasChromium).each(['allow', 'deny'] as const)(
-  `a person signs in with a browser and answers: %s${why}`,
-  async (answer) => {
+  `the user sees the result of a sign-in in the browser: %s${why}`,
+  async (choice) => {
     const { client, sandbox } = await newWorld()
     const login = client.call('login', { openBrowser: false }).then(
       (status) => status.state,
@@ -28,21 +28,21 @@ it.skipIf(!hasChromium).each(['allow', 'deny'] as const)(
     )
     const { authorizationUrl } = await client.call('login', { openBrowser: false, wait: false })
     const page = await newPage()
-    const complaints: string[] = []
-    page.on('console', (message) => complaints.push(`${message.text()} ${message.location().url}`))
+    const messages: string[] = []
+    page.on('console', (message) => messages.push(`${message.text()} ${message.location().url}`))
     await page.goto(String(authorizationUrl))
     await page.click('#sign-in')
-    await page.click(`#${answer}`)
-    await page.waitForURL(answer === 'allow' ? '**/signed-in' : '**/denied')
-    expect(await page.textContent('h1')).toContain(answer === 'allow' ? 'You are signed in' : 'declined')
+    await page.click(`#${choice}`)
+    await page.waitForURL(choice === 'allow' ? '**/signed-in' : '**/denied')
+    expect(await page.textContent('h1')).toContain(choice === 'allow' ? 'You are signed in' : 'declined')
     expect(page.url()).not.toContain('?')
-    expect(complaints.filter((text) => !text.endsWith('/favicon.ico'))).toEqual([])
-    expect(await login).toBe(answer === 'allow' ? 'signed_in' : 'access_denied')
-    expect(sandbox.count('/oauth/token')).toBe(answer === 'allow' ? 1 : 0)
+    expect(messages.filter((text) => !text.endsWith('/favicon.ico'))).toEqual([])
+    expect(await login).toBe(choice === 'allow' ? 'signed_in' : 'access_denied')
+    expect(sandbox.count('/oauth/token')).toBe(choice === 'allow' ? 1 : 0)
   },
 )
 
-it.skipIf(!hasChromium)(`a web page cannot open the daemon’s socket${why}`, async () => {
+it.skipIf(!hasChromium)(`a web page cannot connect to the daemon${why}`, async () => {
   const { daemon, sandbox } = await newWorld()
   const { endpoint } = await daemon.connect()
   const page = await newPage()

@@ -1,4 +1,4 @@
-// All of CADZERO's own flow at once: Chromium, the page, the daemon, brokers, Clerk's stand-in, the add-in, and an API.
+// The complete hand-off flow: Chromium, the page, the daemon, the broker, Clerk's stand-in, the add-in, and an API.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -20,19 +20,19 @@ import { newSandbox } from '../support/world.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 const EMBED = fileURLToPath(new URL('../../embed/python', import.meta.url))
-const TOKEN_SECONDS = 3 // in place of 60
+const TOKEN_SECONDS = 3 // instead of Clerk's 60
 const LIFETIMES = 3
 
 const python = findPythons().at(0)
 const missing = [...(existsSync(CHROMIUM) ? [] : [CHROMIUM]), ...(python ? [] : ['Python 3.9'])]
-const where = missing.length > 0 ? ` (skipped: there is no ${missing.join(' and no ')})` : ''
+const why = missing.length > 0 ? ` (skipped: needs ${missing.join(' and ')})` : ''
 
-/** An API that takes session tokens of this instance, as CADZERO's backend does, with Clerk's own SDK. */
+/** An API that verifies session tokens with Clerk's SDK, as CADZERO's backend does. */
 async function startApi({ backend, issuer, user }: Sandbox) {
   const calls = { authorised: 0, refused: 0 }
   const server = createServer((request, response) => {
     const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? '')?.[1] ?? ''
-    // One millisecond in place of Clerk's five seconds of leniency, which are longer than these tokens live.
+    // Clerk's default tolerance of five seconds is longer than the lifetime of these tokens.
     const options = { secretKey: backend.secretKey, apiUrl: backend.url, issuer, clockSkewInMs: 1 }
     void verifyToken(token, options)
       .then(({ sub, sid }) => sub === user.id && typeof sid === 'string')
@@ -50,23 +50,23 @@ async function startApi({ backend, issuer, user }: Sandbox) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, calls }
 }
 
-/** A browser that the daemon opens: a program that tells this test, which then does what the person does. */
-async function newPerson(folder: string) {
+/** A program that the daemon opens as the browser. It sends the URL to this test, which then signs in with Chromium. */
+async function newBrowser(folder: string) {
   const opened: string[] = []
   const browser = await chromium.launch({
     executablePath: CHROMIUM,
     args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
   })
   onTestFinished(() => browser.close())
-  const bell = createServer((request, response) => {
+  const server = createServer((request, response) => {
     const url = String(new URL(String(request.url), 'http://x').searchParams.get('url'))
     opened.push(url)
     response.end()
-    void goThrough(url)
+    void signIn(url)
   })
-  await new Promise<void>((resolve) => bell.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void bell.close())
-  const goThrough = async (url: string) => {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const signIn = async (url: string) => {
     const tab = await (await browser.newContext()).newPage()
     await tab.goto(url)
     await tab.locator('#sign-in').click()
@@ -74,7 +74,7 @@ async function newPerson(folder: string) {
     await tab.getByText('You are signed in').waitFor()
   }
   const program = join(folder, 'browser')
-  const address = `http://127.0.0.1:${(bell.address() as AddressInfo).port}/?url=`
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/?url=`
   await writeFile(
     program,
     `#!${process.execPath}\nfetch(${JSON.stringify(address)} + encodeURIComponent(process.argv[2]))\n`,
@@ -83,8 +83,8 @@ async function newPerson(folder: string) {
   return { program, opened }
 }
 
-describe.skipIf(missing.length > 0)(`an add-in over many lifetimes of its tokens${where}`, { timeout: 120_000 }, () => {
-  it('asks its user to sign in once, and every call is authorised', async () => {
+describe.skipIf(missing.length > 0)(`an add-in over several token lifetimes${why}`, { timeout: 120_000 }, () => {
+  it('asks the user to sign in once, and every call is authorised', async () => {
     const sandbox = await newSandbox()
     const { backend, user } = sandbox
     backend.setTokenLifetime(TOKEN_SECONDS)
@@ -93,7 +93,7 @@ describe.skipIf(missing.length > 0)(`an add-in over many lifetimes of its tokens
       mint: (session, azp) => backend.sessionToken(session, { azp, lifetimeSeconds: 60 }),
       user,
       sessionId,
-      status: null, // nobody has signed in to the web app yet
+      status: null, // the user has not signed in to the web app yet
     })
     onTestFinished(() => frontend.close())
     const broker = await startBroker(sandbox)
@@ -101,8 +101,8 @@ describe.skipIf(missing.length > 0)(`an add-in over many lifetimes of its tokens
     const [home, folder] = [await temporaryFolder(), await temporaryFolder()]
     const settings = { signInUrl: frontend.pageUrl, authorizedParties: [frontend.origin], brokerUrl: broker.url }
     await configure(home, sandbox.issuer, settings)
-    const person = await newPerson(folder)
-    const env = { CADZERO_AUTH_BROWSER: person.program }
+    const browser = await newBrowser(folder)
+    const env = { CADZERO_AUTH_BROWSER: browser.program }
     await startDaemonProcess({ home, env })
 
     const seconds = TOKEN_SECONDS * LIFETIMES
@@ -110,23 +110,23 @@ describe.skipIf(missing.length > 0)(`an add-in over many lifetimes of its tokens
     const child = spawn(String(python?.program), args, {
       env: { ...environment({ home, env }), CADZERO_AUTH_COMMAND: JSON.stringify([process.execPath, PROGRAM]) },
     })
-    let [said, complained] = ['', '']
+    let [stdout, stderr] = ['', '']
     child.stdout.on('data', (chunk) => {
-      said += chunk
+      stdout += chunk
     })
     child.stderr.on('data', (chunk) => {
-      complained += chunk
+      stderr += chunk
     })
     const [code] = await once(child, 'close')
-    expect(code, complained).toBe(0)
-    const counts = JSON.parse(said)
+    expect(code, stderr).toBe(0)
+    const counts = JSON.parse(stdout)
     expect(counts).toMatchObject({ refused: 0, user: user.id })
     expect(counts.calls).toBeGreaterThan(LIFETIMES * 5)
-    expect(person.opened).toHaveLength(1)
-    // The line to compare with: who keeps a token until it dies asks about once a lifetime, or more often.
+    expect(browser.opened).toHaveLength(1)
+    // For comparison: a client that keeps a token until it expires needs a sign-in at least once per lifetime.
     expect(counts.olderSignIns).toBeGreaterThanOrEqual(LIFETIMES - 1)
     expect(api.calls.refused).toBe(counts.olderRefused)
-    // A caller who asks for ten seconds gets half of three, and expiry is rounded down: some three requests a lifetime.
+    // The client wants ten seconds of validity and gets half of three, rounded down: about three requests per lifetime.
     expect(sandbox.count(`/v1/sessions/${sessionId}/tokens`)).toBeLessThanOrEqual(LIFETIMES * 4)
   })
 })

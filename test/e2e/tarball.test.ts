@@ -1,4 +1,4 @@
-// The package as npm makes it: exactly the files that it should have, and a program that runs from an empty folder.
+// The package that npm creates: exactly the expected files, and a program that runs from an empty folder.
 import { execFile } from 'node:child_process'
 import { mkdir, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -30,7 +30,7 @@ const FILES = [
   'package.json',
 ]
 
-it('npm pack holds what it should and nothing else, and it runs elsewhere', async () => {
+it('npm pack contains exactly the expected files, and they run in another folder', async () => {
   const folder = await temporaryFolder()
   const packed = await run('npm', ['pack', '--json', '--silent', '--pack-destination', folder], { cwd: ROOT })
   const [{ filename, files }] = JSON.parse(packed.stdout) as [{ filename: string; files: { path: string }[] }]
@@ -38,7 +38,7 @@ it('npm pack holds what it should and nothing else, and it runs elsewhere', asyn
 
   await run('tar', ['-xzf', join(folder, filename), '-C', folder])
   await rm(join(folder, filename))
-  // As npm would have installed it, without a network: the addon is all that the program takes from there.
+  // As after an installation by npm, but without a network: the program only loads the addon from node_modules.
   const installed = join(folder, 'package')
   await mkdir(join(installed, 'node_modules'))
   await symlink(join(ROOT, 'node_modules', '@napi-rs'), join(installed, 'node_modules', '@napi-rs'))

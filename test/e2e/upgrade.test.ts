@@ -1,11 +1,11 @@
-// From one version to the next and back: the newer takes over daemon, session and store; the older touches nothing newer.
+// Upgrade and downgrade: a newer version replaces the daemon and keeps the session; an older one never changes a newer store.
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect, it } from 'vitest'
 import { PROGRAM, runProgram, startDaemonProcess, temporaryFolder } from '../support/program.ts'
 import { newWorld } from '../support/world.ts'
 
-/** A build of this program that calls itself another version, and writes its session files as another version. */
+/** Builds the program with another version of itself and of its session files; returns its command. */
 async function build(version: string, storeVersion: number): Promise<readonly [string, string]> {
   const folder = await temporaryFolder()
   await cp(dirname(PROGRAM), folder, { recursive: true })
@@ -16,11 +16,11 @@ async function build(version: string, storeVersion: number): Promise<readonly [s
     .replace('ENVELOPE_VERSION=1}', `ENVELOPE_VERSION=${storeVersion}}`)
   expect(changed.includes(`version:"${version}"`) && changed.includes(`ENVELOPE_VERSION=${storeVersion}}`)).toBe(true)
   await writeFile(program, changed)
-  await rm(join(folder, 'program.cache')) // V8 compares no more of a source than its length
+  await rm(join(folder, 'program.cache')) // V8 only compares the length of the source
   return [process.execPath, join(folder, 'cadzero-auth.cjs')]
 }
 
-it('a newer version takes over the daemon that runs, its session and its store', async () => {
+it('a newer version replaces the running daemon, and keeps its session and its store', async () => {
   const { home, env, client, signIn, sandbox } = await newWorld()
   await signIn()
   const before = await client.call('getAuthHeader')
@@ -32,7 +32,7 @@ it('a newer version takes over the daemon that runs, its session and its store',
   expect(await next.call('getAuthHeader')).toEqual(before)
   expect((await next.call('refresh')).headers).not.toEqual(before.headers)
   expect(sandbox.requests.filter(({ path }) => path === '/oauth/authorize')).toHaveLength(1)
-  // And back again: nothing in the store has changed its version.
+  // Downgrade: the version of the store is still the same.
   const older = await startDaemonProcess({ home, env }, '--replace')
   expect(await (await older.connect()).call('status')).toMatchObject({
     state: 'signed_in',
@@ -40,13 +40,13 @@ it('a newer version takes over the daemon that runs, its session and its store',
   })
 })
 
-it('an older version that meets a newer store says so, and touches nothing', async () => {
+it('an older version reports a newer store, and does not change it', async () => {
   const { home, env, client, signIn, sandbox, daemon } = await newWorld()
   await signIn()
   await daemon.stop()
   await client.closed
   const program = await build('2.0.0', 2)
-  // The newer one signs in anew, since it does not read version 1 in this test; its file is what counts here.
+  // The newer version has to sign in again, because it does not read version 1 in this test. Only its file matters.
   const newer = await startDaemonProcess({ home, env, program })
   const other = await newer.connect()
   const { authorizationUrl } = await other.call('login', { openBrowser: false, wait: false })

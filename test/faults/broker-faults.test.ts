@@ -28,7 +28,7 @@ interface Row {
 }
 
 const row = (name: string, fault: Row['fault'], effect: Effect): Row => ({ name, fault, effect })
-const text = (status: number, body: string, headers = {}): Fault => ({ kind: 'answer', status, headers, body })
+const text = (status: number, body: string, headers = {}): Fault => ({ kind: 'respond', status, headers, body })
 const error = (status: number, code: unknown, headers = {}) =>
   text(status, JSON.stringify({ error: code, error_description: 'canary' }), { ...JSON_TYPE, ...headers })
 const raw = (bytes: string): Fault => ({ kind: 'raw', bytes, ends: true })
@@ -102,7 +102,7 @@ async function newScriptedBroker(rightAnswer: () => Answer) {
     arrived()
     if (typeof fault === 'function') {
       response.writeHead(200, JSON_TYPE).end(JSON.stringify(fault(rightAnswer())))
-    } else if (fault.kind === 'answer') {
+    } else if (fault.kind === 'respond') {
       response.writeHead(fault.status, fault.headers).end(fault.body)
     } else if (fault.kind === 'raw') {
       response.socket?.end(fault.bytes)

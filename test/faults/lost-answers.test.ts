@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { SandboxOptions } from '../sandbox/index.ts'
 import { startDaemonProcess } from '../support/program.ts'
-import { changed, newWorld, signIn, until } from '../support/world.ts'
+import { newWorld, nextStatus, signIn, waitUntil } from '../support/world.ts'
 
 const TOKEN = '/oauth/token'
 
@@ -69,7 +69,7 @@ describe('a daemon that is killed in a refresh', () => {
   it('asks a strict provider once more, then needs one sign-in, however many calls and restarts follow', async () => {
     const world = await newKilledWorld({ refreshReuse: 'strict' })
     const { client } = await world.restart()
-    const signedOut = changed(client, ({ state }) => state === 'signed_out')
+    const signedOut = nextStatus(client, ({ state }) => state === 'signed_out')
     await client.call('getAuthHeader', { interactive: false })
     await signedOut
     const ended = { code: 1001, data: { reason: 'session_revoked' } }
@@ -105,7 +105,7 @@ describe('a refresh whose connection ends before the answer', () => {
       const { sandbox, client, signIn } = await newWorld({ refreshReuse: 'forgiving' })
       await signIn()
       sandbox.script(TOKEN, { kind })
-      await until(Date.now() / 1000 + (await retryAfterOf(client.call('refresh'))))
+      await waitUntil(Date.now() / 1000 + (await retryAfterOf(client.call('refresh'))))
       const retried = await client.call('refresh').catch((error: { data: unknown }) => error.data)
       expect(retried).toMatchObject({ headers: {} })
       expect(sandbox.count(TOKEN, 'refresh_token')).toBe(2)
@@ -117,7 +117,7 @@ describe('a refresh whose connection ends before the answer', () => {
     const { sandbox, client, signIn: signInFirst } = await newWorld({ refreshReuse: 'strict' })
     await signInFirst()
     sandbox.script(TOKEN, { kind: 'dropAfter' })
-    await until(Date.now() / 1000 + (await retryAfterOf(client.call('refresh'))))
+    await waitUntil(Date.now() / 1000 + (await retryAfterOf(client.call('refresh'))))
     for (let n = 0; n < 5; n++) {
       await expect(client.call('refresh')).rejects.toMatchObject({ code: 1001, data: { reason: 'session_revoked' } })
     }
@@ -134,7 +134,7 @@ describe.skipIf(process.platform === 'win32')('a daemon that is suspended until 
     daemon.child.kill('SIGSTOP')
     try {
       sandbox.setAccessTokenTtl(60)
-      await until(before.expiresAt + 1)
+      await waitUntil(before.expiresAt + 1)
       const calls = Array.from({ length: 50 }, () => client.call('getAuthHeader', { interactive: false }))
       daemon.child.kill('SIGCONT')
       for (const { headers, expiresAt } of await Promise.all(calls)) {

@@ -78,7 +78,7 @@ describe.skipIf(!isLinuxX64)(`the executable${isLinuxX64 ? '' : ' (skipped: need
     expect(await (await second.connect()).call('getAuthHeader')).toEqual(header)
     second.child.kill('SIGUSR1') // opens the debugger of a plain Node
     expect(await second.stop()).toBe(0)
-    expect(first.said() + second.said()).toBe('')
+    expect(first.stderr() + second.stderr()).toBe('')
   })
 
   it('starts the daemon in the background', async () => {

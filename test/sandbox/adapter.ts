@@ -1,15 +1,15 @@
-// What the provider remembers, in memory and for one sandbox alone.
+// The storage of the OpenID provider: in memory, separate for each sandbox.
 import type { Adapter, AdapterPayload } from 'oidc-provider'
 
 export interface SandboxAdapter {
   new (name: string): Adapter
-  /** Ends every grant and all that came of it, as an administrator does. */
+  /** Revokes every grant with all its tokens, as an administrator does. */
   revokeAll(): void
 }
 
 /**
- * @param reuse strict: the provider's own way, a spent refresh token that comes again ends the grant;
- * forgiving: a refresh token is good twice, as FAPI 2.0 asks of providers that rotate
+ * @param reuse strict: a second use of a refresh token ends the grant, which is the provider's default;
+ * forgiving: a refresh token is accepted twice, as FAPI 2.0 requires of providers that rotate
  */
 export function createAdapter(reuse: 'strict' | 'forgiving'): SandboxAdapter {
   const stored = new Map<string, AdapterPayload>()

@@ -1,7 +1,7 @@
 // The routes of Clerk's Backend API, with answers of exactly the same shape, since the SDK does not validate them.
 import { createPublicKey } from 'node:crypto'
 import type { ClerkBackend, ClerkSession, ClerkTemplate } from './backend.ts'
-import type { Answer } from './front.ts'
+import type { HttpResponse } from './front.ts'
 
 export interface BackendRequest {
   readonly method: string
@@ -14,7 +14,7 @@ export interface BackendRequest {
 const [MIN_LIFETIME, MAX_LIFETIME] = [30, 315_360_000] // s
 
 /** The answer to a request; undefined if its path is not of the Backend API. */
-export async function answerBackend(clerk: ClerkBackend, request: BackendRequest): Promise<Answer | undefined> {
+export async function handleBackend(clerk: ClerkBackend, request: BackendRequest): Promise<HttpResponse | undefined> {
   if (!request.path.startsWith('/v1/')) return undefined
   if (!request.authorization?.startsWith('Bearer ')) {
     return refuse(401, 'authorization_header_format_invalid', 'Invalid Authorization header format')
@@ -28,9 +28,9 @@ export async function answerBackend(clerk: ClerkBackend, request: BackendRequest
   const [resource, id, action, name] = request.path.slice('/v1/'.length).split('/').map(decodeURIComponent)
   switch (resource) {
     case 'sessions':
-      return await answerSession(clerk, request.method, id ?? '', action, name, params)
+      return await handleSession(clerk, request.method, id ?? '', action, name, params)
     case 'jwt_templates':
-      return answerTemplates(clerk, request, id, params)
+      return handleTemplates(clerk, request, id, params)
     case 'jwks':
       return json({ keys: [publicJwk(clerk)] })
     case 'instance': {
@@ -42,14 +42,14 @@ export async function answerBackend(clerk: ClerkBackend, request: BackendRequest
   }
 }
 
-async function answerSession(
+async function handleSession(
   clerk: ClerkBackend,
   method: string,
   id: string,
   action: string | undefined,
   template: string | undefined,
   params: Record<string, unknown>,
-): Promise<Answer> {
+): Promise<HttpResponse> {
   const session = clerk.sessions.get(id)
   if (!session) return refuse(404, 'resource_not_found', 'Session not found', `No session was found with id ${id}`)
   const status = clerk.status(id)
@@ -76,12 +76,12 @@ async function answerSession(
   return json({ object: 'token', jwt })
 }
 
-function answerTemplates(
+function handleTemplates(
   clerk: ClerkBackend,
   { method, query }: BackendRequest,
   id: string | undefined,
   params: Record<string, unknown>,
-): Answer {
+): HttpResponse {
   if (method === 'GET' && id === undefined) {
     const data = [...clerk.templates.values()].map(describeTemplate)
     return json(query.paginated === 'true' ? { data, total_count: data.length } : data)
@@ -157,10 +157,10 @@ function parseBody(body: Buffer): Record<string, unknown> | undefined {
 }
 
 // Without a charset: the SDK parses JSON only for exactly this content type.
-function json(value: unknown, status = 200): Answer {
+function json(value: unknown, status = 200): HttpResponse {
   return { status, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(value)) }
 }
 
-function refuse(status: number, code: string, message: string, longMessage = message): Answer {
+function refuse(status: number, code: string, message: string, longMessage = message): HttpResponse {
   return json({ errors: [{ message, long_message: longMessage, code }], clerk_trace_id: 'sandbox' }, status)
 }

@@ -1,8 +1,8 @@
-// Changes oidc-provider's answers to Clerk's: userinfo, the status of invalid_grant, and scripted metadata.
+// Changes oidc-provider's responses to Clerk's: userinfo, the status of invalid_grant, and scripted metadata.
 import { jwtVerify } from 'jose'
-import type { Answer } from './front.ts'
+import type { HttpResponse } from './front.ts'
 import { PATHS, type ProviderSettings, profileOf } from './provider.ts'
-import type { SeenRequest } from './record.ts'
+import type { RecordedRequest } from './record.ts'
 
 export interface Deviations {
   readonly invalidGrantStatus?: 400 | 401
@@ -12,13 +12,13 @@ export interface Deviations {
 const DISCOVERY: readonly string[] = [PATHS.discovery, PATHS.oauthDiscovery]
 
 /** Userinfo for a JWT access token. Only tokens for a resource can be JWTs, and oidc-provider refuses all of those. */
-export async function answerUserinfo(
-  seen: SeenRequest,
+export async function handleUserinfo(
+  { path }: RecordedRequest,
   authorization: string | undefined,
   settings: ProviderSettings,
-): Promise<Answer | undefined> {
+): Promise<HttpResponse | undefined> {
   const { issuer, tokenFormat, signingKey } = settings
-  if (tokenFormat !== 'jwt' || seen.path !== PATHS.userinfo) return undefined
+  if (tokenFormat !== 'jwt' || path !== PATHS.userinfo) return undefined
   const [, token] = /^Bearer (\S+)$/i.exec(authorization ?? '') ?? []
   if (token === undefined) return refuse('no access token provided')
   const verified = await jwtVerify(token, signingKey.publicKey, { issuer, typ: 'at+jwt' }).catch(() => undefined)
@@ -27,27 +27,27 @@ export async function answerUserinfo(
   return json(200, { sub: verified.payload.sub, ...profileOf(settings, scopes) })
 }
 
-export function translate(seen: SeenRequest, answer: Answer, deviations: Deviations): Answer {
+export function translate({ path }: RecordedRequest, response: HttpResponse, deviations: Deviations): HttpResponse {
   const { metadata, invalidGrantStatus } = deviations
-  if (DISCOVERY.includes(seen.path) && metadata) return json(answer.status, { ...parse(answer), ...metadata })
-  if (seen.path === PATHS.userinfo && answer.status === 200) {
-    const claims = parse(answer)
+  if (DISCOVERY.includes(path) && metadata) return json(response.status, { ...parse(response), ...metadata })
+  if (path === PATHS.userinfo && response.status === 200) {
+    const claims = parse(response)
     return json(200, { object: 'oauth_user_info', instance_id: 'ins_sandbox', user_id: claims.sub, ...claims })
   }
-  const isInvalidGrant = seen.path === PATHS.token && answer.status === 400 && parse(answer).error === 'invalid_grant'
-  return isInvalidGrant ? { ...answer, status: invalidGrantStatus ?? answer.status } : answer
+  const isInvalidGrant = path === PATHS.token && response.status === 400 && parse(response).error === 'invalid_grant'
+  return isInvalidGrant ? { ...response, status: invalidGrantStatus ?? response.status } : response
 }
 
-function refuse(description: string): Answer {
-  const { headers, ...answer } = json(401, { error: 'invalid_token', error_description: description })
+function refuse(description: string): HttpResponse {
+  const { headers, ...response } = json(401, { error: 'invalid_token', error_description: description })
   const challenge = `Bearer error="invalid_token", error_description="${description}"`
-  return { ...answer, headers: { ...headers, 'www-authenticate': challenge } }
+  return { ...response, headers: { ...headers, 'www-authenticate': challenge } }
 }
 
-function parse({ body }: Answer): Record<string, unknown> {
+function parse({ body }: HttpResponse): Record<string, unknown> {
   return JSON.parse(body.toString('utf8'))
 }
 
-function json(status: number, value: unknown): Answer {
+function json(status: number, value: unknown): HttpResponse {
   return { status, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(value)) }
 }

@@ -1,52 +1,51 @@
-// What the front of the sandbox can do to a request in place of a plain answer.
-
+// The faults that the front of the sandbox can inject instead of a normal response.
 import type { IncomingHttpHeaders } from 'node:http'
 
-export interface Answer {
+export interface HttpResponse {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly body: Buffer
 }
 
 export type Fault =
-  /** Behaves. */
+  /** No fault. */
   | { readonly kind: 'pass' }
-  /** Answers after a while. */
+  /** Responds after a delay. */
   | { readonly kind: 'delay'; readonly ms: number }
-  /** Answers when the promise has resolved: the order of events is the test's. */
+  /** Responds when the promise has resolved, so that the test decides the order of events. */
   | { readonly kind: 'hold'; readonly until: Promise<unknown> }
-  /** Answers this; the provider never sees the request. */
+  /** Sends this response; the request does not reach the provider. */
   | {
-      readonly kind: 'answer'
+      readonly kind: 'respond'
       readonly status: number
       readonly headers?: Readonly<Record<string, string>>
       readonly body?: string | Buffer
     }
-  /** Ends the connection; the provider never sees the request. */
+  /** Closes the connection; the request does not reach the provider. */
   | { readonly kind: 'drop' }
-  /** The provider does its work (and rotates), then the connection ends without an answer. */
+  /** The provider handles the request (and rotates), then the connection closes without a response. */
   | { readonly kind: 'dropAfter' }
-  /** The provider does its work (and rotates; `then` is called), and its answer never comes. */
+  /** The provider handles the request (and rotates), then calls `then`; the response is never sent. */
   | { readonly kind: 'hangAfter'; readonly then?: () => void }
-  /** The connection is reset: before an answer, after its headers, or in the middle of its body. */
+  /** Resets the connection: before the response, after its headers, or in the middle of its body. */
   | { readonly kind: 'reset'; readonly at: 'start' | 'headers' | 'body' }
-  /** The headers, then nothing. */
+  /** Sends the headers, then nothing. */
   | { readonly kind: 'headersOnly' }
-  /** The headers, then so many bytes each so many milliseconds. */
+  /** Sends the headers, then `bytes` bytes every `ms` milliseconds. */
   | { readonly kind: 'drip'; readonly bytes: number; readonly ms: number }
-  /** These very bytes in place of an answer in HTTP; the connection then ends, or stays open in silence. */
+  /** Sends these bytes instead of an HTTP response. The connection then closes, or stays open without data. */
   | { readonly kind: 'raw'; readonly bytes: string; readonly ends: boolean }
-  /** The provider's answer changed on the way, down to its bytes. */
-  | { readonly kind: 'alter'; readonly alter: (answer: Answer) => Answer }
-  /** Half an answer, then nothing. */
+  /** Changes the provider's response, down to its bytes. */
+  | { readonly kind: 'alter'; readonly alter: (response: HttpResponse) => HttpResponse }
+  /** Sends half of the response, then nothing. */
   | { readonly kind: 'stall' }
-  /** Never an answer. */
+  /** Never responds. */
   | { readonly kind: 'hang' }
-  /** Half of what Content-Length promises, then the end. */
+  /** Sends half of the bytes that Content-Length announces, then closes the connection. */
   | { readonly kind: 'truncate' }
-  /** The provider's answer with its JSON changed on the way. */
+  /** Changes the JSON of the provider's response. */
   | {
       readonly kind: 'replace'
-      readonly body: (answer: Record<string, unknown>) => unknown
+      readonly body: (content: Record<string, unknown>) => unknown
       readonly status?: number
     }

@@ -1,20 +1,24 @@
-// The sandbox's one port: notes every request, plays the scripted faults, and passes the rest on to the provider behind it.
+// The public port of the sandbox: records every request, injects the scripted faults, and forwards the rest to the provider.
 import { once } from 'node:events'
 import { type IncomingMessage, request as makeRequest, type ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Answer, Fault } from './faults.ts'
-import type { SeenRequest } from './record.ts'
+import type { Fault, HttpResponse } from './faults.ts'
+import type { RecordedRequest } from './record.ts'
 
-export type { Answer }
+export type { HttpResponse }
 
 export interface FrontOptions {
-  /** The port of the provider. */
-  readonly behind: () => number
-  readonly enter: (seen: SeenRequest) => Fault
-  /** Answers in place of the provider where Clerk does what it cannot. */
-  readonly intercept: (seen: SeenRequest, request: IncomingMessage, body: Buffer) => Promise<Answer | undefined>
-  /** Changes an answer where Clerk's differs from the provider's. */
-  readonly translate: (seen: SeenRequest, answer: Answer) => Answer
+  readonly providerPort: () => number
+  /** Records a request; returns the fault that is scripted for it. */
+  readonly record: (recorded: RecordedRequest) => Fault
+  /** Responds instead of the provider to the requests that only Clerk supports; undefined for others. */
+  readonly intercept: (
+    recorded: RecordedRequest,
+    request: IncomingMessage,
+    body: Buffer,
+  ) => Promise<HttpResponse | undefined>
+  /** Changes the response of the provider to that of Clerk, if they differ. */
+  readonly translate: (recorded: RecordedRequest, response: HttpResponse) => HttpResponse
   /** Aborted when the sandbox closes. */
   readonly closing: AbortSignal
   readonly onError: (error: unknown) => void
@@ -23,16 +27,16 @@ export interface FrontOptions {
 export function createFront(options: FrontOptions) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await readBody(request).catch(() => undefined)
-    if (body === undefined) return // the client left before it had said all
+    if (body === undefined) return // the client disconnected before the end of the request
     try {
-      const seen = describe(request, body)
-      const fault = options.enter(seen)
-      const process = async () =>
+      const recorded = describe(request, body)
+      const fault = options.record(recorded)
+      const handle = async () =>
         options.translate(
-          seen,
-          (await options.intercept(seen, request, body)) ?? (await passOn(options.behind(), request, body)),
+          recorded,
+          (await options.intercept(recorded, request, body)) ?? (await forward(options.providerPort(), request, body)),
         )
-      await play(fault, process, response, options.closing)
+      await respond(fault, handle, response, options.closing)
     } catch (error) {
       if (!options.closing.aborted) options.onError(error)
       response.destroy()
@@ -40,23 +44,24 @@ export function createFront(options: FrontOptions) {
   }
 }
 
-async function play(
+/** @param handle has the provider handle the request */
+async function respond(
   fault: Fault,
-  process: () => Promise<Answer>,
+  handle: () => Promise<HttpResponse>,
   response: ServerResponse,
   signal: AbortSignal,
 ): Promise<void> {
   switch (fault.kind) {
     case 'pass':
-      return send(response, await process())
+      return send(response, await handle())
     case 'delay':
-      // A client that has left meanwhile does not stop it: a slow provider rotates all the same.
+      // Even if the client has disconnected: a slow provider rotates all the same.
       await sleep(fault.ms, undefined, { signal })
-      return send(response, await process())
+      return send(response, await handle())
     case 'hold':
       await fault.until
-      return send(response, await process())
-    case 'answer': {
+      return send(response, await handle())
+    case 'respond': {
       const { status, headers = {}, body = '' } = fault
       return send(response, { status, headers, body: Buffer.from(body) })
     }
@@ -64,33 +69,33 @@ async function play(
       response.destroy()
       return
     case 'dropAfter':
-      await process()
+      await handle()
       response.destroy()
       return
     case 'hang':
       return
     case 'hangAfter':
-      await process()
+      await handle()
       fault.then?.()
       return
     case 'reset': {
-      const { status, headers, body } = await process()
+      const { status, headers, body } = await handle()
       if (fault.at !== 'start') response.writeHead(status, { ...headers, 'content-length': body.length })
       if (fault.at === 'headers') response.flushHeaders()
-      if (fault.at === 'body') await written(response, body.subarray(0, body.length >> 1))
+      if (fault.at === 'body') await writeAndFlush(response, body.subarray(0, body.length >> 1))
       response.socket?.resetAndDestroy()
       return
     }
     case 'headersOnly': {
-      const { status, headers, body } = await process()
+      const { status, headers, body } = await handle()
       response.writeHead(status, { ...headers, 'content-length': body.length }).flushHeaders()
       return
     }
     case 'drip': {
-      const { status, headers, body } = await process()
+      const { status, headers, body } = await handle()
       response.writeHead(status, { ...headers, 'content-length': body.length }).flushHeaders()
       for (let at = 0; at < body.length; at += fault.bytes) {
-        if (response.destroyed) return // the client has had enough
+        if (response.destroyed) return // the client has disconnected
         await sleep(fault.ms, undefined, { signal })
         response.write(body.subarray(at, at + fault.bytes))
       }
@@ -102,42 +107,42 @@ async function play(
       if (fault.ends) response.socket?.destroySoon()
       return
     case 'alter':
-      return send(response, fault.alter(await process()))
+      return send(response, fault.alter(await handle()))
     case 'stall':
-      return sendHalf(response, await process())
+      return sendHalf(response, await handle())
     case 'truncate':
-      sendHalf(response, await process())
-      response.socket?.destroySoon() // only now: the half that was promised shall arrive
+      sendHalf(response, await handle())
+      response.socket?.destroySoon() // not destroy: the first half must arrive
       return
     case 'replace': {
-      const { status, headers, body } = await process()
+      const { status, headers, body } = await handle()
       const changed = fault.body(JSON.parse(body.toString('utf8')))
       return send(response, { status: fault.status ?? status, headers, body: Buffer.from(JSON.stringify(changed)) })
     }
   }
 }
 
-function send(response: ServerResponse, { status, headers, body }: Answer): void {
+function send(response: ServerResponse, { status, headers, body }: HttpResponse): void {
   response.writeHead(status, { ...headers, 'content-length': body.length }).end(body)
 }
 
-function written(response: ServerResponse, bytes: Buffer): Promise<void> {
+function writeAndFlush(response: ServerResponse, bytes: Buffer): Promise<void> {
   return new Promise((resolve) => response.write(bytes, () => resolve()))
 }
 
-function sendHalf(response: ServerResponse, { status, headers, body }: Answer): void {
+function sendHalf(response: ServerResponse, { status, headers, body }: HttpResponse): void {
   response.writeHead(status, { ...headers, 'content-length': body.length })
   response.write(body.subarray(0, body.length >> 1))
 }
 
-async function passOn(port: number, { method, url, headers }: IncomingMessage, body: Buffer): Promise<Answer> {
-  // The Host stays as it was, so that the provider's own addresses are the front's.
-  const passedHeaders = { ...headers, connection: 'close' }
-  const passed = makeRequest({ host: '127.0.0.1', port, method, path: url, headers: passedHeaders })
-  passed.end(body)
-  const [answer] = (await once(passed, 'response')) as [IncomingMessage]
-  const { 'transfer-encoding': _, connection: __, ...kept } = answer.headers
-  return { status: answer.statusCode ?? 500, headers: kept, body: await readBody(answer) }
+async function forward(port: number, { method, url, headers }: IncomingMessage, body: Buffer): Promise<HttpResponse> {
+  // The Host header stays unchanged, so that the provider's URLs contain the public port.
+  const forwardedHeaders = { ...headers, connection: 'close' }
+  const forwarded = makeRequest({ host: '127.0.0.1', port, method, path: url, headers: forwardedHeaders })
+  forwarded.end(body)
+  const [response] = (await once(forwarded, 'response')) as [IncomingMessage]
+  const { 'transfer-encoding': _, connection: __, ...kept } = response.headers
+  return { status: response.statusCode ?? 500, headers: kept, body: await readBody(response) }
 }
 
 export async function readBody(message: IncomingMessage): Promise<Buffer> {
@@ -146,7 +151,7 @@ export async function readBody(message: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-function describe({ method = '', url = '' }: IncomingMessage, body: Buffer): SeenRequest {
+function describe({ method = '', url = '' }: IncomingMessage, body: Buffer): RecordedRequest {
   const { pathname, searchParams } = new URL(url, 'http://127.0.0.1')
   const form = Object.fromEntries(new URLSearchParams(body.toString('utf8')))
   const query = Object.fromEntries(searchParams)

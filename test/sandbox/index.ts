@@ -1,33 +1,33 @@
-// The embedded sandbox: a real OpenID provider on loopback, set up as Clerk is, with faults that a test can script.
+// The sandbox: a real OpenID provider on loopback, configured as Clerk is, with faults that a test can script.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdapter } from './adapter.ts'
 import { type BackendApi, ClerkBackend } from './backend.ts'
-import { answerBackend } from './backend-routes.ts'
-import { answerUserinfo, type Deviations, translate } from './clerk.ts'
+import { handleBackend } from './backend-routes.ts'
+import { type Deviations, handleUserinfo, translate } from './clerk.ts'
 import type { Fault } from './faults.ts'
 import { createFront } from './front.ts'
 import { interact, isInteraction } from './interactions.ts'
 import { newSigningKey, sharedKey } from './keys.ts'
 import { createProvider, type Organization, type ProviderSettings, type User } from './provider.ts'
-import { createRecord, type SeenRequest } from './record.ts'
+import { createRecord, type RecordedRequest } from './record.ts'
 import { signIn, type Visit, type VisitOptions } from './user.ts'
 
 export interface SandboxOptions extends Deviations {
-  /** 0 for any that is free. */
+  /** 0 selects a free port. */
   readonly port?: number
-  /** Seconds that an access token lives, 1 or more. */
+  /** The lifetime of an access token in seconds, 1 or more. */
   readonly accessTokenTtl?: number
   readonly accessTokenFormat?: 'jwt' | 'opaque'
-  /** With which status `invalid_grant` is answered: Clerk documents both. */
+  /** The status of an `invalid_grant` response: Clerk documents both. */
   readonly invalidGrantStatus?: 400 | 401
-  /** What a spent refresh token that comes again does: it ends the grant, or it is good once more. */
+  /** The effect of the second use of a refresh token: it ends the grant (strict), or it succeeds (forgiving). */
   readonly refreshReuse?: 'strict' | 'forgiving'
   /** False: no refresh token is ever issued. */
   readonly refreshTokens?: boolean
-  /** Put over the discovery document. */
+  /** Overrides members of the discovery document; undefined removes one. */
   readonly metadata?: Readonly<Record<string, unknown>>
 }
 
@@ -37,33 +37,33 @@ export interface Sandbox {
   readonly user: User
   /** Clerk's sessions and its Backend API, which share the keys of the provider. */
   readonly backend: BackendApi
-  /** Every request in order, those that a fault answered as well. */
-  readonly requests: readonly SeenRequest[]
+  /** Every request in order, including those with a fault. */
+  readonly requests: readonly RecordedRequest[]
   count(path: string, grantType?: string): number
-  /** What happens to the next requests to a path, in order; after them it behaves again. */
+  /** Scripts faults for the next requests to a path, in order. Later requests succeed again. */
   script(path: string, ...faults: Fault[]): void
-  /** Resolves when the n-th request from now on to a path has come. */
+  /** Resolves when the n-th request to a path from now on has arrived. */
   arrived(path: string, n?: number): Promise<void>
   setAccessTokenTtl(seconds: number): void
   /** The organization in which the user is active from now on; undefined for none. */
   setOrganization(organization: Organization | undefined): void
-  /** Does what a person does from the authorization URL to the client's last page. */
+  /** Signs in as the user does, from the authorization URL to the client's last page. */
   signIn(authorizationUrl: string, options?: VisitOptions): Promise<Visit>
-  /** Ends the person's grants, as an administrator does. */
+  /** Revokes the user's grants, as an administrator does. */
   revokeGrants(): void
-  /** Signs with a new key from now on; the old one is gone from the JWKS. */
+  /** Signs with a new key from now on, and removes the old one from the JWKS. */
   rotateKeys(): Promise<void>
-  /** Ends all connections at once. Rejects if anything in the sandbox itself went wrong: no test shall pass over that. */
+  /** Closes all connections at once. Rejects if the sandbox itself failed, so that a test cannot miss it. */
   close(): Promise<void>
 }
 
-export type { Fault, SeenRequest, Visit, VisitOptions }
+export type { Fault, RecordedRequest, Visit, VisitOptions }
 
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const signingKey = await sharedKey
-  const [front, behind] = [createServer(), createServer()]
+  const [front, providerServer] = [createServer(), createServer()]
   await listen(front, options.port ?? 0)
-  await listen(behind, 0)
+  await listen(providerServer, 0)
   const issuer = `http://127.0.0.1:${portOf(front)}`
   const closing = new AbortController()
   const failures: unknown[] = []
@@ -83,7 +83,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   }
   let provider = createProvider(settings)
   let callback = provider.callback()
-  behind.on('request', (request, response) => {
+  providerServer.on('request', (request, response) => {
     if (isInteraction(request)) void interact(provider, settings, request, response)
     else void callback(request, response)
   })
@@ -91,15 +91,15 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const backend = new ClerkBackend(settings)
   const record = createRecord()
   const handle = createFront({
-    behind: () => portOf(behind),
-    enter: record.enter,
-    intercept: async (seen, request, body) => {
+    providerPort: () => portOf(providerServer),
+    record: record.record,
+    intercept: async (recorded, request, body) => {
       const { authorization } = request.headers
-      const { method, path, query } = seen
-      const fromBackend = await answerBackend(backend, { method, path, query, authorization, body })
-      return fromBackend ?? (await answerUserinfo(seen, authorization, settings))
+      const { method, path, query } = recorded
+      const fromBackend = await handleBackend(backend, { method, path, query, authorization, body })
+      return fromBackend ?? (await handleUserinfo(recorded, authorization, settings))
     },
-    translate: (seen, answer) => translate(seen, answer, options),
+    translate: (recorded, response) => translate(recorded, response, options),
     closing: closing.signal,
     onError,
   })
@@ -125,20 +125,21 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     revokeGrants: () => settings.adapter.revokeAll(),
     async rotateKeys() {
       settings.signingKey = await newSigningKey()
-      // oidc-provider reads its keys once; a new one that shares the adapter and the cookies knows all that the old one did.
+      // oidc-provider reads its keys once. A new provider with the same adapter and cookie key continues where the old one was.
       provider = createProvider(settings)
       callback = provider.callback()
     },
     async close() {
       closing.abort()
-      await Promise.all([front, behind].map(end))
-      if (failures.length > 0) throw new AggregateError(failures.splice(0), 'something went wrong inside the sandbox')
+      await Promise.all([front, providerServer].map(close))
+      if (failures.length > 0) throw new AggregateError(failures.splice(0), 'the sandbox failed')
     },
   }
 }
 
 function wholeSeconds(seconds: number): number {
-  if (!Number.isSafeInteger(seconds) || seconds < 1) throw new RangeError('an access token lives whole seconds')
+  if (!Number.isSafeInteger(seconds) || seconds < 1)
+    throw new RangeError('the lifetime of an access token is a whole number of seconds, 1 or more')
   return seconds
 }
 
@@ -151,7 +152,7 @@ function portOf(server: Server): number {
   return (server.address() as AddressInfo).port
 }
 
-async function end(server: Server): Promise<void> {
+async function close(server: Server): Promise<void> {
   const closed = once(server, 'close')
   server.close()
   server.closeAllConnections()

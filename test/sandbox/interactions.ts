@@ -1,4 +1,4 @@
-// The provider's sign-in and consent, as a person meets them: shows the page that is due, and takes its answer.
+// The provider's sign-in and consent: shows the page that is due, and handles its form.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type Provider from 'oidc-provider'
 import { readBody } from './front.ts'
@@ -17,17 +17,17 @@ export async function interact(
   response: ServerResponse,
 ): Promise<void> {
   try {
-    if (request.method === 'POST') return await takeAnswer(provider, settings, request, response)
+    if (request.method === 'POST') return await submit(provider, settings, request, response)
     const { prompt } = await provider.interactionDetails(request, response)
     const action = String(request.url)
     show(response, 200, prompt.name === 'login' ? signInPage(action, settings.user.email) : consentPage(action))
   } catch (error) {
     if (!(error instanceof errors.SessionNotFound)) settings.onError(error)
-    show(response, 400, messagePage('This sign-in is over', 'Go back to the program and start again.'))
+    show(response, 400, messagePage('This sign-in has ended', 'Go back to the program and start again.'))
   }
 }
 
-async function takeAnswer(
+async function submit(
   provider: Provider,
   { user, clientId, issuer }: ProviderSettings,
   request: IncomingMessage,

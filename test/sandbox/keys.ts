@@ -1,10 +1,10 @@
-// The keys that the provider signs with. They are made at run time, so that none lies in the repository.
+// The signing keys of the provider. They are generated at run time, so that the repository contains no key.
 import { createPublicKey, generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { JWK } from 'oidc-provider'
 
 export interface SigningKey {
-  /** As the provider takes it, with its private part. */
+  /** The private key. */
   readonly jwk: JWK
   readonly publicKey: KeyObject
 }
@@ -16,5 +16,5 @@ export async function newSigningKey(): Promise<SigningKey> {
   return { jwk, publicKey: createPublicKey(privateKey) }
 }
 
-/** The key that every sandbox of a process starts with: one takes up to half a second, and is made while the rest loads. */
+/** The first key of every sandbox in a process. Generating it takes up to half a second, while other modules load. */
 export const sharedKey: Promise<SigningKey> = newSigningKey()

@@ -1,5 +1,5 @@
-// Loads oidc-provider without its word about Node 20, on which it runs. What it says later is a mistake of ours, and wanted.
-import './keys.ts' // first: the key is made while the rest loads
+// Loads oidc-provider without its warning about Node.js 20, on which it works. Its later warnings point to real mistakes.
+import './keys.ts' // first, because the key is generated while the rest loads
 
 const { warn } = console
 console.warn = (...words: unknown[]) => {

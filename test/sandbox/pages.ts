@@ -1,4 +1,4 @@
-// The sandbox's own pages: plain forms without script, which a person or a test can send.
+// The pages of the sandbox: plain forms without script, for a user or a test.
 import { createHash } from 'node:crypto'
 
 const STYLE = `:root{color-scheme:light dark;--page:#f4f4f5;--card:#fff;--text:#18181b;--soft:#63636b;--line:#d4d4d8;--accent:#4f46e5}
@@ -10,7 +10,7 @@ label{display:block;font-weight:600}input{width:100%;margin:.25rem 0 1.25rem;pad
 button{min-width:7rem;margin-right:.5rem;padding:.6rem 1.25rem;border:1px solid var(--line);border-radius:8px;background:transparent;color:inherit;font:inherit;font-weight:600;cursor:pointer}
 #sign-in,#allow{border-color:var(--accent);background:var(--accent);color:#fff}:focus-visible{outline:2px solid var(--accent);outline-offset:2px}`
 
-// Browsers hold the redirect after a form to form-action as well, and the last one goes to the client's listener.
+// Browsers apply form-action to the redirects after a form too, and the last redirect goes to the client's listener.
 export const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
@@ -37,8 +37,8 @@ export function signInPage(action: string, email: string): string {
 
 export function consentPage(action: string): string {
   return page(
-    'Let CADZERO know who you are?',
-    `<p>It asks for your name, your e-mail, and to keep you signed in.</p>
+    'Allow CADZERO to access your account?',
+    `<p>CADZERO requests your name and your e-mail address, and will keep you signed in.</p>
 <form method="post" action="${action}"><button id="allow" name="answer" value="allow">Allow</button>
 <button id="deny" name="answer" value="deny">Deny</button></form>`,
   )

@@ -1,4 +1,4 @@
-// A real OpenID provider (oidc-provider) set up as Clerk's OAuth provider is.
+// A real OpenID provider (oidc-provider), configured as Clerk's OAuth provider is.
 import type { Configuration } from 'oidc-provider'
 import type { SandboxAdapter } from './adapter.ts'
 import type { SigningKey } from './keys.ts'
@@ -37,7 +37,7 @@ export interface ProviderSettings {
   readonly adapter: SandboxAdapter
   readonly cookieKey: string
   readonly onError: (error: unknown) => void
-  /** These change while the sandbox runs; the key only by a new provider. */
+  /** These change while the sandbox runs; a new key needs a new provider. */
   signingKey: SigningKey
   /** Seconds. */
   accessTokenTtl: number
@@ -54,8 +54,8 @@ const DAY = 24 * HOUR
 export function createProvider(settings: ProviderSettings) {
   const provider = new Provider(settings.issuer, configure(settings))
   provider.on('server_error', (_ctx, error) => settings.onError(error))
-  // oidc-provider drops offline_access where the client does not ask for consent as well. Clerk does not want to be asked,
-  // and a native client's user sees the consent page anyway.
+  // oidc-provider ignores offline_access unless the client also requests consent. Clerk does not require that request,
+  // and the user of a native client sees the consent page anyway.
   provider.use((ctx, next) => {
     const { scope = '', prompt = '' } = ctx.query
     const asksOffline = ctx.path === PATHS.authorization && String(scope).split(' ').includes('offline_access')
@@ -72,7 +72,7 @@ function configure(settings: ProviderSettings): Configuration {
     clients: [
       {
         client_id: clientId,
-        application_type: 'native', // any port of 127.0.0.1, as RFC 8252 section 7.3 asks
+        application_type: 'native', // allows any port of 127.0.0.1, as RFC 8252 section 7.3 requires
         token_endpoint_auth_method: 'none',
         grant_types: ['authorization_code', 'refresh_token'],
         response_types: ['code'],
@@ -90,7 +90,7 @@ function configure(settings: ProviderSettings): Configuration {
       email: EMAIL_CLAIMS,
       [ORGANIZATION_SCOPE]: ['org_id', 'org_slug'],
     },
-    conformIdTokenClaims: false, // Clerk's ID token has the profile, whether or not userinfo has it too
+    conformIdTokenClaims: false, // Clerk's ID token contains the profile
     discovery: { backchannel_logout_supported: false, frontchannel_logout_supported: false },
     findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...profileOf(settings) }) }),
     issueRefreshToken: (_ctx, _client, code) => refreshTokens && code.scopes.has('offline_access'),
@@ -102,9 +102,9 @@ function configure(settings: ProviderSettings): Configuration {
     renderError(ctx, { error, error_description }) {
       ctx.type = 'html'
       ctx.set('content-security-policy', CONTENT_SECURITY_POLICY)
-      ctx.body = messagePage('This request is not right', `${error}: ${error_description ?? ''}`)
+      ctx.body = messagePage('This request is invalid', `${error}: ${error_description ?? ''}`)
     },
-    clockTolerance: 0, // else a token lives 15 s longer than it says
+    clockTolerance: 0, // otherwise a token is accepted for 15 s after its expiry
     ttl: {
       AccessToken: () => settings.accessTokenTtl,
       AuthorizationCode: 600,
@@ -128,7 +128,7 @@ function configure(settings: ProviderSettings): Configuration {
       rpInitiatedLogout: { enabled: false },
       pushedAuthorizationRequests: { enabled: false },
       dPoP: { enabled: false },
-      // Clerk tells only clients with a secret about a token.
+      // Clerk introspects tokens only for clients with a secret.
       introspection: { enabled: true, allowedPolicy: () => false },
       revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       resourceIndicators: {
@@ -146,7 +146,7 @@ function configure(settings: ProviderSettings): Configuration {
   }
 }
 
-/** What a JWT access token is for. */
+/** The resource of a JWT access token. */
 export function resourceOf(issuer: string): string {
   return `${issuer}/api`
 }

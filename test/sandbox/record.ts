@@ -1,27 +1,27 @@
-// What one sandbox has been asked, and what it is told to do with the requests to come.
+// The recorded requests of a sandbox, and the faults that are scripted for the next requests.
 import type { Fault } from './faults.ts'
 
-export interface SeenRequest {
+export interface RecordedRequest {
   readonly method: string
   readonly path: string
   readonly grantType: string | null
-  /** When it came, in milliseconds. */
+  /** The Unix time of its arrival in milliseconds. */
   readonly at: number
   readonly form: Readonly<Record<string, string>>
   readonly query: Readonly<Record<string, string>>
 }
 
 export interface RequestRecord {
-  readonly requests: readonly SeenRequest[]
+  readonly requests: readonly RecordedRequest[]
   count(path: string, grantType?: string): number
   script(path: string, ...faults: Fault[]): void
   arrived(path: string, n?: number): Promise<void>
-  /** Notes a request, and says what is scripted for it. */
-  enter(seen: SeenRequest): Fault
+  /** Records a request; returns the fault that is scripted for it. */
+  record(request: RecordedRequest): Fault
 }
 
 export function createRecord(): RequestRecord {
-  const requests: SeenRequest[] = []
+  const requests: RecordedRequest[] = []
   const faults = new Map<string, Fault[]>()
   const waiting = new Set<{ path: string; left: number; resolve: () => void }>()
 
@@ -33,14 +33,14 @@ export function createRecord(): RequestRecord {
       faults.set(path, [...(faults.get(path) ?? []), ...next])
     },
     arrived: (path, n = 1) => new Promise((resolve) => waiting.add({ path, left: n, resolve })),
-    enter(seen) {
-      requests.push(seen)
+    record(request) {
+      requests.push(request)
       for (const one of waiting) {
-        if (one.path !== seen.path || --one.left > 0) continue
+        if (one.path !== request.path || --one.left > 0) continue
         waiting.delete(one)
         one.resolve()
       }
-      return faults.get(seen.path)?.shift() ?? { kind: 'pass' }
+      return faults.get(request.path)?.shift() ?? { kind: 'pass' }
     },
   }
 }

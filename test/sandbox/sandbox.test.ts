@@ -1,4 +1,4 @@
-// The sandbox itself, seen by an OpenID client that is not ours: what the other tests stand on.
+// Tests of the sandbox itself with an independent OpenID client, since the other tests rely on it.
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import * as oauth from 'openid-client'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -7,7 +7,7 @@ import { type Sandbox, type SandboxOptions, startSandbox, type VisitOptions } fr
 const TOKEN = '/oauth/token'
 const REVOKE = '/oauth/token/revoke'
 const JWKS = '/.well-known/jwks.json'
-const REDIRECT = 'http://127.0.0.1:1/callback' // nobody is there: the callback is not delivered
+const REDIRECT = 'http://127.0.0.1:1/callback' // no listener: the callback is not delivered
 
 async function newSandbox(options?: SandboxOptions): Promise<Sandbox> {
   const sandbox = await startSandbox(options)
@@ -55,7 +55,7 @@ const revoke = ({ issuer, clientId }: Sandbox, token: string) =>
 afterEach(() => void vi.useRealTimers())
 
 describe('a sign-in at the sandbox', () => {
-  it('ends with tokens that say who the person is', async () => {
+  it('issues tokens that identify the user', async () => {
     const sandbox = await newSandbox()
     const { config, tokens } = await signIn(sandbox)
     const { id, email, name } = sandbox.user
@@ -80,7 +80,7 @@ describe('a sign-in at the sandbox', () => {
     expect(payload.scope).toBe(tokens.scope)
   })
 
-  it('gives opaque tokens where it is asked to, and the same person', async () => {
+  it('issues opaque tokens for the same user if so configured', async () => {
     const sandbox = await newSandbox({ accessTokenFormat: 'opaque' })
     const { config, tokens } = await signIn(sandbox)
     expect(() => decodeProtectedHeader(tokens.access_token)).toThrow()
@@ -89,7 +89,7 @@ describe('a sign-in at the sandbox', () => {
     expect(await oauth.fetchUserInfo(config, tokens.access_token, id)).toMatchObject({ user_id: id, email, name })
   })
 
-  it('is refused without PKCE', async () => {
+  it('fails without PKCE', async () => {
     const sandbox = await newSandbox()
     const url = new URL((await authorize(sandbox)).url)
     url.searchParams.delete('code_challenge')
@@ -98,7 +98,7 @@ describe('a sign-in at the sandbox', () => {
     expect(new URL(callbackUrl).searchParams.get('error')).toBe('invalid_request')
   })
 
-  it('[8252-9] is refused for a redirect URI that is not registered, on a page that says so', async () => {
+  it('[8252-9] shows an error page for a redirect URI that is not registered', async () => {
     const sandbox = await newSandbox()
     for (const redirect_uri of ['http://127.0.0.1:1/other', 'http://localhost:1/callback']) {
       const response = await fetch((await authorize(sandbox, { redirect_uri })).url, {
@@ -109,7 +109,7 @@ describe('a sign-in at the sandbox', () => {
     }
   })
 
-  it('that the person denies brings access_denied to the client', async () => {
+  it('returns access_denied to the client when the user declines', async () => {
     const sandbox = await newSandbox()
     const { config, checks, url } = await authorize(sandbox)
     const denied: VisitOptions = { deny: true, deliver: false }
@@ -121,7 +121,7 @@ describe('a sign-in at the sandbox', () => {
     expect(sandbox.count(TOKEN)).toBe(0)
   })
 
-  it('gives a refresh token for offline_access alone, and none without it', async () => {
+  it('issues a refresh token only for the scope offline_access', async () => {
     const sandbox = await newSandbox()
     expect((await signIn(sandbox, 'openid offline_access')).tokens.refresh_token).toBeDefined()
     expect((await signIn(sandbox, 'openid email')).tokens.refresh_token).toBeUndefined()
@@ -130,8 +130,8 @@ describe('a sign-in at the sandbox', () => {
 
   it('delivers the code to a listener on any loopback port', async () => {
     const [client, sandbox] = [await newSandbox(), await newSandbox()]
-    client.script('/callback', { kind: 'answer', status: 302, headers: { location: '/done' } })
-    client.script('/done', { kind: 'answer', status: 200, body: 'you may close this page' })
+    client.script('/callback', { kind: 'respond', status: 302, headers: { location: '/done' } })
+    client.script('/done', { kind: 'respond', status: 200, body: 'you may close this page' })
     const { url } = await authorize(sandbox, { redirect_uri: `${client.issuer}/callback` })
     expect(await sandbox.signIn(url)).toMatchObject({
       status: 200,
@@ -143,7 +143,7 @@ describe('a sign-in at the sandbox', () => {
 })
 
 describe('a refresh at the sandbox', () => {
-  it('rotates the refresh token, and a spent one ends them all', async () => {
+  it('rotates the refresh token, and ends the grant when a spent one is used again', async () => {
     const { config, refreshToken } = await signIn(await newSandbox())
     const second = String((await oauth.refreshTokenGrant(config, refreshToken)).refresh_token)
     expect(second).not.toBe(refreshToken)
@@ -151,7 +151,7 @@ describe('a refresh at the sandbox', () => {
     await expect(oauth.refreshTokenGrant(config, second)).rejects.toEqual(invalidGrant())
   })
 
-  it('lets a spent refresh token through once more where it is forgiving', async () => {
+  it('accepts a spent refresh token once more in forgiving mode', async () => {
     const { config, refreshToken } = await signIn(await newSandbox({ refreshReuse: 'forgiving' }))
     await oauth.refreshTokenGrant(config, refreshToken)
     const again = String((await oauth.refreshTokenGrant(config, refreshToken)).refresh_token)
@@ -160,13 +160,13 @@ describe('a refresh at the sandbox', () => {
     await expect(oauth.refreshTokenGrant(config, again)).rejects.toEqual(invalidGrant())
   })
 
-  it('is refused with 401 where that is set', async () => {
+  it('fails with status 401 if so configured', async () => {
     const { config, refreshToken } = await signIn(await newSandbox({ invalidGrantStatus: 401 }))
     await oauth.refreshTokenGrant(config, refreshToken)
     await expect(oauth.refreshTokenGrant(config, refreshToken)).rejects.toEqual(invalidGrant(401))
   })
 
-  it.each(['jwt', 'opaque'] as const)('brings %s tokens that live as long as they say', async (accessTokenFormat) => {
+  it.each(['jwt', 'opaque'] as const)('issues %s tokens with the announced lifetime', async (accessTokenFormat) => {
     const sandbox = await newSandbox({ accessTokenFormat, accessTokenTtl: 2 })
     const { config, tokens, refreshToken } = await signIn(sandbox)
     expect(tokens.expires_in).toBe(2)
@@ -180,7 +180,7 @@ describe('a refresh at the sandbox', () => {
     expect(() => sandbox.setAccessTokenTtl(0)).toThrow(RangeError)
   })
 
-  it('fails once an administrator has ended the grants, and a new sign-in works', async () => {
+  it('fails after an administrator has revoked the grants, until a new sign-in', async () => {
     const sandbox = await newSandbox()
     const { config, refreshToken } = await signIn(sandbox)
     await sandbox.revokeGrants()
@@ -188,7 +188,7 @@ describe('a refresh at the sandbox', () => {
     expect((await signIn(sandbox)).refreshToken).not.toBe(refreshToken)
   })
 
-  it('goes on after the provider has changed its keys, with tokens of the new one alone', async () => {
+  it('succeeds after a key rotation, with tokens of the new key only', async () => {
     const sandbox = await newSandbox()
     const { config, tokens, refreshToken } = await signIn(sandbox)
     await sandbox.rotateKeys()
@@ -202,7 +202,7 @@ describe('a refresh at the sandbox', () => {
 })
 
 describe('a revocation at the sandbox', () => {
-  it('of the refresh token ends the grant', async () => {
+  it('ends the grant of a refresh token', async () => {
     const sandbox = await newSandbox({ accessTokenFormat: 'opaque' })
     const { config, tokens, refreshToken } = await signIn(sandbox)
     await oauth.tokenRevocation(config, refreshToken)
@@ -211,24 +211,24 @@ describe('a revocation at the sandbox', () => {
     expect(sandbox.requests.find(({ path }) => path === REVOKE)?.form).toMatchObject({ client_id: sandbox.clientId })
   })
 
-  it('of a JWT is refused, and of a token that nobody knows is fine', async () => {
+  it('fails for a JWT, and succeeds for an unknown token', async () => {
     const sandbox = await newSandbox()
     const { config, tokens, refreshToken } = await signIn(sandbox)
     const refusal = await revoke(sandbox, tokens.access_token)
     expect([refusal.status, await refusal.json()]).toMatchObject([400, { error: 'unsupported_token_type' }])
-    expect((await revoke(sandbox, 'nobody-knows-it')).status).toBe(200)
+    expect((await revoke(sandbox, 'unknown-token')).status).toBe(200)
     expect((await oauth.refreshTokenGrant(config, refreshToken)).access_token).toBeDefined()
   })
 })
 
 describe('the sandbox', () => {
-  it('says of itself what Clerk says', async () => {
+  it('publishes the same metadata as Clerk', async () => {
     const metadata = { token_endpoint: 'https://evil.example/token', code_challenge_methods_supported: undefined }
     const [plain, scripted] = [await newSandbox(), await newSandbox({ metadata })]
     for (const name of ['openid-configuration', 'oauth-authorization-server']) {
       const { issuer } = plain
-      const said = await (await fetch(`${issuer}/.well-known/${name}`)).json()
-      expect(said).toMatchObject({
+      const published = await (await fetch(`${issuer}/.well-known/${name}`)).json()
+      expect(published).toMatchObject({
         issuer,
         authorization_endpoint: `${issuer}/oauth/authorize`,
         token_endpoint: issuer + TOKEN,
@@ -248,10 +248,10 @@ describe('the sandbox', () => {
     }
   })
 
-  it('remembers every request in order', async () => {
+  it('records every request in order', async () => {
     const sandbox = await newSandbox()
     const { config, refreshToken } = await signIn(sandbox)
-    sandbox.script(TOKEN, { kind: 'answer', status: 503 })
+    sandbox.script(TOKEN, { kind: 'respond', status: 503 })
     await expect(oauth.refreshTokenGrant(config, refreshToken)).rejects.toThrow()
     await oauth.refreshTokenGrant(config, refreshToken)
     expect([sandbox.count(TOKEN), sandbox.count(TOKEN, 'refresh_token')]).toEqual([3, 2])
@@ -265,7 +265,7 @@ describe('the sandbox', () => {
     expect(times).toEqual([...times].sort((a, b) => a - b))
   })
 
-  it('shares nothing with another one but the process', async () => {
+  it('shares no state with another sandbox in the same process', async () => {
     const [one, two] = [await newSandbox(), await newSandbox()]
     const { refreshToken } = await signIn(one)
     await expect(oauth.refreshTokenGrant(await discover(two), refreshToken)).rejects.toEqual(invalidGrant())
@@ -278,11 +278,13 @@ describe('the sandbox', () => {
     expect(one.clientId).not.toBe(two.clientId)
   })
 
-  it('tells whoever closes it what went wrong inside, and lets go of its port', async () => {
+  it('reports its internal errors on close, and releases its port', async () => {
     const sandbox = await startSandbox()
-    sandbox.script(JWKS, { kind: 'replace', body: () => raise('a slip') })
+    sandbox.script(JWKS, { kind: 'replace', body: () => raise('an internal error') })
     await expect(fetch(sandbox.issuer + JWKS)).rejects.toThrow('fetch failed')
-    await expect(sandbox.close()).rejects.toMatchObject({ errors: [expect.objectContaining({ message: 'a slip' })] })
+    await expect(sandbox.close()).rejects.toMatchObject({
+      errors: [expect.objectContaining({ message: 'an internal error' })],
+    })
     const next = await newSandbox({ port: Number(new URL(sandbox.issuer).port) })
     expect(next.issuer).toBe(sandbox.issuer)
   })
@@ -296,17 +298,17 @@ describe('a scripted request', () => {
   const gone = expect.objectContaining({ message: expect.stringMatching(/fetch failed|terminated/) })
   const ask = (sandbox: Sandbox, init?: RequestInit) => fetch(sandbox.issuer + JWKS, init)
 
-  it('passes, then meets its faults in their order, then passes again', async () => {
+  it('meets the scripted faults in order, and then succeeds again', async () => {
     const sandbox = await newSandbox()
-    const said = (status: number) => ({ kind: 'answer', status }) as const
-    sandbox.script(JWKS, { kind: 'pass' }, said(500))
-    sandbox.script(JWKS, said(429))
-    const seen: number[] = []
-    for (let i = 0; i < 4; i++) seen.push((await ask(sandbox)).status)
-    expect(seen).toEqual([200, 500, 429, 200])
+    const respond = (status: number) => ({ kind: 'respond', status }) as const
+    sandbox.script(JWKS, { kind: 'pass' }, respond(500))
+    sandbox.script(JWKS, respond(429))
+    const statuses: number[] = []
+    for (let i = 0; i < 4; i++) statuses.push((await ask(sandbox)).status)
+    expect(statuses).toEqual([200, 500, 429, 200])
   })
 
-  it('is answered late', async () => {
+  it('gets a delayed response', async () => {
     const sandbox = await newSandbox()
     sandbox.script(JWKS, { kind: 'delay', ms: 60 })
     const before = performance.now()
@@ -314,7 +316,7 @@ describe('a scripted request', () => {
     expect(performance.now() - before).toBeGreaterThan(55)
   })
 
-  it('is held until the test lets it go', async () => {
+  it('waits until the test releases it', async () => {
     const sandbox = await newSandbox()
     const events: string[] = []
     let release = () => {}
@@ -329,22 +331,22 @@ describe('a scripted request', () => {
     expect(events).toEqual(['other 200', 'held 200'])
   })
 
-  it('gets another answer, of which the provider knows nothing', async () => {
+  it('gets a scripted response without reaching the provider', async () => {
     const sandbox = await newSandbox()
     const { config, refreshToken } = await signIn(sandbox)
-    const answer = {
-      kind: 'answer',
+    const response = {
+      kind: 'respond',
       status: 429,
       headers: { 'retry-after': '7' },
       body: '{"error":"slow_down"}',
     } as const
-    sandbox.script(TOKEN, answer)
+    sandbox.script(TOKEN, response)
     const failure = await oauth.refreshTokenGrant(config, refreshToken).catch((error: unknown) => error)
     expect(failure).toMatchObject({ cause: { status: 429 } })
     expect((await oauth.refreshTokenGrant(config, refreshToken)).refresh_token).toBeDefined()
   })
 
-  it('is dropped before the provider knows of it', async () => {
+  it('is dropped before it reaches the provider', async () => {
     const sandbox = await newSandbox()
     const { config, refreshToken } = await signIn(sandbox)
     sandbox.script(TOKEN, { kind: 'drop' })
@@ -352,7 +354,7 @@ describe('a scripted request', () => {
     expect((await oauth.refreshTokenGrant(config, refreshToken)).refresh_token).toBeDefined()
   })
 
-  it('is dropped after the provider has done its work: the token is spent, and the answer lost', async () => {
+  it('is dropped after the provider has handled it, so that the token is spent and the response is lost', async () => {
     const sandbox = await newSandbox()
     const { config, refreshToken } = await signIn(sandbox)
     sandbox.script(TOKEN, { kind: 'dropAfter' })
@@ -360,7 +362,7 @@ describe('a scripted request', () => {
     await expect(oauth.refreshTokenGrant(config, refreshToken)).rejects.toEqual(invalidGrant())
   })
 
-  it('gets half an answer and then the end', async () => {
+  it('gets half of a response before the connection closes', async () => {
     const sandbox = await newSandbox()
     sandbox.script(JWKS, { kind: 'truncate' })
     const response = await ask(sandbox)
@@ -368,7 +370,7 @@ describe('a scripted request', () => {
     await expect(response.text()).rejects.toEqual(gone)
   })
 
-  it('gets half an answer and then nothing, until the sandbox closes', async () => {
+  it('gets half of a response and then nothing until the sandbox closes', async () => {
     const sandbox = await newSandbox()
     sandbox.script(JWKS, { kind: 'stall' })
     const response = await ask(sandbox)
@@ -379,21 +381,21 @@ describe('a scripted request', () => {
     await Promise.all([expect(rest).rejects.toEqual(gone), sandbox.close()])
   })
 
-  it('gets no answer at all, until the client goes or the sandbox closes', async () => {
+  it('gets no response until the client disconnects or the sandbox closes', async () => {
     const sandbox = await newSandbox()
     sandbox.script(JWKS, { kind: 'hang' }, { kind: 'hang' })
     const [one, both] = [sandbox.arrived(JWKS), sandbox.arrived(JWKS, 2)]
-    const impatient = new AbortController()
-    const first = ask(sandbox, { signal: impatient.signal })
+    const controller = new AbortController()
+    const first = ask(sandbox, { signal: controller.signal })
     await one
-    impatient.abort()
+    controller.abort()
     await expect(first).rejects.toThrow('aborted')
     const second = ask(sandbox)
     await both
     await Promise.all([expect(second).rejects.toEqual(gone), sandbox.close()])
   })
 
-  it('gets the provider’s answer, changed on the way', async () => {
+  it('gets a changed response of the provider', async () => {
     const sandbox = await newSandbox()
     const { config, refreshToken } = await signIn(sandbox)
     sandbox.script(TOKEN, { kind: 'replace', body: ({ refresh_token: _, ...rest }) => ({ ...rest, expires_in: 7 }) })

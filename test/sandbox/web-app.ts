@@ -1,4 +1,4 @@
-// CADZERO's web app in small: Clerk's React package around the page that a test is about, as one script.
+// A minimal web app of CADZERO: Clerk's React package around the tested page, as one script.
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -7,7 +7,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** The path of the page in the app. */
 export const PAGE_PATH = '/cadzero/auth-callback'
 
-// The host in the key is never asked: proxyUrl stands over it.
+// The host in the key receives no requests: proxyUrl overrides it.
 const PUBLISHABLE_KEY = `pk_live_${Buffer.from('clerk.sandbox.invalid$').toString('base64')}`
 
 const APP = `
@@ -29,7 +29,7 @@ const app = createElement(ClerkProvider, clerk, createElement(AuthCallback))
 createRoot(document.getElementById('root')).render(createElement(StrictMode, null, app))
 `
 
-/** Bundles the app: the script as a browser runs it. */
+/** Bundles the app into a script for the browser. */
 export async function bundleWebApp(): Promise<string> {
   const { outputFiles } = await build({
     stdin: { contents: APP, resolveDir: ROOT, loader: 'js' },
@@ -49,12 +49,12 @@ export const APP_HTML = `<!doctype html><html lang="en"><head><meta charset="utf
 <style>body{margin:0}</style></head><body><div id="root"></div><script src="/app.js"></script></body></html>`
 
 /**
- * One click signs in, and the form's answer leads back. Where to is read as Clerk's own component reads it: from the
- * fragment that clerk-js writes or from the query, and what is forced goes first.
+ * One click signs in and redirects back. The redirect URL is read as Clerk's component reads it: from the fragment that
+ * clerk-js writes or from the query, and a forced redirect URL takes precedence.
  */
 export const SIGN_IN_HTML = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign in</title><link rel="icon" href="data:,">
 </head><body><h1>Sandbox sign-in (not Clerk)</h1><form method="post"><button id="sign-in">Sign in</button></form><script>
-const asked = new URLSearchParams(location.search + '&' + location.hash.replace(/^#\\/?[?]?/, ''))
-const back = asked.get('sign_in_force_redirect_url') || asked.get('redirect_url') || '/dashboard'
+const params = new URLSearchParams(location.search + '&' + location.hash.replace(/^#\\/?[?]?/, ''))
+const back = params.get('sign_in_force_redirect_url') || params.get('redirect_url') || '/dashboard'
 document.querySelector('form').action = '/sign-in?redirect_url=' + encodeURIComponent(back)
 </script></body></html>`

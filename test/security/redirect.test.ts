@@ -9,7 +9,7 @@ import { systemClock } from '../../src/host/clock.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import type { RpcClient } from '../../src/rpc/client.ts'
 import { figure, rounds, seededRandom } from '../support/rounds.ts'
-import { changed, newWorld } from '../support/world.ts'
+import { newWorld, nextStatus } from '../support/world.ts'
 
 const TOKEN = '/oauth/token'
 const PAGES = new Set(Object.values(pages).map(({ body }) => body.toString()))
@@ -266,7 +266,7 @@ describe('a hostile provider', () => {
     }
     await expect(readFile(seen)).rejects.toMatchObject({ code: 'ENOENT' })
     const { client, sandbox } = await newWorld({ env: { CADZERO_AUTH_BROWSER: browser } })
-    const signedIn = changed(client, ({ state }) => state === 'signed_in')
+    const signedIn = nextStatus(client, ({ state }) => state === 'signed_in')
     const login = client.call('login', {})
     const { authorizationUrl } = await client.call('login', { openBrowser: false, wait: false })
     await sandbox.signIn(String(authorizationUrl))

@@ -156,7 +156,7 @@ describe('no secret is left', { timeout: 60_000 }, () => {
     const canary = `canary_${newKey().toString('base64url')}`
     secrets.push({ name: 'text of the provider', value: canary })
     const body = JSON.stringify({ error: canary, error_description: canary, token: canary })
-    for (const status of [400, 401, 500, 200]) sandbox.script(TOKEN, { kind: 'answer', status, body })
+    for (const status of [400, 401, 500, 200]) sandbox.script(TOKEN, { kind: 'respond', status, body })
     for (let i = 0; i < 4; i++) await command('refresh')
     await command('rpc', 'refresh', JSON.stringify({ rejected: `Bearer ${canary}` }))
     await command('rpc', canary, JSON.stringify({ [canary]: canary }))
@@ -261,7 +261,7 @@ describe('no secret is left', { timeout: 60_000 }, () => {
     await once(broker, 'close')
     surfaces.push(...(await filesOf(home, 'home after it')), ...(await filesOf(scratch, 'temporary files')))
     surfaces.push(
-      { name: 'standard error of the daemon', content: daemon.said() },
+      { name: 'standard error of the daemon', content: daemon.stderr() },
       { name: 'the broker’s log', content: said },
     )
     surfaces.push({ name: 'notifications', content: heard.join(), may: ['state'] })

@@ -1,4 +1,4 @@
-// A clock that stands still until a test moves it. Wall and monotonic time move together unless told otherwise.
+// A clock that only a test moves. The wall clock and the monotonic clock advance together, unless the test changes one.
 import type { Clock } from '../../src/host/clock.ts'
 
 interface Timer {
@@ -33,7 +33,7 @@ export class TestClock implements Clock {
     return new Promise((resolve) => this.after(seconds, resolve))
   }
 
-  /** Lets time pass: timers that are due fire in their order. */
+  /** Advances both clocks. The timers that are due fire in order. */
   advance(seconds: number): void {
     const end = this.#monotonic + seconds
     for (;;) {
@@ -48,12 +48,12 @@ export class TestClock implements Clock {
     this.#monotonic = end
   }
 
-  /** Changes the wall clock alone, as a person or a time server does. */
+  /** Sets only the wall clock back, as a user or a time server does. */
   setBack(seconds: number): void {
     this.#wall -= seconds
   }
 
-  /** The machine sleeps: the wall clock goes on, the monotonic one stands still. */
+  /** The machine sleeps: the wall clock advances, the monotonic clock does not. */
   sleep(seconds: number): void {
     this.#wall += seconds
   }

@@ -1,11 +1,11 @@
-// A disk in memory, for a process that is killed or loses its power at any call: what was not synced may be gone then.
+// A disk in memory, for a process that is killed or loses power at any call. A power cut discards unsynced data.
 import { constants } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { FileSystem } from '../../src/host/files.ts'
 
 interface Node {
   data: Buffer
-  /** What of it is on the platter. */
+  /** The content that survives a power cut. */
   synced: Buffer
   mode: number
 }
@@ -18,12 +18,12 @@ const failure = (code: string) => Object.assign(new Error(code), { code })
 export class Disk {
   readonly #folder: string
   #names = new Map<string, Node>()
-  /** The folder's entries as they are on the platter. */
+  /** The directory entries that survive a power cut. */
   #syncedNames = new Map<string, Node>()
-  /** The error of a call, where there is to be one. */
+  /** The error code with which a call fails; undefined if it succeeds. */
   fault: (call: Call) => string | undefined = () => undefined
 
-  /** @param folder the only one there is */
+  /** @param folder the only folder of the disk */
   constructor(folder: string) {
     this.#folder = folder
   }
@@ -32,7 +32,10 @@ export class Disk {
     return [...this.#names.keys()].sort()
   }
 
-  /** The content of a file, or undefined; with `content` it is written, with null deleted, as by somebody else, for good. */
+  /**
+   * Returns the content of a file, or undefined.
+   * @param content written durably, as by another process; null deletes the file
+   */
   file(name: string, content?: Buffer | null): Buffer | undefined {
     const before = this.#names.get(name)?.data
     if (content !== undefined) {
@@ -43,7 +46,7 @@ export class Disk {
     return before
   }
 
-  /** The power goes. @param isEntryKept whether the folder's last changes had reached the platter by themselves */
+  /** Cuts the power. @param isEntryKept whether the last changes of the folder survive without a sync */
   cutPower(isEntryKept: boolean): void {
     if (!isEntryKept) this.#names = new Map(this.#syncedNames)
     for (const node of this.#names.values()) node.data = node.synced
@@ -51,18 +54,18 @@ export class Disk {
   }
 
   /**
-   * The disk as one process sees it. Each call takes a turn of the event loop.
-   * @returns `kill` ends it: no call of it does anything from then on, or returns
+   * The disk for one process. Each call takes a turn of the event loop.
+   * @returns `kill` kills the process: from then on no call has an effect or returns
    */
   mount(): { files: FileSystem; kill: () => void; killAt: (calls: number, onKilled: () => void) => void } {
     let isAlive = true
     let left = Number.POSITIVE_INFINITY
-    let tell: () => void = () => undefined
+    let onKill: () => void = () => undefined
     const kill = () => {
       isAlive = false
-      tell()
+      onKill()
     }
-    const take = async (call?: Call): Promise<void> => {
+    const enter = async (call?: Call): Promise<void> => {
       if (isAlive && --left < 0) kill()
       if (!isAlive) return await never
       await new Promise(setImmediate)
@@ -71,16 +74,16 @@ export class Disk {
       if (code) throw failure(code)
     }
     return {
-      files: this.#calls(take),
+      files: this.#calls(enter),
       kill,
       killAt(calls, onKilled) {
         left = calls
-        tell = onKilled
+        onKill = onKilled
       },
     }
   }
 
-  #calls(take: (call?: Call) => Promise<void>): FileSystem {
+  #calls(enter: (call?: Call) => Promise<void>): FileSystem {
     const find = (path: string) => {
       const node = dirname(path) === this.#folder ? this.#names.get(basename(path)) : undefined
       if (!node) throw failure('ENOENT')
@@ -98,33 +101,33 @@ export class Disk {
     const handleOf = (node: Node) => ({
       stat: async () => about(node),
       readFile: async () => {
-        await take('read')
+        await enter('read')
         return Buffer.from(node.data)
       },
       chmod: async (mode: number) => {
         node.mode = mode
       },
       writeFile: async (data: string | Uint8Array) => {
-        node.data = Buffer.from(data.slice(0, data.length / 2)) // what is seen of a write that fails, or is cut off
-        await take('write')
+        node.data = Buffer.from(data.slice(0, data.length / 2)) // the effect of a write that fails or is interrupted
+        await enter('write')
         node.data = Buffer.from(data)
       },
       sync: async () => {
-        await take('sync')
+        await enter('sync')
         node.synced = node.data
       },
       close: async () => undefined,
     })
     const folderHandle = {
       sync: async () => {
-        await take('sync')
+        await enter('sync')
         this.#syncedNames = new Map(this.#names)
       },
       close: async () => undefined,
     }
     const calls = {
       open: async (path: string, flags: number, mode = 0o666) => {
-        await take((flags & constants.O_WRONLY) === 0 ? 'read' : 'open')
+        await enter((flags & constants.O_WRONLY) === 0 ? 'read' : 'open')
         if (path === this.#folder) return folderHandle
         if ((flags & constants.O_CREAT) !== 0) {
           this.#names.set(basename(path), { data: Buffer.alloc(0), synced: Buffer.alloc(0), mode })
@@ -132,21 +135,21 @@ export class Disk {
         return handleOf(find(path))
       },
       rename: async (from: string, to: string) => {
-        await take('rename')
+        await enter('rename')
         this.#names.set(basename(to), find(from))
         this.#names.delete(basename(from))
       },
       unlink: async (path: string) => {
-        await take('unlink')
+        await enter('unlink')
         find(path)
         this.#names.delete(basename(path))
       },
       readdir: async () => {
-        await take('read')
+        await enter('read')
         return this.names
       },
       lstat: async (path: string) => {
-        await take('read')
+        await enter('read')
         return path === this.#folder ? folder : about(find(join(path)))
       },
     }

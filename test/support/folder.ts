@@ -1,4 +1,4 @@
-// A temporary folder for one test, gone when the test has ended.
+// A temporary folder that is removed when the test has ended.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

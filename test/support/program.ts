@@ -93,7 +93,7 @@ export interface DaemonProcess {
   readonly child: ChildProcess
   readonly discoveryFile: string
   /** Its standard error so far. */
-  said(): string
+  stderr(): string
   connect(): Promise<RpcClient>
   /** Resolves with the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>
@@ -110,19 +110,19 @@ export async function startDaemonProcess(options: ProgramOptions, ...args: strin
     child.kill('SIGKILL')
     await ended
   })
-  let said = ''
+  let stderr = ''
   child.stderr.on('data', (chunk) => {
-    said += chunk
+    stderr += chunk
   })
   const ready = once(child.stdout, 'data').then(() => true)
   // Not `exit`, which may come before the last error output.
   const closed = once(child, 'close').then(() => false)
-  if (!(await Promise.race([ready, closed]))) throw new Error(`the daemon did not start: ${said}`)
+  if (!(await Promise.race([ready, closed]))) throw new Error(`the daemon did not start: ${stderr}`)
   const discoveryFile = join(options.home, 'data', 'endpoint.json')
   return {
     child,
     discoveryFile,
-    said: () => said,
+    stderr: () => stderr,
     async connect() {
       const client = await connect(systemFiles, discoveryFile, systemRandom)
       onTestFinished(() => client.close())

@@ -1,6 +1,6 @@
 // What a provider, or a proxy in front of it, can do to a request at the token endpoint: a table of faults and their effects.
 import { gzipSync } from 'node:zlib'
-import type { Answer, Fault } from '../sandbox/faults.ts'
+import type { Fault, HttpResponse } from '../sandbox/faults.ts'
 
 export const LONG_LIFETIME = 10_000_000 // s; a token that does not expire while the clock moves past backoffs and timeouts
 export const PAST_BACKOFF = 400 // s; longer than any backoff
@@ -31,7 +31,7 @@ const HTML_TYPE = { 'content-type': 'text/html' }
 const GRANT_ENDED = JSON.stringify({ error: 'invalid_grant', error_description: 'canary' })
 
 const answer = (status: number, body: string | Buffer = '', headers: Record<string, string> = JSON_TYPE): Fault => ({
-  kind: 'answer',
+  kind: 'respond',
   status,
   headers,
   body,
@@ -39,7 +39,7 @@ const answer = (status: number, body: string | Buffer = '', headers: Record<stri
 const error = (status: number, code: unknown, headers = {}) =>
   answer(status, JSON.stringify({ error: code, error_description: 'canary' }), { ...JSON_TYPE, ...headers })
 const replace = (change: Body): Fault => ({ kind: 'replace', body: (given) => ({ ...given, ...change }) })
-const alter = (change: (given: Answer) => Partial<Answer>): Fault => ({
+const alter = (change: (given: HttpResponse) => Partial<HttpResponse>): Fault => ({
   kind: 'alter',
   alter: (given) => ({ ...given, ...change(given) }),
 })
@@ -47,14 +47,14 @@ const raw = (bytes: string, ends = true): Fault => ({ kind: 'raw', bytes, ends }
 
 /** The row's fault. @param now Unix time in seconds, for a `Retry-After` that is a date */
 export function faultOf({ fault, retryAfterDate }: Row, now: number): Fault {
-  if (retryAfterDate === undefined || fault.kind !== 'answer') return fault
+  if (retryAfterDate === undefined || fault.kind !== 'respond') return fault
   const date = new Date((now + retryAfterDate) * 1000).toUTCString()
   return { ...fault, headers: { ...fault.headers, 'retry-after': date } }
 }
 
 /** Whether the request reaches the provider, which then rotates the refresh token. */
 export function reachesProvider({ fault }: Row): boolean {
-  return !['answer', 'raw', 'drop', 'hang'].includes(fault.kind)
+  return !['respond', 'raw', 'drop', 'hang'].includes(fault.kind)
 }
 
 /** @param elsewhere a URL that must receive no request @param self the URL of the token endpoint */

@@ -1,19 +1,19 @@
 // Sends raw bytes over a plain socket, so that a test decides about every byte of a request.
 import { connect } from 'node:net'
 
-export interface RawAnswer {
+export interface RawResponse {
   /** All bytes until the server closed the socket, or until the upgrade was complete, as Latin-1. */
   readonly text: string
   readonly status: number | undefined
 }
 
-/** Sends bytes and collects the answer until the server closes the socket. Closes it itself after an accepted upgrade. */
+/** Sends bytes and collects the response until the server closes the socket. Closes it itself after an accepted upgrade. */
 export function sendRaw(
   port: number,
   bytes: string | Buffer,
   host = '127.0.0.1',
   localAddress?: string,
-): Promise<RawAnswer> {
+): Promise<RawResponse> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host, ...(localAddress ? { localAddress } : {}) }, () => socket.write(bytes))
     let text = ''

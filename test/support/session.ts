@@ -1,4 +1,4 @@
-// A session for tests of what keeps it. Its secrets are made anew for each run.
+// A session with secrets that are new in each run.
 import { randomBytes } from 'node:crypto'
 import type { Session } from '../../src/store/session.ts'
 

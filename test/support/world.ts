@@ -1,4 +1,4 @@
-// The whole of it for one test: a sandbox, the real daemon in its own process, and a client that is connected.
+// Everything for one test: a sandbox, the real daemon in its own process, and a connected client.
 import { onTestFinished } from 'vitest'
 import type { RpcClient } from '../../src/rpc/client.ts'
 import type { Result } from '../../src/rpc/contract.ts'
@@ -12,7 +12,7 @@ export interface World {
   readonly env: Readonly<Record<string, string>>
   readonly daemon: DaemonProcess
   readonly client: RpcClient
-  /** Signs in as the person would, without a browser. */
+  /** Signs in as the user does, without a browser. */
   signIn(): Promise<Result<'login'>>
 }
 
@@ -42,8 +42,8 @@ export async function signIn(client: RpcClient, sandbox: Sandbox): Promise<Resul
   return await client.call('status')
 }
 
-/** Resolves with the first status from now on that fits. */
-export function changed(client: RpcClient, fits: (status: Result<'status'>) => boolean): Promise<Result<'status'>> {
+/** Resolves with the next notified status that fits. */
+export function nextStatus(client: RpcClient, fits: (status: Result<'status'>) => boolean): Promise<Result<'status'>> {
   return new Promise((resolve) => {
     client.onNotification((_method, params) => {
       const status = params as Result<'status'>
@@ -52,7 +52,7 @@ export function changed(client: RpcClient, fits: (status: Result<'status'>) => b
   })
 }
 
-/** Waits until the wall clock has passed a time in Unix seconds: a token's end cannot be hurried in another process. */
-export async function until(time: number): Promise<void> {
+/** Waits until the wall clock has passed a Unix time in seconds, since a test cannot move the clock of another process. */
+export async function waitUntil(time: number): Promise<void> {
   while (Date.now() / 1000 <= time) await new Promise((resolve) => setTimeout(resolve, time * 1000 - Date.now() + 5))
 }

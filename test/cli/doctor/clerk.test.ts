@@ -85,10 +85,10 @@ describe('doctor --clerk', () => {
   it.each([
     [{ kind: 'drop' }, 'it cannot be reached'],
     [
-      { kind: 'answer', status: 429, headers: { 'content-type': 'application/json' }, body: '{"errors":[]}' },
+      { kind: 'respond', status: 429, headers: { 'content-type': 'application/json' }, body: '{"errors":[]}' },
       'it refuses the request: rate limit exceeded',
     ],
-    [{ kind: 'answer', status: 503, body: '<html>' }, 'it has a server error'],
+    [{ kind: 'respond', status: 503, body: '<html>' }, 'it has a server error'],
   ] as const)('gives a hint if Clerk responds with %j', async (fault, found) => {
     const { look, sandbox } = await newInstance()
     sandbox.script('/v1/instance', fault)

@@ -56,7 +56,7 @@ describe('doctor', () => {
     const date = new Date(Date.now() - 3_600_000).toUTCString()
     const metadata = await (await fetch(`${sandbox.issuer}/.well-known/openid-configuration`)).text()
     const headers = { 'content-type': 'application/json', date }
-    sandbox.script('/.well-known/openid-configuration', { kind: 'answer', status: 200, headers, body: metadata })
+    sandbox.script('/.well-known/openid-configuration', { kind: 'respond', status: 200, headers, body: metadata })
     const { stdout } = await runProgram(['doctor'], { home: await temporaryFolder(), env: settingsOf(sandbox) })
     expect(stdout).toMatch(/FAILED {3}clock: it is 3\d\d\d s ahead of the provider’s/)
   })

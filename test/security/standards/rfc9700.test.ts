@@ -1,7 +1,7 @@
 // RFC 9700, Best Current Practice for OAuth 2.0 Security, and what FAPI 2.0 says about rotation.
 import { describe, expect, it } from 'vitest'
 import type { RpcError } from '../../../src/rpc/contract.ts'
-import { newWorld, until } from '../../support/world.ts'
+import { newWorld, waitUntil } from '../../support/world.ts'
 import { settled, TOKEN } from './support.ts'
 
 describe('RFC 9700', () => {
@@ -39,7 +39,7 @@ describe('RFC 9700', () => {
       sandbox.script(TOKEN, { kind: 'dropAfter' })
       const lost = (await settled(client.call('refresh'))) as RpcError
       expect(lost).toMatchObject({ code: 1003, data: { reason: 'network' } })
-      await until(Date.now() / 1000 + Number(lost.data?.retryAfterSeconds))
+      await waitUntil(Date.now() / 1000 + Number(lost.data?.retryAfterSeconds))
       const second = await settled(client.call('refresh'))
       if (refreshReuse === 'forgiving') expect(second).toMatchObject({ headers: {} })
       else expect(second).toMatchObject({ code: 1001, data: { reason: 'session_revoked' } })

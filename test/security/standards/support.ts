@@ -7,7 +7,7 @@ export const REVOKE = '/oauth/token/revoke'
 
 /** A JSON response that the provider sends in place of its own. */
 export const json = (status: number, body: unknown): Fault => ({
-  kind: 'answer',
+  kind: 'respond',
   status,
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify(body),
