@@ -1,7 +1,6 @@
-// The broker's handler: the instances that it serves, its log, and the package's export.
-import { createRequire } from 'node:module'
+// The broker's handler: the instances that it serves, and its log.
 import { describe, expect, it } from 'vitest'
-import { invalidGrant, newBroker, newBrokerWorld, newKey } from '../support/broker.ts'
+import { invalidGrant, newBroker, newBrokerWorld } from '../support/broker.ts'
 
 describe('the broker', () => {
   it('refuses a refresh token of an instance that it no longer serves', async () => {
@@ -37,23 +36,5 @@ describe('the broker', () => {
     const keys = options.keys.map((key) => Buffer.from(key).toString('base64url'))
     const log = JSON.stringify(logLines)
     for (const secret of [token, refreshToken, options.secretKey, ...keys]) expect(log).not.toContain(secret)
-  })
-
-  it('mounts in another server through the package’s export', async () => {
-    const { sandbox, backend, sessionId } = await newBrokerWorld()
-    const require = createRequire(import.meta.url)
-    const { createBroker } = require('cadzero-auth/broker') as typeof import('../../src/broker/broker.ts')
-    const { secretKey, url: apiUrl } = backend
-    const broker = createBroker({ secretKey, keys: [newKey()], issuers: [sandbox.issuer], apiUrl })
-    const token = await backend.sessionToken(sessionId)
-    const response = await broker(
-      new Request('https://api.example.com/api/auth/refresh', {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
-        body: JSON.stringify({ session_id: sessionId }),
-      }),
-    )
-    expect(response.status).toBe(200)
-    expect(await response.json()).toMatchObject({ session_id: sessionId, token: expect.any(String) })
   })
 })
