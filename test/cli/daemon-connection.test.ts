@@ -78,7 +78,7 @@ describe('a command that needs the daemon', () => {
     await expect.poll(() => readFile(pidFile, 'utf8').catch(() => ''), { timeout: 10_000 }).not.toBe('')
     const pid = Number(await readFile(pidFile, 'utf8'))
     clock.advance(60)
-    expect(await connection).toMatchObject({ name: 'StartError', output: 'it printed no error' })
+    expect(await connection).toMatchObject({ name: 'StartError', output: 'it did not get ready and printed no error' })
     await expect.poll(() => isAlive(pid)).toBe(false)
   })
 
