@@ -14,7 +14,7 @@ type Reasons = Readonly<Record<string, string>>
 /** Per room: a room or a file that it may import, and the reason. A file of the same room is always allowed. */
 const ROOMS: Readonly<Record<string, Reasons>> = {
   host: {},
-  log: {},
+  log: { host: 'the log is a file in a private folder, and tries again after a while' },
   config: { host: 'config.json is a file, and its folder depends on the platform' },
   store: { host: 'a session is a private file' },
   rpc: { host: 'the discovery file, the clock of the handshake, randomness' },
@@ -81,7 +81,6 @@ const PACKAGES: Readonly<Record<string, PackageRule>> = {
   jose: { rooms: ['store', 'clerk', 'broker'], why: 'sealed sessions, Clerk’s tokens, the broker’s refresh token' },
   '@napi-rs/keyring': { rooms: ['store'], why: 'the key of the sessions does not leave the store' },
   pino: { rooms: ['log', 'broker'], why: 'a log has a closed list of fields' },
-  'rotating-file-stream': { rooms: ['log'], why: 'only the log rotates files' },
   commander: { rooms: ['cli'], why: 'only the command line reads arguments' },
   valibot: {
     rooms: ['config', 'store', 'rpc', 'clerk', 'callback', 'session'],

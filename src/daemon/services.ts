@@ -34,7 +34,8 @@ export interface Services {
 
 export function createServices(options: ServicesOptions): Services {
   const { host, folders, version, commit, passphrase, config, notify, onShutdown } = options
-  const log = createLog(folders.log, config instanceof ConfigurationError ? 'info' : config.logLevel)
+  const level = config instanceof ConfigurationError ? 'info' : config.logLevel
+  const log = createLog({ folder: folders.log, level, files: host.files, clock: host.clock })
   const startedAt = host.clock.monotonic()
   const withDaemon = (status: ProfileStatus): Status => {
     const uptimeSeconds = Math.floor(host.clock.monotonic() - startedAt)

@@ -106,7 +106,7 @@ async function isKeyInKeyring({ host, folders, env }: UninstallOptions): Promise
 
 // Only files with these names are removed: the user may have put others beside them.
 const RUNTIME_FILE = /^(endpoint\.json|daemon\.lock)$/
-const LOG_FILE = /^(\d{8}-\d{4}-\d{2}-)?daemon\.log(\.txt)?$/ // with the rotated ones and the list of them
+const LOG_FILE = /^((\d{8}-\d{4}-\d{2}-)?daemon\.log(\.txt)?|daemon\.log\.\d)$/ // with the rotated ones, also those of 1.0
 const CONFIG_FILE = /^config\.json$/
 const ANY_SESSION_FILE = /\.jwe(\.bad-\d+)?$/
 const DATA_FILE = /^(store-key\.jw[ke]|installation\.json|(known-user|prompt-pause)-.+\.json)$/

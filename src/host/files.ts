@@ -8,7 +8,7 @@ import { syncFile, syncFolder } from './sync.ts'
 
 export { errorCode, FileError, type FileProblem, type FileSystem, systemFiles } from './file-system.ts'
 
-const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = constants
+const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL } = constants
 const O_NOFOLLOW = constants.O_NOFOLLOW ?? 0 // absent on Windows
 const O_NONBLOCK = constants.O_NONBLOCK ?? 0
 const isWindows = process.platform === 'win32'
@@ -139,6 +139,18 @@ async function readChecked(handle: FileHandle, found: Stats, path: string, maxBy
   if (!found.isFile()) throw new FileError('not_regular', path)
   if (found.size > maxBytes) throw new FileError('too_large', path)
   return await handle.readFile()
+}
+
+/**
+ * Opens a private file, which may be new, to append to it.
+ * @throws FileError if it is no regular file; a system error
+ */
+export async function openForAppending(files: FileSystem, path: string): Promise<FileHandle> {
+  // Without O_NONBLOCK, opening a FIFO would block for ever.
+  const handle = await files.open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o600)
+  if ((await handle.stat()).isFile()) return handle
+  await handle.close()
+  throw new FileError('not_regular', path)
 }
 
 const TEMPORARY = /^\..+\.[0-9a-f]{16}\.tmp$/

@@ -16,4 +16,6 @@ export interface LogFields {
   readonly version?: string
   readonly ms?: number
   readonly revoked?: boolean
+  /** How many lines are missing from the log. */
+  readonly lines?: number
 }

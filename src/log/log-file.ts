@@ -1,24 +1,19 @@
-// Writes the log as JSON lines into a rotated file, by pino.
+// Writes the log as JSON lines into a rotated file: pino makes the lines.
 import pino from 'pino'
-import { createStream } from 'rotating-file-stream'
 import type { LogFields, LogLevel } from './fields.ts'
-
-const MAX_SIZE = '1M'
-const ROTATED_FILES = 3
+import { LogWriter, type LogWriterOptions } from './log-writer.ts'
 
 export interface LogFile {
   write(level: Exclude<LogLevel, 'silent'>, event: string, fields: LogFields): void
-  /** Resolves when every line is in the file. */
+  /** Resolves when every line is in the file, or after two seconds if its disk does not respond. */
   close(): Promise<void>
 }
 
-/** @param folder an existing private folder */
-export function openLogFile(folder: string, level: LogLevel): LogFile {
-  const stream = createStream('daemon.log', { path: folder, size: MAX_SIZE, maxFiles: ROTATED_FILES, mode: 0o600 })
-  stream.on('error', () => undefined) // a full disk must not end the daemon
-  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' }, stream)
+export function openLogFile(options: Omit<LogWriterOptions, 'onLost'>, level: LogLevel): LogFile {
+  const writer = new LogWriter({ ...options, onLost: (lines) => logger.error({ lines }, 'log_lines_lost') })
+  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' }, writer)
   return {
     write: (level, event, fields) => logger[level](fields, event),
-    close: () => new Promise((resolve) => stream.end(resolve)),
+    close: () => writer.close(),
   }
 }

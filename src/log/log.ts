@@ -1,4 +1,6 @@
 // The log of the daemon: events with a closed list of fields, written to a file that is opened after the start.
+import type { Clock } from '../host/clock.ts'
+import type { FileSystem } from '../host/files.ts'
 import type { LogFields, LogLevel } from './fields.ts'
 
 /** @param event a snake_case name */
@@ -28,13 +30,20 @@ export function profileLog(log: Log, profile: string): Log {
   }
 }
 
-/** @param folder an existing private folder */
-export function createLog(folder: string, level: LogLevel): DaemonLog {
+export interface LogOptions {
+  /** An existing private folder. */
+  readonly folder: string
+  readonly level: LogLevel
+  readonly files: FileSystem
+  readonly clock: Clock
+}
+
+export function createLog({ level, ...place }: LogOptions): DaemonLog {
   let open: () => void = () => undefined
   const opened = new Promise<void>((resolve) => {
     open = resolve
   })
-  const file = opened.then(async () => (await import('./log-file.ts')).openLogFile(folder, level))
+  const file = opened.then(async () => (await import('./log-file.ts')).openLogFile(place, level))
   const writeAt =
     (level: Exclude<LogLevel, 'silent'>): Write =>
     (event, fields = {}) =>

@@ -36,6 +36,7 @@ async function newHome() {
     join(folders.data, 'known-user-production.json'),
     folders.logFile,
     join(folders.addon, `${'0'.repeat(64)}.node`),
+    join(folders.log, 'daemon.log.1'),
     join(folders.log, '20260102-0304-01-daemon.log'),
   ]
   for (const path of paths) await writeFile(path, '{}', { mode: 0o600 })

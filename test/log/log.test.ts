@@ -2,21 +2,23 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/host/clock.ts'
+import { systemFiles } from '../../src/host/files.ts'
 import type { LogLevel } from '../../src/log/fields.ts'
 import { createLog, profileLog } from '../../src/log/log.ts'
 import { temporaryFolder } from '../support/folder.ts'
 
-async function newLog(level: LogLevel = 'info') {
-  const folder = await temporaryFolder()
+async function newLog(level: LogLevel = 'info', folder?: string) {
+  folder ??= await temporaryFolder()
   const path = join(folder, 'daemon.log')
   const lines = async () => {
-    const text = await readFile(path, 'utf8')
+    const text = await readFile(path, 'utf8').catch(() => '') // without a line there is no file
     return text
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line))
   }
-  return { folder, path, log: createLog(folder, level), lines }
+  return { folder, path, log: createLog({ folder, level, files: systemFiles, clock: systemClock }), lines }
 }
 
 describe('createLog', () => {
@@ -81,14 +83,20 @@ describe('createLog', () => {
   })
 
   it('rotates the file at one megabyte and keeps three rotated ones', async () => {
-    const { log, folder } = await newLog()
-    log.open()
+    const folder = await temporaryFolder()
     const reason = 'x'.repeat(100_000)
-    for (let i = 0; i < 60; i++) log.info('long', { reason })
-    await log.close()
-    const names = await readdir(folder)
-    expect(names.filter((name) => /^\d{8}-\d{4}-\d{2}-daemon\.log$/.test(name))).toHaveLength(3)
-    for (const name of names) expect((await stat(join(folder, name))).size, name).toBeLessThan(2_000_000)
+    for (let run = 0; run < 6; run++) {
+      const { log } = await newLog('info', folder)
+      for (let line = 0; line < 10; line++) log.info('long', { reason })
+      await log.close()
+    }
+    const names = (await readdir(folder)).sort()
+    expect(names).toEqual(['daemon.log', 'daemon.log.1', 'daemon.log.2', 'daemon.log.3'])
+    for (const name of names) {
+      expect((await stat(join(folder, name))).size, name).toBeLessThan(1_200_000)
+      const lines = (await readFile(join(folder, name), 'utf8')).trimEnd().split('\n')
+      for (const line of lines) expect(JSON.parse(line)).toMatchObject({ event: 'long' })
+    }
   })
 })
 
