@@ -96,7 +96,7 @@ const MODULES: Readonly<Record<string, PackageRule>> = {
   'node:http': { rooms: ['host', 'rpc', 'callback', 'broker'], why: 'three servers listen, and no other room' },
   'node:net': { rooms: ['host', 'rpc', 'callback', 'broker', 'cli/doctor'], why: 'three servers listen' },
   'node:dgram': { rooms: [], why: 'nothing is sent but by Fetch' },
-  'node:tls': { rooms: [], why: 'TLS is Node’s own, with its defaults' },
+  'node:tls': { rooms: ['host'], why: 'only Fetch opens TLS connections, always with full verification' },
   'node:worker_threads': { rooms: [], why: 'the daemon has one thread' },
   'node:cluster': { rooms: [], why: 'the daemon is one process' },
   'node:inspector': { rooms: [], why: 'the inspector would give memory away' },

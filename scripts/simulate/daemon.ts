@@ -85,6 +85,7 @@ export function newDaemon({ account, clerk, clock, random, accessToken, onReques
       random,
       files: systemFiles,
       fetch: () => Promise.reject(new Error('no network here')),
+      network: { configure: nothing, describe: async () => ({ proxy: null, certificates: [] }) },
       isOtherUser: () => Promise.resolve(false),
       restrictFolder: () => Promise.resolve('own'),
       openBrowser: () => Promise.reject(new Error('no browser here')),

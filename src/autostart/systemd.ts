@@ -35,7 +35,7 @@ StartLimitBurst=5
 ExecStart=${[quote(program), ...rest.map(quoteArgument)].join(' ')} ${DAEMON} --replace
 ${environment.map(([name, value]) => `Environment=${quote(`${name}=${value}`)}`).join('\n')}
 # These variables would change what the daemon runs or trusts.
-UnsetEnvironment=NODE_OPTIONS NODE_EXTRA_CA_CERTS NODE_TLS_REJECT_UNAUTHORIZED
+UnsetEnvironment=NODE_OPTIONS NODE_TLS_REJECT_UNAUTHORIZED
 Restart=on-failure
 RestartSec=1
 TimeoutStopSec=25

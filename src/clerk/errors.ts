@@ -1,5 +1,7 @@
 // The failures of Clerk and its broker, by what they mean for the session. Of a response, only a code from a closed list is kept.
 
+import type { NetworkFailure } from '../host/network-failure.ts'
+
 export type UnavailableReason = 'network' | 'server' | 'rate_limited'
 
 /** The provider was not reached, or its response makes no sense. The session is as good as before. */
@@ -7,6 +9,8 @@ export class UnavailableError extends Error {
   constructor(
     readonly reason: UnavailableReason,
     readonly retryAfterSeconds?: number,
+    /** Why, as far as it is known. */
+    readonly failure?: NetworkFailure,
   ) {
     super(`the provider is unavailable: ${reason}`)
     this.name = 'UnavailableError'

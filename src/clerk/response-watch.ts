@@ -1,6 +1,7 @@
 // Observes the provider's responses during one operation, and tells what they mean if the operation fails.
 import type { Clock } from '../host/clock.ts'
-import type { Fetch } from '../host/network.ts'
+import { type Fetch, NetworkError } from '../host/network.ts'
+import type { NetworkFailure } from '../host/network-failure.ts'
 import { RejectedError, rejectedReason, SessionEndedError, UnavailableError } from './errors.ts'
 
 interface ObservedResponse {
@@ -8,12 +9,14 @@ interface ObservedResponse {
   readonly retryAfterSeconds: number | undefined
   /** The `error` of RFC 6749 section 5.2. */
   readonly error: string | undefined
+  readonly isHtml: boolean
 }
 
 const LONGEST_RETRY_AFTER = 300 // s; a provider that asks for an hour is still retried after five minutes
 
 export class ResponseWatch {
   #last: ObservedResponse | undefined
+  #networkFailure: NetworkFailure | undefined
   #hasSentRequest = false
   readonly fetch: Fetch
 
@@ -21,12 +24,17 @@ export class ResponseWatch {
     this.fetch = async (url, init) => {
       this.#hasSentRequest = true
       this.#last = undefined // a request without a response is a network failure
-      const response = await fetch(url, init)
+      this.#networkFailure = undefined
+      const response = await fetch(url, init).catch((error: unknown) => {
+        if (error instanceof NetworkError) this.#networkFailure = error.failure
+        throw error
+      })
       const body = response.ok ? undefined : await response.clone().text()
       this.#last = {
         status: response.status,
         retryAfterSeconds: retryAfter(response.headers.get('retry-after'), clock),
         error: body === undefined ? undefined : oauthError(body),
+        isHtml: /^\s*text\/html\b/i.test(response.headers.get('content-type') ?? ''),
       }
       return response
     }
@@ -45,15 +53,25 @@ export class ResponseWatch {
   /** The error for a failed operation, judged by the last response and never by the text of an exception. */
   failure(): UnavailableError | RejectedError | SessionEndedError {
     const last = this.#last
-    if (!last) return new UnavailableError('network')
-    if (last.status < 400) return new UnavailableError('server') // an unusable body, or a redirect: none is followed
-    if (last.status === 429) return new UnavailableError('rate_limited', last.retryAfterSeconds)
-    if (last.status === 408 || last.status >= 500) return new UnavailableError('server', last.retryAfterSeconds)
+    if (!last) return new UnavailableError('network', undefined, this.#networkFailure)
+    const { status, retryAfterSeconds, error } = last
+    if (status === 429) return new UnavailableError('rate_limited', retryAfterSeconds)
+    if (status === NETWORK_AUTHENTICATION_REQUIRED) return unusable(last)
+    if (status === 408 || status >= 500) return new UnavailableError('server', retryAfterSeconds)
+    if (status < 400) return unusable(last) // an unusable body, or a redirect: none is followed
     // RFC 6749 requires 400; Clerk documents 401 as well.
-    if (last.error === 'invalid_grant') return new SessionEndedError('session_revoked')
-    if (last.error !== undefined) return new RejectedError(rejectedReason(last.error))
-    return new UnavailableError('server') // HTML or a truncated body says nothing about the session
+    if (error === 'invalid_grant') return new SessionEndedError('session_revoked')
+    if (error !== undefined) return new RejectedError(rejectedReason(error))
+    return unusable(last) // HTML or a truncated body says nothing about the session
   }
+}
+
+const NETWORK_AUTHENTICATION_REQUIRED = 511 // RFC 6585 section 6: said by a network that wants a sign-in of its own
+
+/** The response is not one of the provider. HTML is the page of a network: its sign-in, or its refusal. */
+function unusable({ isHtml, status }: ObservedResponse): UnavailableError {
+  const isPortal = isHtml || status === NETWORK_AUTHENTICATION_REQUIRED
+  return new UnavailableError('server', undefined, { cause: isPortal ? 'captive_portal' : 'protocol' })
 }
 
 function oauthError(body: string): string | undefined {

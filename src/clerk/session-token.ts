@@ -118,7 +118,8 @@ export class SessionTokenVerifier {
 
 function failureOf(error: unknown): Error {
   if (error instanceof CallbackRefusedError) return error
-  if (areKeysMissing(error)) return new UnavailableError('network')
+  if (error instanceof NetworkError) return new UnavailableError('network', undefined, error.failure)
+  if (areKeysMissing(error)) return new UnavailableError('network', undefined, { cause: 'protocol' })
   if (error instanceof errors.JWTExpired) return new CallbackRefusedError('expired')
   const claim = error instanceof errors.JWTClaimValidationFailed ? error.claim : undefined
   return new CallbackRefusedError(claim === 'nbf' ? 'expired' : 'forged')
@@ -126,7 +127,6 @@ function failureOf(error: unknown): Error {
 
 /** Whether the keys could not be fetched or parsed: then nothing is known about the token. */
 function areKeysMissing(error: unknown): boolean {
-  if (error instanceof NetworkError || error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid)
-    return true
+  if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid) return true
   return error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC' // a status other than 200, or a body that is not JSON
 }

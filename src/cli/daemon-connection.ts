@@ -36,8 +36,10 @@ export async function connectToDaemon({ host, folders }: Context, mayStart: bool
   return await connect(host.files, folders.discoveryFile, host.random)
 }
 
-// NODE_* would change what the daemon runs or trusts. The passphrase is a secret: it goes through standard input.
-const NOT_INHERITED = /^(NODE_.*|CADZERO_AUTH_PASSPHRASE)$/i
+// NODE_* would change what the daemon runs, or turn TLS off. NODE_EXTRA_CA_CERTS only adds authorities, as the system's store
+// does, and stays: a daemon in the background must reach what one in the foreground reaches. The passphrase is a secret: it goes
+// through standard input.
+const NOT_INHERITED = /^(NODE_(?!EXTRA_CA_CERTS$).*|CADZERO_AUTH_PASSPHRASE)$/i
 
 /** The environment of a daemon that a command starts in the background. */
 export function backgroundEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

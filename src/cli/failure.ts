@@ -7,6 +7,7 @@ import { EnvironmentError } from '../host/home.ts'
 import { LockError } from '../host/lock.ts'
 import { ConnectionClosedError, NoDaemonError } from '../rpc/client.ts'
 import { errors, INVALID_PARAMS, METHOD_NOT_FOUND, RpcError } from '../rpc/contract.ts'
+import { networkHint } from './network-hint.ts'
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, noDaemon: 3, signInNeeded: 4 } as const
 
@@ -121,7 +122,7 @@ function rpcFailure({ code, message, data = {} }: RpcError): Failure {
     case errors.signInFailed.code:
       return failed(error, SIGN_IN_HINTS[reason ?? ''])
     case errors.temporarilyUnavailable.code:
-      return failed(error, retryHint(data.retryAfterSeconds))
+      return unavailable(error, data)
     case errors.providerRejected.code:
       return failed(error, REJECTED_HINTS[reason ?? ''] ?? 'run cadzero-auth doctor to check the setup')
     case errors.storeUnavailable.code:
@@ -151,6 +152,12 @@ const REJECTED_HINTS: Readonly<Record<string, string>> = {
   invalid_scope: 'check scopes: one of them is not assigned to the OAuth application in Clerk',
   no_refresh_token: 'assign the scope offline_access to the OAuth application in Clerk',
   issuer_mismatch: 'set issuer to the issuer in the provider’s metadata, exactly as written there',
+}
+
+function unavailable(error: string, data: Readonly<Record<string, unknown>>): Failure {
+  const hint = networkHint(data)
+  if (hint === undefined) return failed(error, retryHint(data.retryAfterSeconds))
+  return failed(`${error} (${data.cause})`, `${hint}; your session is kept`)
 }
 
 function retryHint(seconds: unknown): string {

@@ -1,4 +1,5 @@
 // The effective configuration: environment variables override config.json, which overrides the built-in profiles.
+import { type CaFileProblem, checkCaFile } from '../host/ca-file.ts'
 import { FileError, type FileProblem, type FileSystem, readSettingsFile } from '../host/files.ts'
 import { BUILT_IN_PROFILES } from './built-in-profiles.ts'
 import { daemonVariables, profileVariables, VARIABLES } from './environment.ts'
@@ -15,7 +16,8 @@ export interface Config extends Readonly<Omit<Settings, 'profiles'>> {
 export async function loadConfig(files: FileSystem, path: string, env: NodeJS.ProcessEnv): Promise<Config> {
   const written = parseSettings(await readJson(files, path), { file: path })
   const settings = parseSettings({ ...written, ...daemonVariables(env) }, { variables: VARIABLES })
-  const { defaultProfile } = settings
+  const { defaultProfile, caFile } = settings
+  await requireCaFile(files, caFile, path)
   const overrides = parseSettings({ profiles: { [defaultProfile]: profileVariables(env) } }, { variables: VARIABLES })
   const names = new Set([...Object.keys(BUILT_IN_PROFILES), ...Object.keys(written.profiles)])
   if (!names.has(defaultProfile) && overrides.profiles[defaultProfile]?.issuer === undefined) {
@@ -38,6 +40,21 @@ export function findProfile({ profiles, defaultProfile }: Config, name = default
   if (!profile) throw new ConfigurationError('profile', `one of ${[...profiles.keys()].join(', ')}`)
   if (profile instanceof ConfigurationError) throw profile
   return profile
+}
+
+const CA_FILE_RULES: Readonly<Record<CaFileProblem, string>> = {
+  missing: 'a file that exists',
+  unreadable: 'a file that you may read',
+  not_regular: 'a regular file of at most 8 MiB',
+  foreign_owner: 'a file that belongs to you or to the administrator',
+  too_open: 'a file that only its owner can write (chmod go-w)',
+  no_certificate: 'a file with certificates in PEM form, and all of them valid',
+}
+
+/** Checked at the start, so that a wrong path is an error of the configuration and not of the network. */
+async function requireCaFile(files: FileSystem, caFile: string | undefined, file: string): Promise<void> {
+  const problem = caFile === undefined ? undefined : await checkCaFile(files, caFile)
+  if (problem !== undefined) throw new ConfigurationError('caFile', CA_FILE_RULES[problem], file)
 }
 
 async function readJson(files: FileSystem, path: string): Promise<object> {

@@ -1,4 +1,5 @@
 // The schema of config.json. The message of each check says what the setting should be; the error adds the name.
+import { isAbsolute } from 'node:path'
 import * as v from 'valibot'
 import { isSafeUrl } from '../host/network.ts'
 import { ConfigurationError } from './errors.ts'
@@ -12,6 +13,9 @@ const PROFILE_NAME_RULE =
 const SCOPES_RULE = 'a list of scopes that includes openid'
 const KEY_RULE = 'a Clerk publishable key (pk_test_… or pk_live_…)'
 const TEXT_RULE = 'a text without spaces'
+const PROXY_RULE =
+  'auto, none, or the URL of a proxy as http://host:port, without a user or a password: set HTTPS_PROXY in the environment for these'
+const CA_FILE_RULE = 'the absolute path of a file with certificates in PEM form'
 const BOOLEAN_RULE = 'true or false'
 const PROFILES_RULE = 'an object of profiles'
 
@@ -55,6 +59,8 @@ const configSchema = v.strictObject({
   port: v.optional(port, 0),
   logLevel: v.optional(v.picklist(LEVELS, `one of ${LEVELS.join(', ')}`), 'info'),
   keyProtection: v.optional(v.picklist(PROTECTIONS, `one of ${PROTECTIONS.join(', ')}`), 'auto'),
+  proxy: v.optional(v.pipe(v.string(PROXY_RULE), v.check(isProxySetting, PROXY_RULE)), 'auto'),
+  caFile: v.optional(v.pipe(v.string(CA_FILE_RULE), v.check(isAbsolute, CA_FILE_RULE))),
   profiles: v.optional(
     v.pipe(
       v.unknown(),
@@ -64,6 +70,14 @@ const configSchema = v.strictObject({
     {},
   ),
 })
+
+/** Passwords belong in the environment: this file is shown, copied and backed up. */
+function isProxySetting(text: string): boolean {
+  if (text === 'auto' || text === 'none') return true
+  if (!/^https?:\/\/[^/?#@]+\/?$/i.test(text) || !URL.canParse(text)) return false
+  const { username, password } = new URL(text)
+  return username === '' && password === ''
+}
 
 /** The settings of one profile, as the configuration file gives them. */
 export type ProfileSettings = Readonly<v.InferOutput<typeof profileSchema>>

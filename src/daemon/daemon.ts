@@ -42,6 +42,7 @@ export async function startDaemon(options: DaemonOptions): Promise<StartResult> 
   const { host, folders, version, commit, passphrase } = options
   await makeFolders(host, folders)
   const { config, configurationError } = await readConfig(options)
+  if (config) host.network.configure(config)
   let daemon: RunningDaemon | undefined
   const services = createServices({
     ...{ host, folders, version, commit, passphrase },

@@ -87,8 +87,8 @@ export function toRpcError(error: unknown): unknown {
   }
   if (error instanceof SignInError) return rpcError('signInFailed', { reason: error.reason })
   if (error instanceof UnavailableError) {
-    const { reason, retryAfterSeconds = RETRY_SECONDS } = error
-    return rpcError('temporarilyUnavailable', { reason, retryAfterSeconds })
+    const { reason, retryAfterSeconds = RETRY_SECONDS, failure } = error
+    return rpcError('temporarilyUnavailable', { reason, retryAfterSeconds, ...failure })
   }
   if (error instanceof RejectedError) return rpcError('providerRejected', { reason: error.reason })
   if (error instanceof StoreError) return rpcError('storeUnavailable', { reason: error.code, hint: error.message })

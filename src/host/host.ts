@@ -5,8 +5,11 @@ import { type OpenBrowser, systemBrowser } from './browser.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type FileSystem, systemFiles } from './files.ts'
 import { type Fetch, limitedFetch } from './network.ts'
+import type { Network, NetworkSettings } from './network-view.ts'
 import { type Random, systemRandom } from './random.ts'
+import { systemRun } from './run.ts'
 import { type SocketOwnerCheck, socketOwnerCheck } from './socket-owner.ts'
+import type { SystemNetwork } from './system-network.ts'
 import type { FolderAccess } from './windows-acl.ts'
 
 export interface Host {
@@ -18,6 +21,7 @@ export interface Host {
   readonly random: Random
   readonly files: FileSystem
   readonly fetch: Fetch
+  readonly network: Network
   readonly openBrowser: OpenBrowser
   readonly isOtherUser: SocketOwnerCheck
   /** Restricts a folder to the user if file modes cannot do that (Windows). @returns who has access now */
@@ -26,17 +30,48 @@ export interface Host {
 
 /** @param browser a program to open URLs with, instead of the system's browser */
 export function systemHost(browser?: string): Host {
+  const { fetch, ...network } = lazyNetwork(process.env)
   return {
     name: hostname(),
     bootId: bootId(),
     clock: systemClock,
     random: systemRandom,
     files: systemFiles,
-    // The global is read at the first call: Node loads its fetch lazily, which would make each start slower.
-    fetch: limitedFetch((url, init) => fetch(url, init as RequestInit), systemClock),
+    fetch: limitedFetch(fetch, systemClock),
+    network,
     openBrowser: systemBrowser(systemClock, browser),
     isOtherUser: socketOwnerCheck(),
     restrictFolder: async (path) =>
       process.platform === 'win32' ? (await import('./windows-acl.ts')).restrictFolder(path) : 'own',
+  }
+}
+
+/** Nothing of the network is loaded, and no setting of the system is read, before the first connection. */
+function lazyNetwork(env: NodeJS.ProcessEnv): Network & { readonly fetch: Fetch } {
+  let settings: NetworkSettings = { proxy: 'auto', caFile: undefined }
+  let loading: Promise<SystemNetwork> | undefined
+  const load = async () => {
+    const { SystemNetwork } = await import('./system-network.ts')
+    const { platform } = process
+    return new SystemNetwork({
+      files: systemFiles,
+      clock: systemClock,
+      env,
+      platform,
+      run: systemRun(systemClock, env),
+      settings,
+    })
+  }
+  const loaded = () => {
+    loading ??= load()
+    return loading
+  }
+  return {
+    configure: (given) => {
+      settings = given
+      loading = undefined
+    },
+    describe: async (url) => (await loaded()).describe(new URL(url)),
+    fetch: async (url, init) => (await loaded()).fetch(url, init),
   }
 }

@@ -1,13 +1,17 @@
 // The only access to the network: a fetch with a deadline and a size limit for the whole response; and checks of URLs.
 import type { Clock } from './clock.ts'
+import { ConnectionError, causeOf, type NetworkFailure } from './network-failure.ts'
 
-type FetchInit = { [K in keyof RequestInit]: RequestInit[K] | undefined }
+export type FetchInit = { [K in keyof RequestInit]: RequestInit[K] | undefined }
 
 export type Fetch = (url: string | URL, init?: FetchInit) => Promise<Response>
 
-/** The server sent no usable response. The cause is left out, since it may quote the request. */
+/** The server sent no usable response. The text of the system's error is left out, since it may quote the request. */
 export class NetworkError extends Error {
-  constructor(readonly code: 'unreachable' | 'timeout' | 'too_large') {
+  constructor(
+    readonly code: 'unreachable' | 'timeout' | 'too_large',
+    readonly failure: NetworkFailure = { cause: code === 'timeout' ? 'timeout' : 'protocol' },
+  ) {
     super(
       { unreachable: 'no connection', timeout: 'no response in time', too_large: 'the response is too large' }[code],
     )
@@ -42,11 +46,17 @@ export function limitedFetch(fetch: Fetch, clock: Clock, limits: FetchLimits = F
     } catch (error) {
       abort.abort()
       if (error instanceof NetworkError) throw error
-      throw new NetworkError(timedOut ? 'timeout' : 'unreachable')
+      throw timedOut
+        ? new NetworkError('timeout', failureOf(error, 'timeout'))
+        : new NetworkError('unreachable', failureOf(error))
     } finally {
       cancel()
     }
   }
+}
+
+function failureOf(error: unknown, cause = causeOf(error)): NetworkFailure {
+  return error instanceof ConnectionError ? error.failure : { cause }
 }
 
 async function readAll(response: Response, maxBytes: number): Promise<Buffer> {

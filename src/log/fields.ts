@@ -10,6 +10,7 @@ export interface LogFields {
   readonly profile?: string
   readonly state?: string
   readonly reason?: string
+  readonly cause?: string
   readonly setting?: string
   readonly port?: number
   readonly pid?: number

@@ -31,7 +31,8 @@ export class ProviderBackoff {
   get failure(): UnavailableError | RejectedError | undefined {
     const seconds = this.remainingSeconds
     const failure = seconds === 0 ? undefined : this.#failure
-    return failure instanceof UnavailableError ? new UnavailableError(failure.reason, Math.ceil(seconds)) : failure
+    if (!(failure instanceof UnavailableError)) return failure
+    return new UnavailableError(failure.reason, Math.ceil(seconds), failure.failure)
   }
 
   /**

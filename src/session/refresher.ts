@@ -169,7 +169,8 @@ export class Refresher {
     const reason = reasonOf(error)
     this.#status = { ...this.#status, lastError: reason }
     const { log, backoff } = this.#options
-    log.warn('refresh_failed', { reason })
+    const cause = error instanceof UnavailableError ? error.failure?.cause : undefined
+    log.warn('refresh_failed', cause === undefined ? { reason } : { reason, cause })
     return backoff.failed(error) ? backoff.failure : error
   }
 }

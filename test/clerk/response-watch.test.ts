@@ -1,6 +1,7 @@
 // What a response of the provider means for the session: only invalid_grant ends it.
 import { expect, test } from 'vitest'
 import { ResponseWatch, retryAfter } from '../../src/clerk/response-watch.ts'
+import { NetworkError } from '../../src/host/network.ts'
 import { TestClock } from '../support/clock.ts'
 
 const clock = new TestClock()
@@ -31,6 +32,29 @@ test.each([
   [200, '<html>', { name: 'UnavailableError', reason: 'server' }],
 ])('status %d with the body %s is a %o', async (status, body, failure) => {
   expect((await watchResponse(status, body)).failure()).toMatchObject(failure)
+})
+
+test.each([
+  [200, 'text/html', 'captive_portal'],
+  [302, 'text/html; charset=utf-8', 'captive_portal'],
+  [403, 'Text/HTML', 'captive_portal'],
+  [511, 'text/plain', 'captive_portal'],
+  [200, 'application/json', 'protocol'],
+  [302, 'text/plain', 'protocol'],
+  [404, 'text/plain', 'protocol'],
+  [502, 'text/html', undefined],
+  [429, 'text/html', undefined],
+])('the cause of an unusable response with the status %d and the type %s is %s', async (status, type, cause) => {
+  const failure = (await watchResponse(status, '<html>', { 'content-type': type })).failure()
+  expect(failure).toMatchObject({ name: 'UnavailableError' })
+  expect(failure).toHaveProperty('failure', cause === undefined ? undefined : { cause })
+})
+
+test('a request without a response has the failure of the network', async () => {
+  const failure = { cause: 'certificate', certificateIssuer: 'Example Corp CA' } as const
+  const watch = new ResponseWatch(() => Promise.reject(new NetworkError('unreachable', failure)), clock)
+  await expect(watch.fetch('https://clerk.example.com/token')).rejects.toThrow('no connection')
+  expect(watch.failure()).toMatchObject({ reason: 'network', failure })
 })
 
 test.each([408, 429, 500, 503])('keeps Retry-After of the status %d', async (status) => {

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { failureOf, StartError } from '../../src/cli/failure.ts'
 import { EnvironmentError } from '../../src/host/home.ts'
+import { RpcError } from '../../src/rpc/contract.ts'
 
 test('a daemon that cannot start reports its own error, with its own hint as the only hint', () => {
   const error = new StartError('configuration: port is missing or wrong\nhint: it should be another')
@@ -33,5 +34,45 @@ test('a variable that names no usable folder is wrong usage', () => {
     exitCode: 2,
     error: 'HOME is not set',
     hint: 'set HOME',
+  })
+})
+
+test.each([
+  [{ cause: 'dns' }, 'dns', 'check the network'],
+  [{ cause: 'refused' }, 'refused', 'firewall'],
+  [{ cause: 'timeout' }, 'timeout', 'no response in time'],
+  [{ cause: 'certificate', certificateIssuer: 'Example Corp CA' }, 'certificate', 'issuer: Example Corp CA'],
+  [{ cause: 'certificate' }, 'certificate', 'caFile'],
+  [
+    { cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'unreachable' },
+    'proxy',
+    'check the proxy proxy.example',
+  ],
+  [{ cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'password_needed' }, 'proxy', 'set HTTPS_PROXY'],
+  [{ cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'integrated_authentication' }, 'proxy', 'NTLM'],
+  [{ cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'refused' }, 'proxy', 'refused the connection'],
+  [{ cause: 'proxy', proxyProblem: 'pac' }, 'proxy', 'PAC'],
+  [{ cause: 'proxy', proxyProblem: 'socks' }, 'proxy', 'SOCKS'],
+  [{ cause: 'proxy', proxyProblem: 'invalid' }, 'proxy', 'correct HTTPS_PROXY'],
+  [{ cause: 'captive_portal' }, 'captive_portal', 'sign in to the network'],
+  [{ cause: 'protocol' }, 'protocol', 'doctor'],
+])(
+  'a provider that is unavailable because of %j gets the hint that helps, and the session is kept',
+  (data, cause, hint) => {
+    const error = new RpcError(1003, 'temporarily unavailable', { reason: 'network', retryAfterSeconds: 2, ...data })
+    expect(failureOf(error)).toEqual({
+      exitCode: 1,
+      error: `temporarily unavailable: network (${cause})`,
+      hint: expect.stringMatching(new RegExp(`${hint}.*; your session is kept$`)),
+    })
+  },
+)
+
+test('a provider that is unavailable for an unknown cause gets the hint to try again', () => {
+  const error = new RpcError(1003, 'temporarily unavailable', { reason: 'server', retryAfterSeconds: 2, cause: 'new' })
+  expect(failureOf(error)).toEqual({
+    exitCode: 1,
+    error: 'temporarily unavailable: server',
+    hint: 'try again in 2 s; your session is kept',
   })
 })

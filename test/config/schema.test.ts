@@ -19,6 +19,17 @@ test.each([
   [{ port: '8080' }, 'port', 'whole number'],
   [{ logLevel: 'loud' }, 'logLevel', 'debug'],
   [{ keyProtection: 'none' }, 'keyProtection', 'keyring'],
+  [{ proxy: 'http://user:password@proxy.example:3128' }, 'proxy', 'HTTPS_PROXY'],
+  [{ proxy: 'http://user@proxy.example:3128' }, 'proxy', 'without a user or a password'],
+  [{ proxy: 'socks5://proxy.example:1080' }, 'proxy', 'http://host:port'],
+  [{ proxy: 'http://proxy.example/path' }, 'proxy', 'http://host:port'],
+  [{ proxy: 'proxy.example:3128' }, 'proxy', 'http://host:port'],
+  [{ proxy: '' }, 'proxy', 'auto, none'],
+  [{ proxy: true }, 'proxy', 'auto, none'],
+  [{ caFile: 'ca.pem' }, 'caFile', 'absolute path'],
+  [{ caFile: '~/ca.pem' }, 'caFile', 'absolute path'],
+  [{ caFile: '/nowhere/ca.pem' }, 'caFile', 'a file that exists'],
+  [{ caFile: '/' }, 'caFile', 'a regular file'],
   [{ profiles: { 'Bad/Name': {} } }, 'profiles.Bad/Name', 'profile name'],
   [{ profiles: { ['a'.repeat(33)]: {} } }, `profiles.${'a'.repeat(33)}`, 'profile name'],
   ['{"profiles":{"constructor":{}}}', 'profiles.constructor', 'profile name'],
@@ -43,6 +54,19 @@ test.each([
   const error = await loadContent(content).catch((error: unknown) => error)
   expect(error).toMatchObject({ name: 'ConfigurationError', setting, expected: expect.stringContaining(expected) })
   expect(error).toHaveProperty('file', expect.stringMatching(/config\.json$/))
+})
+
+test.each(['auto', 'none', 'http://proxy.example:3128', 'https://proxy.example', 'http://10.0.0.1:8080/'])(
+  'accepts the proxy %s',
+  async (proxy) => {
+    expect(await loadContent({ proxy })).toMatchObject({ proxy })
+  },
+)
+
+test('chooses the proxy by environment and system, and trusts no file of authorities, unless told otherwise', async () => {
+  const config = await loadContent({})
+  expect(config).toMatchObject({ proxy: 'auto' })
+  expect(config.caFile).toBeUndefined()
 })
 
 test.each([1024, 65_535, 0])('accepts the port %d', async (port) => {

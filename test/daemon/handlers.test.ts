@@ -46,6 +46,16 @@ it.each([
   [new SignInError('access_denied'), 1002, { reason: 'access_denied' }],
   [new UnavailableError('rate_limited', 7), 1003, { reason: 'rate_limited', retryAfterSeconds: 7 }],
   [new UnavailableError('network'), 1003, { reason: 'network', retryAfterSeconds: 1 }],
+  [
+    new UnavailableError('network', 3, { cause: 'certificate', certificateIssuer: 'Example Corp CA' }),
+    1003,
+    { reason: 'network', retryAfterSeconds: 3, cause: 'certificate', certificateIssuer: 'Example Corp CA' },
+  ],
+  [
+    new UnavailableError('network', 3, { cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'refused' }),
+    1003,
+    { reason: 'network', retryAfterSeconds: 3, cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'refused' },
+  ],
   [new RejectedError('invalid_scope'), 1004, { reason: 'invalid_scope' }],
   [new StoreError('key_locked'), 1005, { reason: 'key_locked', hint: expect.stringContaining('keyring') }],
   [new ShuttingDownError(), 1006, undefined],

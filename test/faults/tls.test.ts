@@ -9,7 +9,7 @@ import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { AuthorizationServer } from '../../src/clerk/authorization-server.ts'
 import { BrokerClient } from '../../src/clerk/broker-client.ts'
-import { limitedFetch } from '../../src/host/network.ts'
+import { systemHost } from '../../src/host/host.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { TestClock } from '../support/clock.ts'
 import { temporaryFolder } from '../support/folder.ts'
@@ -60,14 +60,14 @@ const onRequest: RequestListener = (request, response) => {
 }
 
 /** Every request to the provider and to a broker at this address fails as unavailable, and none is received. */
-async function expectUnavailable(create: () => Promise<Listener>): Promise<void> {
+async function expectUnavailable(create: () => Promise<Listener>, failure: object): Promise<void> {
   const url = `https://127.0.0.1:${await listen(await create())}`
   const clock = new TestClock()
-  const network = limitedFetch((url, init) => fetch(url, init as RequestInit), clock)
+  const network = systemHost().fetch
   const settings = { issuer: url, clientId: 'client_1', scopes: ['openid'], signInUrl: undefined }
   const server = new AuthorizationServer({ ...settings, fetch: network, clock, random: systemRandom })
   const session = newSession({ sessionId: 'sess_1' })
-  const unavailable = { name: 'UnavailableError', reason: 'network' }
+  const unavailable = { name: 'UnavailableError', reason: 'network', failure }
   await expect(server.refresh(session)).rejects.toMatchObject(unavailable)
   await expect(server.authorize('http://127.0.0.1:1/callback')).rejects.toMatchObject(unavailable)
   expect(await server.revoke(session)).toMatchObject({ revoked: false })
@@ -76,27 +76,37 @@ async function expectUnavailable(create: () => Promise<Listener>): Promise<void>
 }
 
 describe('a provider is unavailable and receives nothing', () => {
-  it.each<[string, () => Promise<Listener>]>([
-    ['if it speaks plain HTTP', async () => createHttpServer(onRequest)],
-    ['if it closes the connection', async () => createServer((socket) => void socket.destroy())],
-    ['if it answers with garbage', async () => createServer((socket) => void socket.end('\x16\x03\x01garbage'))],
-  ])('%s', (_name, create) => expectUnavailable(create))
+  it.each<[string, string, () => Promise<Listener>]>([
+    ['if it speaks plain HTTP', 'protocol', async () => createHttpServer(onRequest)],
+    ['if it closes the connection', 'refused', async () => createServer((socket) => void socket.destroy())],
+    [
+      'if it answers with garbage',
+      'protocol',
+      async () => createServer((socket) => void socket.end('\x16\x03\x01\x00\x07garbage')),
+    ],
+  ])('%s', (_name, cause, create) => expectUnavailable(create, { cause }))
 })
 
 describe.skipIf(!hasOpenssl)(
   'a provider with a certificate of its own making is unavailable and receives nothing',
   () => {
-    it.each<[string, () => Promise<Listener>]>([
-      ['if the certificate is self-signed', async () => createTlsServer(await selfSigned('127.0.0.1'), onSecure)],
+    it.each<[string, object, () => Promise<Listener>]>([
+      [
+        'if the certificate is self-signed',
+        { cause: 'certificate', certificateIssuer: '127.0.0.1' },
+        async () => createTlsServer(await selfSigned('127.0.0.1'), onSecure),
+      ],
       [
         'if the certificate is for another host',
+        { cause: 'certificate', certificateIssuer: 'evil.example' },
         async () => createTlsServer(await selfSigned('evil.example'), onSecure),
       ],
       [
         'if it offers only TLS 1.0 and 1.1',
+        { cause: 'protocol' },
         async () =>
           createTlsServer({ ...(await selfSigned('127.0.0.1')), maxVersion: 'TLSv1.1', minVersion: 'TLSv1' }, onSecure),
       ],
-    ])('%s', (_name, create) => expectUnavailable(create))
+    ])('%s', (_name, failure, create) => expectUnavailable(create, failure))
   },
 )

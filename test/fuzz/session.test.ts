@@ -19,6 +19,7 @@ import { StoreKeys } from '../../src/store/store-keys.ts'
 import { TestClock } from '../support/clock.ts'
 import { Disk } from '../support/disk.ts'
 import { check, FUZZ_TIMEOUT } from '../support/fuzz.ts'
+import { directNetwork } from '../support/network.ts'
 import { ownInstallation } from '../support/store.ts'
 
 const FOLDER = '/sessions'
@@ -267,6 +268,7 @@ class Life {
         random: systemRandom,
         files,
         fetch: () => Promise.reject(new Error('no network here')),
+        network: directNetwork,
         isOtherUser: () => Promise.resolve(false),
         restrictFolder: () => Promise.resolve('own'),
         openBrowser: () => Promise.resolve(),

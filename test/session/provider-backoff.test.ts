@@ -103,3 +103,12 @@ describe('the interval', () => {
     expect(backoff.remainingSeconds).toBe(0)
   })
 })
+
+it('tells later callers the cause of the failure, with the seconds that are left', () => {
+  const clock = new TestClock()
+  const backoff = new ProviderBackoff(clock, random)
+  const failure = { cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'refused' } as const
+  backoff.failed(new UnavailableError('network', 30, failure))
+  clock.advance(1)
+  expect(backoff.failure).toMatchObject({ reason: 'network', failure })
+})

@@ -16,6 +16,7 @@ import { SessionStore } from '../../src/store/store.ts'
 import { StoreKeys } from '../../src/store/store-keys.ts'
 import { TestClock } from './clock.ts'
 import { temporaryFolder } from './folder.ts'
+import { directNetwork } from './network.ts'
 import { ownInstallation } from './store.ts'
 
 export interface TestProvider extends IdentityProvider {
@@ -116,6 +117,7 @@ export async function newAuthenticator(
       random: systemRandom,
       files,
       fetch: () => Promise.reject(new Error('no network here')),
+      network: directNetwork,
       isOtherUser: () => Promise.resolve(false),
       restrictFolder: () => Promise.resolve('own'),
       openBrowser: async (url) => {

@@ -11,6 +11,7 @@ import { systemRandom } from '../../src/host/random.ts'
 import type { Log } from '../../src/log/log.ts'
 import { TestClock } from './clock.ts'
 import { temporaryFolder } from './folder.ts'
+import { directNetwork } from './network.ts'
 
 export async function newClerkAuthenticator(settings: Readonly<Record<string, string>>, config?: object) {
   const home = await temporaryFolder()
@@ -34,6 +35,7 @@ export async function newClerkAuthenticator(settings: Readonly<Record<string, st
     files: systemFiles,
     fetch: limitedFetch(fetchOnce, clock),
     openBrowser: () => Promise.resolve(),
+    network: directNetwork,
     isOtherUser: () => Promise.resolve(false),
     restrictFolder: () => Promise.resolve('own'),
   }

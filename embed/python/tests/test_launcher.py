@@ -63,10 +63,11 @@ class StartTest(LauncherTestCase):
     def test_a_daemon_inherits_no_variable_that_changes_what_it_runs(self):
         names = ('NODE_OPTIONS', 'PYTHONPATH', 'ELECTRON_RUN_AS_NODE', 'LD_PRELOAD', 'DYLD_INSERT_LIBRARIES')
         secret = 'CADZERO_AUTH_PASSPHRASE'
-        with mock.patch.dict(os.environ, {**dict.fromkeys((*names, secret), 'x'), 'CADZERO_AUTH_HOME': 'kept'}):
+        kept = {'CADZERO_AUTH_HOME': 'kept', 'NODE_EXTRA_CA_CERTS': '/ca.pem', 'HTTPS_PROXY': 'http://proxy:3128'}
+        with mock.patch.dict(os.environ, {**dict.fromkeys((*names, secret), 'x'), **kept}):
             environment = child_environment()
         self.assertFalse({*names, secret} & set(environment))
-        self.assertEqual(environment['CADZERO_AUTH_HOME'], 'kept')
+        self.assertEqual({name: environment[name] for name in kept}, kept)
 
     def test_a_daemon_gets_its_arguments_and_the_passphrase_on_standard_input(self):
         command = self.script(

@@ -21,6 +21,7 @@ export async function checkConfiguration(
   const check = 'configuration'
   try {
     const config = await loadConfig(host.files, folders.configFile, process.env)
+    host.network.configure(config) // the doctor's own requests go the way of the daemon's
     const wanted = name ?? config.defaultProfile
     const profile = config.profiles.get(wanted)
     if (!profile) {

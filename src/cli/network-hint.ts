@@ -1,0 +1,48 @@
+// What a user can do about a request that got no response, by the cause in the error's data.
+
+interface Details {
+  readonly cause?: unknown
+  readonly certificateIssuer?: unknown
+  readonly proxyHost?: unknown
+  readonly proxyProblem?: unknown
+}
+
+type Hint = (details: Details) => string
+
+const HINTS: Readonly<Record<string, Hint>> = {
+  dns: () => 'check the network and try again: the host name was not found',
+  refused: () => 'check the network and the firewall, and try again: the connection was refused or cut',
+  timeout: () => 'check the network and try again: there was no response in time',
+  certificate: ({ certificateIssuer }) =>
+    `install the authority in the system’s certificate store, or set caFile in config.json to its file, if it is your company’s: the certificate is not trusted (issuer: ${nameOf(certificateIssuer)})`,
+  proxy: (details) => (PROXY_HINTS[String(details.proxyProblem)] ?? unreachableProxy)(details),
+  captive_portal: () =>
+    'open a web page in your browser and sign in to the network, then try again: it responds with a page of its own',
+  protocol: () => 'try again, or run cadzero-auth doctor: there was no complete response of the provider',
+}
+
+const unreachableProxy: Hint = ({ proxyHost }) =>
+  `check the proxy ${nameOf(proxyHost)} and try again: it does not answer`
+
+const PROXY_HINTS: Readonly<Record<string, Hint>> = {
+  password_needed: ({ proxyHost }) =>
+    `set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT and restart the daemon: the proxy ${nameOf(proxyHost)} asks for a user and a password`,
+  integrated_authentication: ({ proxyHost }) =>
+    `ask for a proxy without NTLM and Kerberos, or run a local one that supports them, and set proxy in config.json to it: the proxy ${nameOf(proxyHost)} accepts nothing else`,
+  refused: ({ proxyHost }) =>
+    `ask your IT department to allow the provider’s host: the proxy ${nameOf(proxyHost)} refused the connection`,
+  pac: () =>
+    'set proxy in config.json to http://HOST:PORT: a script (PAC) in the system’s settings chooses the proxy, which cadzero-auth does not run',
+  socks: () => 'set proxy in config.json to http://HOST:PORT, or to none: a SOCKS proxy is not supported',
+  invalid: () =>
+    'correct HTTPS_PROXY: it is not the URL of a proxy; write special characters of a password as in a URL, such as %40 for @',
+}
+
+/** Undefined if the cause is not known. */
+export function networkHint(details: Details): string | undefined {
+  return HINTS[String(details.cause)]?.(details)
+}
+
+function nameOf(value: unknown): string {
+  return typeof value === 'string' && value !== '' ? value : 'unknown'
+}

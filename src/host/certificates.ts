@@ -1,0 +1,95 @@
+// The certificate authorities that TLS connections trust: Node's own, the system's, and those that the user or the operator adds.
+
+import { delimiter, join } from 'node:path'
+import * as tls from 'node:tls'
+import { blocksOf, LARGEST_CA_FILE } from './ca-file.ts'
+import type { FileSystem } from './files.ts'
+import type { CertificateOrigin, CertificateSource } from './network-view.ts'
+
+export interface Certificates {
+  /** Every certificate once, in PEM form. */
+  readonly pem: string
+  readonly sources: readonly CertificateSource[]
+}
+
+export interface CertificateOptions {
+  readonly files: FileSystem
+  readonly env: NodeJS.ProcessEnv
+  readonly platform: NodeJS.Platform
+  readonly caFile: string | undefined
+}
+
+// Where each family of distributions keeps the store that its tools build: Debian, Arch and Alpine; Fedora and RHEL; SUSE.
+const BUNDLES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/var/lib/ca-certificates/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+]
+
+/** Reads every source. One that cannot be read counts as empty: what it would have made trusted, stays untrusted. */
+export async function loadCertificates({ files, env, platform, caFile }: CertificateOptions): Promise<Certificates> {
+  const file = async (origin: CertificateOrigin, path: string | undefined) =>
+    path ? [{ origin, path, pem: await readText(files, path) }] : []
+  const parts = [
+    { origin: 'node' as const, pem: tls.rootCertificates.join('\n') },
+    ...(await systemParts(files, env, platform)),
+    ...(await file('NODE_EXTRA_CA_CERTS', env.NODE_EXTRA_CA_CERTS)),
+    ...(await file('caFile', caFile)),
+  ]
+  // Most of the system's authorities are Node's as well; parsing them twice would double the time.
+  const unique = new Map(parts.flatMap(({ pem }) => blocksOf(pem)).map((block) => [block.replaceAll(/\s/g, ''), block]))
+  return {
+    pem: [...unique.values()].join('\n'),
+    sources: parts.map(({ pem, ...source }) => ({ ...source, count: blocksOf(pem).length })),
+  }
+}
+
+type Part = Omit<CertificateSource, 'count'> & { readonly pem: string }
+
+async function systemParts(files: FileSystem, env: NodeJS.ProcessEnv, platform: NodeJS.Platform): Promise<Part[]> {
+  const parts: Part[] = []
+  if (platform === 'win32' || platform === 'darwin') {
+    parts.push({ origin: 'system', pem: systemStore().join('\n') })
+  }
+  if (env.SSL_CERT_FILE) {
+    parts.push({ origin: 'SSL_CERT_FILE', path: env.SSL_CERT_FILE, pem: await readText(files, env.SSL_CERT_FILE) })
+  }
+  for (const folder of (env.SSL_CERT_DIR ?? '').split(delimiter).filter((one) => one !== '')) {
+    parts.push({ origin: 'SSL_CERT_DIR', path: folder, pem: await readFolder(files, folder) })
+  }
+  if (platform === 'win32' || platform === 'darwin') return parts
+  for (const path of BUNDLES) {
+    const pem = await readText(files, path)
+    if (pem !== '') return [...parts, { origin: 'system', path, pem }]
+  }
+  return parts
+}
+
+/** Node can read the stores of Windows and macOS since 22.15; before, `caFile` and NODE_EXTRA_CA_CERTS are the way. */
+function systemStore(): readonly string[] {
+  const get = 'getCACertificates' in tls ? (tls.getCACertificates as (type: 'system') => string[]) : undefined
+  try {
+    return get?.('system') ?? []
+  } catch {
+    return []
+  }
+}
+
+/** Empty if it cannot be read, or is no regular file: a pipe would block. */
+async function readText(files: FileSystem, path: string): Promise<string> {
+  try {
+    const found = await files.stat(path)
+    return found.isFile() && found.size <= LARGEST_CA_FILE ? await files.readFile(path, 'latin1') : ''
+  } catch {
+    return ''
+  }
+}
+
+async function readFolder(files: FileSystem, folder: string): Promise<string> {
+  const names = await files.readdir(folder).catch(() => [])
+  const texts = await Promise.all(names.map((name) => readText(files, join(folder, name))))
+  return [...new Set(texts.flatMap(blocksOf))].join('\n') // the folder has a link of another name for each certificate
+}
