@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { connectToDaemon } from '../../src/cli/daemon-connection.ts'
+import { backgroundEnvironment, connectToDaemon } from '../../src/cli/daemon-connection.ts'
 import { locateFolders } from '../../src/config/paths.ts'
 import { systemHost } from '../../src/host/host.ts'
 import { TestClock } from '../support/clock.ts'
@@ -16,6 +16,19 @@ function isAlive(pid: number): boolean {
     return false
   }
 }
+
+it('a daemon in the background sees the proxies and authorities of its starter, and nothing that changes what it runs', () => {
+  const kept = { HTTPS_PROXY: 'http://proxy:1', no_proxy: 'a', NODE_EXTRA_CA_CERTS: '/ca.pem', SSL_CERT_FILE: '/b.pem' }
+  const removed = {
+    NODE_OPTIONS: '--inspect',
+    NODE_TLS_REJECT_UNAUTHORIZED: '0',
+    NODE_DEBUG: 'http',
+    NODE_PATH: '/x',
+    NODE_EXTRA_CA_CERTS_X: '/x',
+    CADZERO_AUTH_PASSPHRASE: 'canary',
+  }
+  expect(backgroundEnvironment({ ...kept, ...removed })).toEqual(kept)
+})
 
 describe('a command that needs the daemon', () => {
   it('exits with 3 and says how to start the daemon if it may not start one', async () => {

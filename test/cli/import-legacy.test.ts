@@ -113,7 +113,10 @@ describe('cadzero-auth import-legacy', () => {
     const path = await legacyFile(world, await sandbox.backend.sessionToken(sessionId))
     sandbox.script('/.well-known/jwks.json', { kind: 'drop' })
     const { code, stderr } = await runProgram(['import-legacy', path], { home })
-    expect({ code, said: stderr.split('\n')[0] }).toEqual({ code: 1, said: 'error: temporarily unavailable: network (protocol)' })
+    expect({ code, said: stderr.split('\n')[0] }).toEqual({
+      code: 1,
+      said: 'error: temporarily unavailable: network (protocol)',
+    })
     expect(await exists(path)).toBe(true)
   })
 

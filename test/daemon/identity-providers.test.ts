@@ -7,6 +7,7 @@ import type { Host } from '../../src/host/host.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import type { Session } from '../../src/store/session.ts'
 import { TestClock } from '../support/clock.ts'
+import { directNetwork } from '../support/network.ts'
 
 const host: Host = {
   name: 'computer',
@@ -14,6 +15,7 @@ const host: Host = {
   clock: new TestClock(),
   random: systemRandom,
   files: systemFiles,
+  network: directNetwork,
   fetch: () => Promise.reject(new Error('no network here')),
   openBrowser: () => Promise.reject(new Error('no browser here')),
   isOtherUser: () => Promise.resolve(false),

@@ -20,9 +20,11 @@ RESTART_SECONDS = 30.0  # so that a daemon that fails to start is not started by
 # A path, or the first arguments of a process; None: look where installers put the command.
 Command = Union[str, Sequence[str], None]
 
-# These would change what the daemon runs. NODE_EXTRA_CA_CERTS only adds authorities, which a company's network may need. The
-# passphrase is a secret and goes through standard input.
-_NOT_INHERITED = re.compile(r'NODE_(?!EXTRA_CA_CERTS$)|PYTHON|ELECTRON_|LD_PRELOAD$|DYLD_|CADZERO_AUTH_PASSPHRASE$', re.IGNORECASE)
+# These would change what the daemon runs. NODE_EXTRA_CA_CERTS only adds authorities, which a company's network may
+# need. The passphrase is a secret and goes through standard input.
+_NOT_INHERITED = re.compile(
+    r'NODE_(?!EXTRA_CA_CERTS$)|PYTHON|ELECTRON_|LD_PRELOAD$|DYLD_|CADZERO_AUTH_PASSPHRASE$', re.IGNORECASE
+)
 
 
 def find_command(command: Command = None) -> list[str] | None:
