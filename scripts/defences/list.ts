@@ -23,6 +23,7 @@ const LIMITS = 'src/rpc/limits.ts'
 const CONNECTION = 'src/rpc/connection.ts'
 const FILES = 'src/host/files.ts'
 const NETWORK = 'src/host/network.ts'
+const CALLBACK = 'src/callback/callback-listener.ts'
 const BROWSER = 'src/host/browser.ts'
 const PROCESS = 'src/daemon/process-hardening.ts'
 const LOOPBACK = 'src/callback/loopback-server.ts'
@@ -231,10 +232,22 @@ const files: readonly Defence[] = [
 
 const signIn: readonly Defence[] = [
   one(
-    'programs of another user get no response from the callback',
-    'src/callback/callback-listener.ts',
-    ['if (await this.#isOtherUser(request.socket)) return void request.socket.destroy()', ''],
+    'programs of another user do not reach the callback',
+    CALLBACK,
+    ["if (owner === 'other') return this.#refuse(response, 'other_user', pages.otherUser)", ''],
     [OTHERS, '[B9 C10]'],
+  ),
+  one(
+    'a program that closes its socket early is not taken for one outside of this system',
+    'src/host/socket-owner.ts',
+    ["return isOpenHere ? 'outside' : 'closed'", "return 'outside'"],
+    ['test/host/socket-owner.test.ts', 'counts as closed'],
+  ),
+  one(
+    'a callback from outside of this system needs the state',
+    CALLBACK,
+    ["if (owner === 'outside' && this.#state === null)", "if (owner === 'outside' && this.#state === undefined)"],
+    ['test/callback/callback-listener.test.ts', 'returns no state'],
   ),
   one(
     'the callback port closes with the sign-in',
@@ -296,11 +309,14 @@ const host: readonly Defence[] = [
   one(
     'the browser gets none of the settings of the daemon',
     BROWSER,
-    [
-      'await launch(outer, url, clock, childEnvironment(env))',
-      'await launch(outer, url, clock, { ...env, ...childEnvironment({}) })',
-    ],
+    ['const child = browserEnvironment(env, environment)', 'const child = { ...env, ...environment }'],
     [BROWSER_TEST, 'none of the daemon’s settings'],
+  ),
+  one(
+    'a client hands over no variable but those of the desktop',
+    'src/rpc/contract.ts',
+    ['const environment = v.strictObject(', 'const environment = v.looseObject('],
+    ['test/rpc/contract.test.ts', 'has no variable'],
   ),
   one('no debugger by a signal', PROCESS, ["process.on('SIGUSR1', () => undefined)", ''], [OTHERS, '[B10 D6]']),
   one(

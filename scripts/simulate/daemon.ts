@@ -75,6 +75,7 @@ export function newDaemon({ account, clerk, clock, random, accessToken, onReques
     profile: 'production',
     provider,
     callbackAddress,
+    callbackPorts: new Map(),
     // Casts to classes with private fields: `satisfies` above checks that no method is missing.
     store: store as unknown as SessionStore,
     loginHint: loginHint as unknown as LoginHint,
@@ -86,7 +87,7 @@ export function newDaemon({ account, clerk, clock, random, accessToken, onReques
       files: systemFiles,
       fetch: () => Promise.reject(new Error('no network here')),
       network: { configure: nothing, describe: async () => ({ proxy: null, certificates: [] }) },
-      isOtherUser: () => Promise.resolve(false),
+      socketOwner: () => Promise.resolve('own'),
       restrictFolder: () => Promise.resolve('own'),
       openBrowser: () => Promise.reject(new Error('no browser here')),
     },

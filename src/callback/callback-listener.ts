@@ -1,17 +1,20 @@
 // The loopback listener that the browser is redirected to (RFC 8252 section 7.3). It is open only while a sign-in runs.
-// Invariants: only a callback with the expected state reaches the sign-in; a refused callback changes nothing; every
-// response is constant; the code and the token leave the address bar by a redirect.
+// Invariants: only a callback with the expected state reaches the sign-in; a refused callback changes nothing, and has a page
+// and a reason for the log; every response is constant; the code and the token leave the address bar by a redirect.
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Clock } from '../host/clock.ts'
 import { LOOPBACK_HOSTS } from '../host/network.ts'
-import type { SocketOwnerCheck } from '../host/socket-owner.ts'
+import type { FindSocketOwner, SocketOwner } from '../host/socket-owner.ts'
 import { hasState, isInterrupted, isPrefetch, queryAt, repeatsParameter } from './callback-request.ts'
 import { type LoopbackServers, listenOnLoopback } from './loopback-server.ts'
 import type { Outcome } from './outcome.ts'
 import type { Page } from './page.ts'
 import { pages } from './pages.ts'
+import { respondToParseError } from './parse-error.ts'
+import { type CallbackRefusal, limitedReport } from './refusal.ts'
 
 /** The address that the browser is redirected to. The listener is on loopback alone in every case. */
 export interface CallbackAddress {
@@ -28,11 +31,13 @@ export interface CallbackListenerOptions {
   readonly address: CallbackAddress
   readonly clock: Clock
   /** Detects other users' programs: they may read the state from the arguments of the browser's launcher. */
-  readonly isOtherUser: SocketOwnerCheck
+  readonly socketOwner: FindSocketOwner
   /** Handles a callback with the expected state. Its outcome selects the page that the browser shows. */
   readonly onCallback: (callback: URL) => Promise<Outcome>
   /** Called when the browser arrives with an error and no state: Clerk has lost the authorization request. */
   readonly onInterrupted: () => void
+  /** Called when a request is refused, with the reason for the log. */
+  readonly onRefused: (refusal: CallbackRefusal) => void
 }
 
 const RESULT_PATHS: Readonly<Record<Outcome, string>> = {
@@ -48,6 +53,8 @@ const RESULT_PATHS: Readonly<Record<Outcome, string>> = {
   unverified: '/refused/unverified',
 }
 const FINAL: readonly Outcome[] = ['signedIn', 'denied', 'failed']
+// Browsers ask for these by themselves: they get no page, and are no refused callbacks.
+const OF_BROWSERS = /^\/(favicon\.ico|apple-touch-icon[\w-]*\.png|robots\.txt|\.well-known\/.*)$/
 const RESPONSE_SECONDS = 2 // for responses under way when the port closes
 const LAST_PAGE_SECONDS = 0.9 // for the browser to follow the redirect to its last page before the port closes
 
@@ -59,7 +66,9 @@ export class CallbackListener {
   /** The callbacks in progress by their query: a repeated request gets the outcome of the first. */
   readonly #inProgress = new Map<string, Promise<Outcome>>()
   #finalOutcome: Outcome | undefined
-  readonly #ownerChecks = new WeakMap<Socket, Promise<boolean>>()
+  readonly #owners = new WeakMap<Socket, Promise<SocketOwner>>()
+  readonly #unparsed = new WeakSet<Duplex>()
+  readonly #report: (refusal: CallbackRefusal) => void
 
   /** @throws a system error if the port is taken */
   static async listen(options: CallbackListenerOptions): Promise<CallbackListener> {
@@ -70,8 +79,11 @@ export class CallbackListener {
   private constructor(options: CallbackListenerOptions, loopback: LoopbackServers) {
     this.#options = options
     this.#loopback = loopback
+    this.#report = limitedReport(options.onRefused)
     for (const server of loopback.servers) {
       server.on('request', (request, response) => void this.#respond(request, response))
+      server.on('clientError', (error, socket) => this.#respondToParseError(error, socket))
+      server.on('drop', () => this.#report('too_many_connections'))
     }
   }
 
@@ -110,28 +122,50 @@ export class CallbackListener {
     return names.some((name) => authority === `${name}:${this.#loopback.port}`)
   }
 
-  /** Checked once per connection, since a check takes some milliseconds. */
-  #isOtherUser(socket: Socket): Promise<boolean> {
-    let check = this.#ownerChecks.get(socket)
-    if (check === undefined) {
-      check = this.#options.isOtherUser(socket)
-      this.#ownerChecks.set(socket, check)
+  /** Found once per connection, since a search takes some milliseconds. */
+  #ownerOf(socket: Socket): Promise<SocketOwner> {
+    let owner = this.#owners.get(socket)
+    if (owner === undefined) {
+      owner = this.#options.socketOwner(socket)
+      this.#owners.set(socket, owner)
     }
-    return check
+    return owner
+  }
+
+  /** Node may report one request more than once, as its remaining bytes arrive. */
+  #respondToParseError(error: Error, socket: Duplex): void {
+    if (this.#unparsed.has(socket)) return
+    this.#unparsed.add(socket)
+    const refusal = respondToParseError(error, socket)
+    if (refusal !== undefined) this.#report(refusal)
+    this.#options.clock.after(RESPONSE_SECONDS, () => socket.destroy())
+  }
+
+  #refuse(response: ServerResponse, refusal: CallbackRefusal, page: Page): void {
+    this.#report(refusal)
+    send(response, page)
   }
 
   async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => undefined)
-    if (await this.#isOtherUser(request.socket)) return void request.socket.destroy()
-    if (!this.#isOwnHost(request.headers.host)) return send(response, pages.wrongLink)
-    if (request.method !== 'GET') return send(response, pages.notFound)
+    const owner = await this.#ownerOf(request.socket)
+    if (owner === 'other') return this.#refuse(response, 'other_user', pages.otherUser)
+    if (owner === 'closed') {
+      this.#report('peer_closed')
+      return void request.socket.destroy()
+    }
+    if (!this.#isOwnHost(request.headers.host)) return this.#refuse(response, 'wrong_host', pages.wrongLink)
+    if (request.method !== 'GET') return this.#refuse(response, 'wrong_method', pages.notFound)
     if (isPrefetch(request.headers)) return sendNothing(response)
     const target = request.url ?? ''
     const result = (Object.keys(RESULT_PATHS) as Outcome[]).find((outcome) => RESULT_PATHS[outcome] === target)
     if (result) return send(response, pages[result])
-    if (target === '/favicon.ico') return sendNothing(response)
+    if (OF_BROWSERS.test(target)) return sendNothing(response)
     const query = queryAt(this.#options.address.path, target)
-    if (query === undefined) return send(response, pages.notFound)
+    if (query === undefined) return this.#refuse(response, 'wrong_path', pages.notFound)
+    // Nothing but its state says that this callback belongs to the user.
+    if (owner === 'outside' && this.#state === null)
+      return this.#refuse(response, 'outside_without_state', pages.outside)
     const callback = new URL(this.redirectUri)
     callback.search = query
     await this.#respondToCallback(callback, response)
@@ -141,9 +175,10 @@ export class CallbackListener {
     const { searchParams } = callback
     if (this.#options.address.losesState && isInterrupted(searchParams)) {
       this.#options.onInterrupted()
-      return send(response, pages.interrupted)
+      return this.#refuse(response, 'interrupted', pages.interrupted)
     }
-    if (!hasState(searchParams, this.#state) || repeatsParameter(searchParams)) return send(response, pages.wrongLink)
+    if (!hasState(searchParams, this.#state)) return this.#refuse(response, 'wrong_state', pages.wrongLink)
+    if (repeatsParameter(searchParams)) return this.#refuse(response, 'repeated_parameter', pages.wrongLink)
     redirect(response, RESULT_PATHS[this.#finalOutcome ?? (await this.#handle(callback))])
   }
 

@@ -14,6 +14,10 @@ function refused(title: string, heading: string, reason: string): Page {
   return page({ status: 400, title, tone: 'stop', mark: BROKEN, heading, text: [reason, AGAIN] })
 }
 
+function refusedRequest(status: number, title: string, heading: string, ...text: string[]): Page {
+  return page({ status, title, tone: 'stop', mark: BROKEN, heading, text })
+}
+
 const refusedPages = {
   incomplete: refused(
     'Sign-in incomplete',
@@ -106,6 +110,33 @@ export const pages = {
     ],
   }),
   ...refusedPages,
+  otherUser: refusedRequest(
+    403,
+    'Another user',
+    'This belongs to another user.',
+    'A sign-in of another user of this computer waits here. Sign in from your own account of this computer.',
+  ),
+  outside: refusedRequest(
+    403,
+    'From outside',
+    'This came from outside.',
+    'The browser runs outside the system in which CADZERO waits, and the sign-in page proves nothing to it.',
+    'Nothing has changed. Copy the address of this page, paste it into the terminal in which <code>cadzero-auth login</code> waits, and press Enter.',
+  ),
+  tooLarge: refusedRequest(
+    431,
+    'Request too large',
+    'The browser sent too much.',
+    'Its request is larger than CADZERO accepts, most likely because of cookies that other programs have set for this computer.',
+    'Nothing has changed, and the sign-in is still waiting. Delete the cookies of <code>localhost</code> and <code>127.0.0.1</code>, or open the sign-in link in a private window.',
+  ),
+  malformed: refusedRequest(
+    400,
+    'Request not understood',
+    'The request could not be read.',
+    'What arrived is no complete HTTP request. A proxy or an extension of the browser may have changed it.',
+    AGAIN,
+  ),
   notFound: page({
     status: 404,
     title: 'Nothing here',

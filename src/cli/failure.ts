@@ -128,6 +128,7 @@ function rpcFailure({ code, message, data = {} }: RpcError): Failure {
     case errors.storeUnavailable.code:
       return failed(error, typeof data.hint === 'string' ? data.hint : undefined)
     case errors.configuration.code:
+      if (typeof data.otherProfile === 'string') return samePort(data.profile, data.otherProfile)
       return failed(`${data.file ?? message}: ${data.setting} is missing or wrong`, configurationHint(data))
     case METHOD_NOT_FOUND:
       return failed(error, 'run cadzero-auth rpc rpc.discover to list the methods')
@@ -136,6 +137,13 @@ function rpcFailure({ code, message, data = {} }: RpcError): Failure {
     default:
       return failed(error)
   }
+}
+
+function samePort(profile: unknown, otherProfile: string): Failure {
+  return failed(
+    `the profiles ${profile} and ${otherProfile} have the same redirectPort, and ${otherProfile} is signing in`,
+    `finish the sign-in of ${otherProfile} first, or set another redirectPort for one of them`,
+  )
 }
 
 const SIGN_IN_HINTS: Readonly<Record<string, string>> = {

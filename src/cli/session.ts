@@ -1,7 +1,8 @@
 // `status`, `header`, `refresh` and `logout`: one RPC call each.
-import type { Result, Status } from '../rpc/contract.ts'
+import { errors, type Result, RpcError, type Status } from '../rpc/contract.ts'
 import { type CommonOptions, type Context, profileParams } from './context.ts'
 import { withDaemon } from './daemon-connection.ts'
+import { signIn } from './sign-in.ts'
 import { describeStatus } from './status-text.ts'
 import { describeTime, note, print, printJson } from './terminal.ts'
 
@@ -11,14 +12,32 @@ export interface HeaderArguments extends CommonOptions {
   readonly minValidity?: number
 }
 
-/** Prints the header, for `curl -H "$(cadzero-auth header)"`. */
+const SIGN_IN_SECONDS = 300
+
+/**
+ * Prints the header, for `curl -H "$(cadzero-auth header)"`. For a sign-in it calls `login` itself, as the daemon may have
+ * been started without the user's desktop.
+ */
 export async function header(context: Context, options: HeaderArguments): Promise<void> {
   const { interactive = false, minValidity } = options
   const validity = minValidity === undefined ? {} : { minValiditySeconds: minValidity }
-  const result = await withDaemon(context, options, (client) =>
-    client.call('getAuthHeader', { ...profileParams(options), ...validity, interactive }),
-  )
+  const params = { ...profileParams(options), ...validity, interactive: false }
+  const result = await withDaemon(context, options, async (client) => {
+    try {
+      return await client.call('getAuthHeader', params)
+    } catch (error) {
+      if (!interactive || !isInteractionRequired(error)) throw error
+    }
+    // A script that runs without a terminal must not open one browser after another while its user is away.
+    const userAsked = process.stderr.isTTY === true || process.stdin.isTTY === true
+    await signIn(context, client, { ...options, browser: true, timeout: SIGN_IN_SECONDS, userAsked })
+    return await client.call('getAuthHeader', params)
+  })
   printHeader(result, options)
+}
+
+function isInteractionRequired(error: unknown): boolean {
+  return error instanceof RpcError && error.code === errors.interactionRequired.code
 }
 
 export async function refresh(context: Context, options: CommonOptions): Promise<void> {

@@ -42,6 +42,7 @@ export function authenticatorFactory(config: Config, parts: AuthenticatorParts):
     )
     return installation
   }
+  const callbackPorts = new Map<number, string>()
   return (name) => {
     const profile = findProfile(config, name)
     const clientId = profile.kind === 'oauth' ? profile.clientId : null
@@ -64,6 +65,7 @@ export function authenticatorFactory(config: Config, parts: AuthenticatorParts):
       store,
       loginHint,
       promptPause,
+      callbackPorts,
       host,
       log,
       onChange,

@@ -28,9 +28,9 @@ export function createHandlers(options: HandlerOptions): Record<string, Method> 
     getAuthHeader: ({ profile, minValiditySeconds, interactive, userAsked }) =>
       authenticator(profile).authHeader(minValiditySeconds, interactive, userAsked),
     refresh: ({ profile, rejected }) => authenticator(profile).refresh(rejected),
-    login: async ({ profile, openBrowser = true, wait = true, timeoutSeconds = SIGN_IN_SECONDS, takeOver = false }) => {
+    login: async ({ profile, openBrowser = true, wait = true, timeoutSeconds = SIGN_IN_SECONDS, ...options }) => {
       const one = authenticator(profile)
-      await one.login({ openBrowser, wait, timeoutSeconds, takeOver })
+      await one.login({ openBrowser, wait, timeoutSeconds, ...options })
       return describe(one)
     },
     cancelLogin: async ({ profile }) => {
@@ -94,8 +94,16 @@ export function toRpcError(error: unknown): unknown {
   if (error instanceof StoreError) return rpcError('storeUnavailable', { reason: error.code, hint: error.message })
   if (error instanceof ShuttingDownError) return rpcError('shuttingDown')
   if (error instanceof CallbackPortError) {
+    const { profile, otherProfile } = error
+    const setting = `profiles.${profile}.redirectPort`
     const expected = 'a port that no other program uses, or 0'
-    return rpcError('configuration', { setting: `profiles.${error.profile}.redirectPort`, expected })
+    if (otherProfile === undefined) return rpcError('configuration', { setting, expected })
+    return rpcError('configuration', {
+      setting,
+      expected: `another port than that of the profile ${otherProfile}, which is signing in`,
+      profile,
+      otherProfile,
+    })
   }
   if (error instanceof ConfigurationError) {
     const { setting, expected, file } = error

@@ -1,16 +1,20 @@
-// Opens a page in the user's default browser, without a shell and without the daemon's secrets in its environment.
+// Opens a page in the user's browser: without a shell, with the user's desktop, and without the daemon's secrets.
 import { spawn } from 'node:child_process'
-import { delimiter, isAbsolute, join } from 'node:path'
+import { basename } from 'node:path'
+import { browserEnvironment, deniedToBrowser, systemProgramEnvironment } from './child-environment.ts'
 import type { Clock } from './clock.ts'
+import { type DesktopEnvironment, desktopChange, hasDisplay } from './desktop.ts'
 import { isSecureTransport } from './network.ts'
+import { argumentsOf, findOpeners, type Opener } from './openers.ts'
 import { findProgram } from './programs.ts'
 
 /**
- * Opens a URL in the browser. Resolves when the launcher seems to have succeeded. That does not prove that the user sees
+ * Opens a URL in the browser. Resolves when an opener seems to have succeeded. That does not prove that the user sees
  * the page, so always show the URL as well.
+ * @param environment the desktop variables of the client that asks; otherwise the daemon's own lead to the desktop
  * @throws BrowserError if no browser could be started
  */
-export type OpenBrowser = (url: string) => Promise<void>
+export type OpenBrowser = (url: string, environment?: DesktopEnvironment) => Promise<void>
 
 export class BrowserError extends Error {
   constructor() {
@@ -19,85 +23,101 @@ export class BrowserError extends Error {
   }
 }
 
-interface Launcher {
+interface Command {
   readonly program: string
   readonly args: readonly string[]
+  readonly env: NodeJS.ProcessEnv
 }
 
-// A launcher that still runs after this time is the browser itself, and it is open.
+// An opener that still runs after this time is the browser itself, and it is open.
 const LAUNCH_SECONDS = 5
-
-// What a browser needs to find the user's desktop. Nothing else is passed on, above all not CADZERO_AUTH_PASSPHRASE.
-const PASSED_ON =
-  /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_.*|TZ|TMPDIR|DISPLAY|WAYLAND_DISPLAY|XAUTHORITY|XDG_.*|DBUS_SESSION_BUS_ADDRESS|DESKTOP_SESSION|GNOME_.*|KDE_.*|BROWSER|SYSTEMROOT|WINDIR|SYSTEMDRIVE|TEMP|TMP|USERPROFILE|USERNAME|USERDOMAIN|APPDATA|LOCALAPPDATA|PROGRAMDATA|PROGRAMFILES.*|COMMONPROGRAMFILES.*|HOMEDRIVE|HOMEPATH|COMSPEC|PATHEXT|WSL_.*|WSLENV|WINE.*|__CF_USER_TEXT_ENCODING)$/i
-
-/** The variables of an environment that a child process may see. */
-export function childEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => PASSED_ON.test(name)))
-}
 
 /** Whether a text is a URL that is safe as an argument of a program: `https`, or `http` on loopback. */
 export function isOpenable(text: string): boolean {
   if (text.length > 8192 || !URL.canParse(text)) return false
   const url = new URL(text)
   if (!isSecureTransport(url)) return false
-  // No character that a command line, or a shell behind the launcher, could take for more than one word.
+  // No character that a command line, or a shell behind the opener, could take for more than one word.
   return url.href === text && url.username === '' && url.password === '' && !/[\s"'`<>\\^{|}$();]/.test(text)
 }
 
 /** @param program started with the URL as its only argument, instead of the system's browser */
 export function systemBrowser(clock: Clock, program?: string, env: NodeJS.ProcessEnv = process.env): OpenBrowser {
-  return async (url) => {
+  return async (url, environment) => {
     if (!isOpenable(url)) throw new BrowserError()
-    const launcher = program === undefined ? findLauncher(process.platform, env) : { program, args: [] }
-    if (launcher === undefined) throw new BrowserError()
-    const outer = env.CADZERO_AUTH_SERVICE === 'systemd' ? asOwnUnit(launcher) : launcher
-    await launch(outer, url, clock, childEnvironment(env))
+    const child = browserEnvironment(env, environment)
+    const isService = env.CADZERO_AUTH_SERVICE === 'systemd'
+    // The unit of a service gets its display from the user manager: the daemon cannot see whether there is one.
+    const isShown = isService || hasDisplay(child)
+    for (const opener of findOpeners({ platform: process.platform, env: child, program, isShown })) {
+      const command = isService
+        ? asOwnUnit(opener, url, env, environment)
+        : { program: opener.program, args: argumentsOf(opener, url), env: withBrowserVariable(child, opener) }
+      if ((await launch(command, clock)) && !opener.isUncertain) return
+    }
+    throw new BrowserError()
   }
+}
+
+function withBrowserVariable(env: NodeJS.ProcessEnv, { browserVariable }: Opener): NodeJS.ProcessEnv {
+  if (browserVariable === undefined) return env
+  const { BROWSER: _, ...others } = env
+  return browserVariable === '' ? others : { ...others, BROWSER: browserVariable }
 }
 
 const SYSTEMD_RUN = ['/usr/bin/systemd-run', '/bin/systemd-run', '/run/current-system/sw/bin/systemd-run']
 
+/** Whether a value has a password in a URL, as the address of a proxy may: arguments can be read by other users. */
+const hasPassword = (value: string) => /:\/\/[^/]*@/.test(value)
+
 /**
- * Starts the launcher as a systemd unit of its own. Within the daemon's unit the browser would have too few rights for its
+ * Starts the opener as a systemd unit of its own. Within the daemon's unit the browser would have too few rights for its
  * sandbox (or to run as a snap), a private /tmp in which it cannot find a browser that already runs, perhaps no display,
- * and it would end together with the service.
+ * and it would end together with the service. The unit has the environment of the user manager, which a desktop keeps
+ * up to date, and the variables that a client has handed over.
  */
-function asOwnUnit({ program, args }: Launcher): Launcher {
+function asOwnUnit(opener: Opener, url: string, own: NodeJS.ProcessEnv, handedOver?: DesktopEnvironment): Command {
+  const { program } = opener
+  const args = argumentsOf(opener, url)
   const systemdRun = findProgram(SYSTEMD_RUN)
-  if (systemdRun === undefined) return { program, args }
-  // Without KillMode=process systemd would kill the browser as soon as the launcher exits.
-  const options = ['--user', '--quiet', '--collect', '--wait', '--property=KillMode=process']
-  return { program: systemdRun, args: [...options, '--', program, ...args] }
-}
-
-function launch({ program, args }: Launcher, url: string, clock: Clock, env: NodeJS.ProcessEnv): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, [...args, url], { stdio: 'ignore', detached: true, windowsHide: true, env })
-    const cancel = clock.after(LAUNCH_SECONDS, resolve)
-    child.once('error', () => {
-      cancel()
-      reject(new BrowserError())
-    })
-    child.once('exit', (status) => {
-      cancel()
-      // The exit status of rundll32 has no meaning.
-      if (status === 0 || process.platform === 'win32') resolve()
-      else reject(new BrowserError())
-    })
-    child.unref()
-  })
-}
-
-/** The system's own launcher, by its absolute path, so that no program in the current folder is started instead. */
-export function findLauncher(platform: NodeJS.Platform, env: NodeJS.ProcessEnv): Launcher | undefined {
-  if (platform === 'darwin') return { program: '/usr/bin/open', args: [] }
-  if (platform === 'win32') {
-    const root = env.SystemRoot ?? env.SYSTEMROOT ?? 'C:\\Windows'
-    // Not `start` (a shell built-in) and not PowerShell (slow, and a console window flashes).
-    return { program: `${root}\\System32\\rundll32.exe`, args: ['url.dll,FileProtocolHandler'] }
+  if (systemdRun === undefined) return { program, args, env: browserEnvironment(own, handedOver) }
+  const change = desktopChange(own, handedOver)
+  const set = withBrowserVariable(change.set, opener) as Record<string, string>
+  const unset = [...change.unset, ...deniedToBrowser(own), ...NEVER_IN_A_BROWSER].filter((name) => !(name in set))
+  if (opener.browserVariable === '') unset.push('BROWSER')
+  const secret = Object.entries(set).filter(([, value]) => hasPassword(value))
+  return {
+    program: systemdRun,
+    args: [
+      // Without KillMode=process systemd would kill the browser as soon as the opener exits.
+      ...['--user', '--quiet', '--collect', '--wait', '--property=KillMode=process'],
+      `--property=UnsetEnvironment=${[...new Set(unset)].filter(isPlainName).join(' ')}`,
+      // A name alone passes on the value that systemd-run itself has.
+      ...Object.entries(set).map(([name, value]) => `--setenv=${hasPassword(value) ? name : `${name}=${value}`}`),
+      ...['--', program, ...args],
+    ],
+    env: { ...systemProgramEnvironment(own), ...Object.fromEntries(secret) },
   }
-  const folders = (env.PATH ?? '').split(delimiter).filter(isAbsolute)
-  const program = findProgram(['xdg-open', 'wslview'].flatMap((name) => folders.map((folder) => join(folder, name))))
-  return program === undefined ? undefined : { program, args: [] }
+}
+
+/** systemd refuses other names, as those of exported functions of bash (`BASH_FUNC_x%%`). */
+const isPlainName = (name: string) => /^[A-Za-z_]\w*$/.test(name)
+
+// The user manager may have them although the daemon has not: it removes its secrets from its own environment.
+const NEVER_IN_A_BROWSER = ['CADZERO_AUTH_PASSPHRASE', 'CADZERO_BROKER_KEY', 'CLERK_SECRET_KEY']
+
+/** Resolves to whether the opener seems to have succeeded. */
+async function launch({ program, args, env }: Command, clock: Clock): Promise<boolean> {
+  return await new Promise<boolean>((resolve) => {
+    const child = spawn(program, args, { stdio: 'ignore', detached: true, windowsHide: true, env })
+    const cancel = clock.after(LAUNCH_SECONDS, () => resolve(true))
+    const end = (isOpen: boolean) => {
+      cancel()
+      resolve(isOpen)
+    }
+    child.once('error', () => end(false))
+    // The exit status of rundll32 has no meaning.
+    child.once('exit', (status) => end(status === 0 || /^rundll32\.exe$/i.test(basename(program))))
+    child.unref()
+  }).catch(() => false) // Windows starts no script without a shell
 }

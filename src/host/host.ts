@@ -8,7 +8,7 @@ import { type Fetch, limitedFetch } from './network.ts'
 import type { Network, NetworkSettings } from './network-view.ts'
 import { type Random, systemRandom } from './random.ts'
 import { systemRun } from './run.ts'
-import { type SocketOwnerCheck, socketOwnerCheck } from './socket-owner.ts'
+import { type FindSocketOwner, socketOwnerFinder } from './socket-owner.ts'
 import type { SystemNetwork } from './system-network.ts'
 import type { FolderAccess } from './windows-acl.ts'
 
@@ -23,7 +23,7 @@ export interface Host {
   readonly fetch: Fetch
   readonly network: Network
   readonly openBrowser: OpenBrowser
-  readonly isOtherUser: SocketOwnerCheck
+  readonly socketOwner: FindSocketOwner
   /** Restricts a folder to the user if file modes cannot do that (Windows). @returns who has access now */
   readonly restrictFolder: (path: string) => Promise<FolderAccess>
 }
@@ -40,7 +40,7 @@ export function systemHost(browser?: string): Host {
     fetch: limitedFetch(fetch, systemClock),
     network,
     openBrowser: systemBrowser(systemClock, browser),
-    isOtherUser: socketOwnerCheck(),
+    socketOwner: socketOwnerFinder(),
     restrictFolder: async (path) =>
       process.platform === 'win32' ? (await import('./windows-acl.ts')).restrictFolder(path) : 'own',
   }

@@ -1,6 +1,6 @@
 // Runs a program of the system to its end, or starts one in the background: by its path, with no shell and no secrets.
 import { spawn } from 'node:child_process'
-import { childEnvironment } from './browser.ts'
+import { systemProgramEnvironment } from './child-environment.ts'
 import type { Clock } from './clock.ts'
 import { workingFolder } from './home.ts'
 
@@ -28,7 +28,7 @@ export function systemRun(clock: Clock, env: NodeJS.ProcessEnv): Run {
     new Promise((resolve) => {
       const child = spawn(program, args, {
         stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...childEnvironment(env), ...PLAIN_OUTPUT },
+        env: { ...systemProgramEnvironment(env), ...PLAIN_OUTPUT },
         windowsHide: true,
       })
       const output = { stdout: '', stderr: '' }

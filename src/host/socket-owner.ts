@@ -1,36 +1,63 @@
 // Finds the user who owns the other end of a loopback connection, from the kernel's socket table (Linux only).
+// Invariant: a program of another user on this system never counts as `own` or `outside`, also if it closes its socket early.
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
 
 /**
- * Whether the other end of a connection belongs to another user of this machine, administrators excepted. A peer that has
- * closed its end counts as another user, since its owner can no longer be found. Always false if the system does not
- * publish socket owners: this check is a second line of defence, and not all systems have it.
+ * - `own`: this user or an administrator.
+ * - `other`: another user of this system.
+ * - `outside`: no program of this system, but one that reaches our loopback from outside our network namespace: a browser
+ *   on Windows for a daemon in WSL with mirrored networking, or on the host of a container.
+ * - `closed`: the other end was closed, so that its owner can no longer be found.
+ * - `unpublished`: the system does not publish socket owners.
  */
-export type SocketOwnerCheck = (socket: Socket) => Promise<boolean>
+export type SocketOwner = 'own' | 'other' | 'outside' | 'closed' | 'unpublished'
+
+/** The owner of the other end of a connection: a second line of defence, which not all systems have. */
+export type FindSocketOwner = (socket: Socket) => Promise<SocketOwner>
 
 type Table = 'tcp' | 'tcp6'
 
-const MAX_READS = 4
+// The kernel may skip a line while other sockets open and close, but not the same one so many times in a row.
+const MAX_READS = 8
 
-/** @param read reads one of the kernel's socket tables */
-export function socketOwnerCheck(
-  ownUid: number | undefined = process.getuid?.(),
-  read: (table: Table) => Promise<string> = (table) => readFile(`/proc/net/${table}`, 'latin1'),
-): SocketOwnerCheck {
+export interface SocketOwnerOptions {
+  readonly ownUid: number | undefined
+  /** Reads one of the kernel's socket tables. */
+  readonly read: (table: Table) => Promise<string>
+  /** The addresses of this system. */
+  readonly addresses: () => readonly string[]
+}
+
+const SYSTEM: SocketOwnerOptions = {
+  ownUid: process.getuid?.(),
+  read: (table) => readFile(`/proc/net/${table}`, 'latin1'),
+  addresses: () => Object.values(networkInterfaces()).flatMap((all) => all?.map(({ address }) => address) ?? []),
+}
+
+export function socketOwnerFinder({ ownUid, read, addresses }: SocketOwnerOptions = SYSTEM): FindSocketOwner {
   const readTable = oneAtATime(read)
   return async ({ remoteAddress, remotePort, localPort, remoteFamily }) => {
-    if (ownUid === undefined) return false
-    for (let reads = 1; ; reads++) {
+    if (ownUid === undefined) return 'unpublished'
+    let isOpenHere = true
+    for (let reads = 1; reads <= MAX_READS; reads++) {
       const table = await readTable(remoteFamily === 'IPv6' ? 'tcp6' : 'tcp').catch(() => undefined)
-      if (table === undefined) return false
-      if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return true
-      const owner = findOwner(table, remotePort, localPort)
-      // The kernel may skip a line while other sockets open and close. The line of a closed socket never comes back.
-      if (owner === undefined && reads < MAX_READS) continue
-      return owner !== ownUid && owner !== 0
+      if (table === undefined) return 'unpublished'
+      if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return 'closed'
+      const peer = findEnd(table, remotePort, localPort)
+      if (peer?.state === ESTABLISHED) return peer.uid === ownUid || peer.uid === 0 ? 'own' : 'other'
+      if (peer !== undefined) return 'closed'
+      isOpenHere &&= findEnd(table, localPort, remotePort)?.state === ESTABLISHED
+      if (isOpenHere && !isAddressOf(addresses(), remoteAddress)) return 'outside'
     }
+    // A program of this system would have a line of its own for as long as our end of the connection is established.
+    return isOpenHere ? 'outside' : 'closed'
   }
+}
+
+function isAddressOf(addresses: readonly string[], address: string): boolean {
+  return address.startsWith('127.') || address === '::1' || addresses.includes(address)
 }
 
 /** A read costs the kernel milliseconds: reads run one at a time, and all callers that wait for the next one share it. */
@@ -52,11 +79,11 @@ function oneAtATime(read: (table: Table) => Promise<string>): (table: Table) => 
 
 const ESTABLISHED = '01' // the table gives a closed socket to uid 0, so other states prove nothing
 
-/** The peer's end has our port as its remote port. A line is: number, local, remote, state, queues, timer, retries, uid. */
-function findOwner(table: string, peerPort: number, ownPort: number): number | undefined {
-  const ends = `[0-9A-F]+:${hex(peerPort)} [0-9A-F]+:${hex(ownPort)}`
-  const [, uid] = new RegExp(`^ *\\d+: ${ends} ${ESTABLISHED} \\S+ \\S+ \\S+ +(\\d+) `, 'm').exec(table) ?? []
-  return uid === undefined ? undefined : Number(uid)
+/** An end of a connection between two ports. A line is: number, local, remote, state, queues, timer, retries, uid. */
+function findEnd(table: string, localPort: number, remotePort: number): { state: string; uid: number } | undefined {
+  const line = `^ *\\d+: [0-9A-F]+:${hex(localPort)} [0-9A-F]+:${hex(remotePort)} ([0-9A-F]+) \\S+ \\S+ \\S+ +(\\d+) `
+  const ends = [...table.matchAll(new RegExp(line, 'gm'))].map(([, state = '', uid]) => ({ state, uid: Number(uid) }))
+  return ends.find(({ state }) => state === ESTABLISHED) ?? ends[0]
 }
 
 function hex(port: number): string {

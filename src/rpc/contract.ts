@@ -1,10 +1,20 @@
 // The wire contract: methods, the schemas of their params and results, notifications and error codes.
 import * as v from 'valibot'
+import { DESKTOP_VARIABLES, type DesktopVariable, LONGEST_DESKTOP_VALUE } from '../host/desktop.ts'
 
 const profile = v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(64)))
 const seconds = (least: number, most = Number.MAX_VALUE) => v.pipe(v.number(), v.minValue(least), v.maxValue(most))
 const noParams = v.strictObject({})
 const onlyProfile = v.strictObject({ profile })
+
+// Exact names: a client must not set what decides which code a program loads.
+const desktopVariable = v.optional(v.pipe(v.string(), v.maxLength(LONGEST_DESKTOP_VALUE), v.regex(/^[^\0]*$/)))
+const environment = v.strictObject(
+  Object.fromEntries(DESKTOP_VARIABLES.map((name) => [name, desktopVariable])) as Record<
+    DesktopVariable,
+    typeof desktopVariable
+  >,
+)
 
 const shortText = v.pipe(v.string(), v.minLength(1), v.maxLength(320))
 
@@ -73,6 +83,7 @@ export const methods = {
       timeoutSeconds: v.optional(seconds(1, 3600)),
       userAsked: v.optional(v.boolean()),
       takeOver: v.optional(v.boolean()),
+      environment: v.optional(environment),
     }),
     result: status,
   },
@@ -167,12 +178,18 @@ export function parseParams<S extends v.GenericSchema>(schema: S, params: unknow
   throw new RpcError(INVALID_PARAMS, 'invalid params', { issues: parsed.issues.map(describe) })
 }
 
+function pathOf(issue: v.BaseIssue<unknown>): string {
+  return (issue.path ?? []).map((item) => String(item.key)).join('.')
+}
+
 // Not the library's message, which quotes the value, nor the name of an unknown param: both come from the client.
 function describe(issue: v.BaseIssue<unknown>): ParamIssue {
   if (issue.expected === 'never') {
     const isByPosition = Array.isArray(issue.path?.[0]?.input) // the library takes an array for an object
-    return { path: '', expected: isByPosition ? 'an object: params go by name' : 'no other params' }
+    if (isByPosition) return { path: '', expected: 'an object: params go by name' }
+    const inside = pathOf(issue).split('.').slice(0, -1).join('.')
+    return { path: inside, expected: inside === '' ? 'no other params' : 'no other names than rpc.discover lists' }
   }
-  const path = (issue.path ?? []).map((item) => String(item.key)).join('.')
+  const path = pathOf(issue)
   return { path, expected: issue.expected ?? 'another value' }
 }

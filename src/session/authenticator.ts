@@ -38,6 +38,8 @@ export interface AuthenticatorOptions {
   readonly store: SessionStore
   readonly loginHint: LoginHint
   readonly promptPause: PromptPause
+  /** The fixed callback ports of the sign-ins that wait, shared by all profiles. */
+  readonly callbackPorts: Map<number, string>
   readonly host: Host
   readonly log: Log
   /** Called whenever the state, the user or the token has changed. */
@@ -157,12 +159,18 @@ export class Authenticator {
     return isRejected ? await this.#refresher.refresh() : header
   }
 
-  /** Starts a sign-in, or joins the one under way. @throws SignInError, StoreError, UnavailableError, RejectedError */
+  /**
+   * Starts a sign-in, or joins the one under way.
+   * @throws SignInError, StoreError, UnavailableError, RejectedError; InteractionRequiredError during the pause after
+   *   unanswered sign-ins, if no person has asked for this one
+   */
   async login(options: LoginOptions): Promise<void> {
     await this.load().catch((error: unknown) => {
       if (!isOverruled(error, options.takeOver === true)) throw error
     })
-    await this.#signIns.endPause() // a call of `login` is the wish of a person
+    if (options.userAsked ?? true)
+      await this.#signIns.endPause() // a call of `login` is the wish of a person
+    else if (!this.#signIns.mayPrompt) return void this.#current.requireSignedIn()
     await this.#signIns.login(options)
   }
 
@@ -277,7 +285,8 @@ export class Authenticator {
       callbackAddress,
       clock: host.clock,
       openBrowser: host.openBrowser,
-      isOtherUser: host.isOtherUser,
+      socketOwner: host.socketOwner,
+      callbackPorts: this.#options.callbackPorts,
       mutex: this.#mutex,
       prepare: async () => {
         if (!takeOver) await this.#writer.requireOwnFile() // before the person is asked

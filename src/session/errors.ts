@@ -18,9 +18,13 @@ export class ShuttingDownError extends Error {
   }
 }
 
-/** The port that the profile's redirect URI names is taken by another program, or forbidden. */
+/** The port that the profile's redirect URI names is taken, or forbidden. */
 export class CallbackPortError extends Error {
-  constructor(readonly profile: string) {
+  /** @param otherProfile the profile whose sign-in waits on that port; undefined if another program has it */
+  constructor(
+    readonly profile: string,
+    readonly otherProfile?: string,
+  ) {
     super('the callback port cannot be used')
     this.name = 'CallbackPortError'
   }

@@ -6,12 +6,14 @@
 // - A grant that is not kept is retired at the provider.
 import type { CallbackAddress, CallbackListener } from '../callback/callback-listener.ts'
 import type { Outcome } from '../callback/outcome.ts'
+import type { CallbackRefusal } from '../callback/refusal.ts'
 import { CallbackRefusedError, type RefusedReason, SignInError } from '../clerk/errors.ts'
 import type { AuthorizationRequest, Grant, IdentityProvider } from '../clerk/identity-provider.ts'
 import type { OpenBrowser } from '../host/browser.ts'
 import type { CancelTimer, Clock } from '../host/clock.ts'
+import type { DesktopEnvironment } from '../host/desktop.ts'
 import { errorCode } from '../host/files.ts'
-import type { SocketOwnerCheck } from '../host/socket-owner.ts'
+import type { FindSocketOwner } from '../host/socket-owner.ts'
 import { CallbackPortError } from './errors.ts'
 import type { Mutex } from './mutex.ts'
 import type { SignedIn } from './state.ts'
@@ -22,7 +24,9 @@ export interface SignInOptions {
   readonly callbackAddress: CallbackAddress
   readonly clock: Clock
   readonly openBrowser: OpenBrowser
-  readonly isOtherUser: SocketOwnerCheck
+  readonly socketOwner: FindSocketOwner
+  /** The fixed callback ports of the sign-ins that wait, with their profiles. */
+  readonly callbackPorts: Map<number, string>
   /** Held while the grant is saved. */
   readonly mutex: Mutex
   /** Makes sure that a session can be saved, before the person is asked. @throws StoreError */
@@ -33,7 +37,7 @@ export interface SignInOptions {
   readonly save: (grant: Grant) => Promise<SignedIn>
   /** Called inside the mutex when the session is saved and the sign-in is done. */
   readonly onSignedIn: (signedIn: SignedIn) => void
-  readonly onRefused: (reason: RefusedReason) => void
+  readonly onRefused: (reason: RefusedReason | CallbackRefusal) => void
   /** Called when the authorization URL is known. */
   readonly onWaiting: () => void
 }
@@ -64,6 +68,7 @@ export class SignIn {
   readonly #started = withResolvers<void>()
   #phase: Phase = { kind: 'starting' }
   #shown: Shown = { openedAt: undefined, reopened: false, wanted: false, linkIsUsed: false }
+  #environment: DesktopEnvironment | undefined
   #deadline = 0
   #cancelDeadline: CancelTimer = () => undefined
 
@@ -108,9 +113,11 @@ export class SignIn {
 
   /**
    * Opens the browser as soon as the authorization URL is known, once for one wish.
+   * @param environment the desktop variables of the client, for this sign-in's browser alone
    * @throws SignInError if it does not open; the sign-in goes on for callers that use the link
    */
-  async openBrowser(): Promise<void> {
+  async openBrowser(environment?: DesktopEnvironment): Promise<void> {
+    if (environment !== undefined) this.#environment = environment
     this.#shown = { ...this.#shown, wanted: true }
     await this.started
     const { openedAt } = this.#shown
@@ -134,11 +141,12 @@ export class SignIn {
   }
 
   async #start(): Promise<void> {
-    const { provider, prepare, loginHint, onWaiting } = this.#options
+    const { profile, provider, prepare, loginHint, onWaiting, callbackAddress, callbackPorts } = this.#options
     try {
       await prepare()
       const listener = await this.#listen()
       if (this.isDone) return void listener.close() // cancelled in the meantime
+      if (callbackAddress.port !== 0) callbackPorts.set(callbackAddress.port, profile)
       this.#phase = { kind: 'starting', listener }
       const request = await provider.authorize(listener.redirectUri, await loginHint())
       if (this.isDone) return
@@ -153,12 +161,13 @@ export class SignIn {
 
   async #listen(): Promise<CallbackListener> {
     const { CallbackListener } = await import('../callback/callback-listener.ts')
-    const { profile, callbackAddress, clock, isOtherUser } = this.#options
+    const { profile, callbackAddress, clock, socketOwner, callbackPorts, onRefused } = this.#options
     const open = () =>
       CallbackListener.listen({
         address: callbackAddress,
         clock,
-        isOtherUser,
+        socketOwner,
+        onRefused,
         onCallback: (callback) => this.#complete(callback),
         onInterrupted: () => this.#reopenOnce(),
       })
@@ -170,8 +179,14 @@ export class SignIn {
         return await open()
       })
     } catch (error) {
-      throw isTaken(error) || errorCode(error) === 'EACCES' ? new CallbackPortError(profile) : error
+      if (!isTaken(error) && errorCode(error) !== 'EACCES') throw error
+      throw new CallbackPortError(profile, callbackPorts.get(callbackAddress.port))
     }
+  }
+
+  #leavePort(): void {
+    const { profile, callbackAddress, callbackPorts } = this.#options
+    if (callbackPorts.get(callbackAddress.port) === profile) callbackPorts.delete(callbackAddress.port)
   }
 
   async #complete(callback: URL): Promise<Outcome> {
@@ -221,7 +236,7 @@ export class SignIn {
     const isOnlyWay = openedAt === undefined && !linkIsUsed
     this.#shown = { ...this.#shown, openedAt: this.#options.clock.monotonic() }
     try {
-      await this.#options.openBrowser(url)
+      await this.#options.openBrowser(url, this.#environment)
     } catch {
       const error = new SignInError('browser')
       if (isOnlyWay) this.fail(error)
@@ -241,7 +256,9 @@ export class SignIn {
     const phase = this.#phase
     if (phase.kind === 'done') return
     this.#phase = { kind: 'done' }
+    this.#environment = undefined
     this.#cancelDeadline()
+    this.#leavePort()
     if ('listener' in phase) void phase.listener?.close()
     tell()
   }

@@ -1,6 +1,7 @@
 // The sign-ins of one profile: at most one at a time, shared by all callers, and a pause before the next automatic prompt.
 import { SignInError } from '../clerk/errors.ts'
 import type { Clock } from '../host/clock.ts'
+import type { DesktopEnvironment } from '../host/desktop.ts'
 import { withTimeout } from '../host/timeout.ts'
 import { ShuttingDownError } from './errors.ts'
 import type { PromptPause } from './prompt-pause.ts'
@@ -24,7 +25,11 @@ export interface LoginOptions {
   readonly wait: boolean
   readonly timeoutSeconds: number
   /** Whether the person wants to sign in here although the session file belongs to another installation. */
-  readonly takeOver?: boolean
+  readonly takeOver?: boolean | undefined
+  /** The desktop variables of the client, for this sign-in's browser alone. */
+  readonly environment?: DesktopEnvironment | undefined
+  /** False if no person has just asked for it: then the pause after unanswered sign-ins holds. */
+  readonly userAsked?: boolean | undefined
 }
 
 export class SignIns {
@@ -63,10 +68,10 @@ export class SignIns {
    * Starts a sign-in, or joins the one under way.
    * @throws SignInError, also when `timeoutSeconds` have passed; what starting a sign-in throws
    */
-  async login({ openBrowser, wait, timeoutSeconds, takeOver = false }: LoginOptions): Promise<void> {
+  async login({ openBrowser, wait, timeoutSeconds, environment, takeOver = false }: LoginOptions): Promise<void> {
     const signIn = this.current ?? this.#start(takeOver)
     signIn.extend(timeoutSeconds)
-    const shown = openBrowser ? signIn.openBrowser() : signIn.waitForLink()
+    const shown = openBrowser ? signIn.openBrowser(environment) : signIn.waitForLink()
     shown.catch(() => undefined) // told to callers that wait
     const done: Promise<unknown> = wait ? Promise.all([signIn.finished, shown]) : signIn.started
     try {

@@ -1,9 +1,13 @@
 // The callback listener: which requests reach the sign-in, which page each one gets, and when the port closes.
+import { once } from 'node:events'
 import { Agent, request as makeRequest } from 'node:http'
+import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type CallbackAddress, CallbackListener } from '../../src/callback/callback-listener.ts'
 import type { Outcome } from '../../src/callback/outcome.ts'
 import { pages } from '../../src/callback/pages.ts'
+import type { CallbackRefusal } from '../../src/callback/refusal.ts'
+import type { SocketOwner } from '../../src/host/socket-owner.ts'
 import { TestClock } from '../support/clock.ts'
 
 const OAUTH: CallbackAddress = { host: '127.0.0.1', port: 0, path: '/callback', losesState: true }
@@ -26,21 +30,23 @@ interface Options {
   readonly address?: CallbackAddress
   readonly state?: string | null
   readonly outcome?: (callback: URL) => Outcome | Promise<Outcome>
-  readonly isOtherUser?: () => Promise<boolean>
+  readonly socketOwner?: () => Promise<SocketOwner>
 }
 
-async function newListener({ address = OAUTH, state = STATE, outcome = () => 'signedIn', isOtherUser }: Options = {}) {
+async function newListener({ address = OAUTH, state = STATE, outcome = () => 'signedIn', socketOwner }: Options = {}) {
   const clock = new TestClock()
   const callbacks: URL[] = []
+  const refusals: CallbackRefusal[] = []
   let interruptions = 0
   let ownerChecks = 0
   const listener = await CallbackListener.listen({
     address,
     clock,
-    isOtherUser: async () => {
+    socketOwner: async () => {
       ownerChecks += 1
-      return (await isOtherUser?.()) ?? false
+      return (await socketOwner?.()) ?? 'own'
     },
+    onRefused: (refusal) => refusals.push(refusal),
     onCallback: async (callback) => {
       callbacks.push(callback)
       return await outcome(callback)
@@ -83,7 +89,7 @@ async function newListener({ address = OAUTH, state = STATE, outcome = () => 'si
       })
       request.end()
     })
-  return { listener, clock, port, get, callbacks, counts: () => ({ interruptions, ownerChecks }) }
+  return { listener, clock, port, get, callbacks, refusals, counts: () => ({ interruptions, ownerChecks }) }
 }
 
 const shows = (page: (typeof pages)[keyof typeof pages]) => ({ status: page.status, body: page.body.toString() })
@@ -120,10 +126,10 @@ describe('a callback with the expected state', () => {
     let arrived = 0
     const { get, callbacks } = await newListener({
       outcome: () => outcome,
-      isOtherUser: async () => {
+      socketOwner: async () => {
         arrived += 1
         if (arrived === 2) setImmediate(() => finish('signedIn')) // after the second request has reached the handler
-        return false
+        return 'own'
       },
     })
     const target = `/callback?code=1&state=${STATE}`
@@ -182,7 +188,8 @@ describe('a request that does not reach the sign-in', () => {
     const listener = await CallbackListener.listen({
       address: OAUTH,
       clock,
-      isOtherUser: () => Promise.resolve(false),
+      socketOwner: () => Promise.resolve('own'),
+      onRefused: () => undefined,
       onCallback: async (callback) => {
         callbacks.push(callback)
         return 'signedIn'
@@ -195,10 +202,139 @@ describe('a request that does not reach the sign-in', () => {
     expect(callbacks).toEqual([])
   })
 
-  test('comes from another user’s program, whose connection is closed', async () => {
-    const { get, callbacks } = await newListener({ isOtherUser: () => Promise.resolve(true) })
+  test.each([
+    ['wrong_state', `/callback?code=1&state=x`, {}],
+    ['wrong_state', '/callback?code=1', {}],
+    ['repeated_parameter', `/callback?code=1&code=2&state=${STATE}`, {}],
+    ['wrong_path', '/callback', {}],
+    ['wrong_path', `/other?code=1&state=${STATE}`, {}],
+    ['wrong_method', '/callback', { method: 'POST' }],
+    ['wrong_host', `/callback?code=1&state=${STATE}`, { headers: { host: 'evil.example' } }],
+    ['interrupted', '/callback?error=invalid_request', {}],
+  ])('is reported as %s: %s', async (refusal, target, options) => {
+    const { get, refusals } = await newListener()
+    expect((await get(target, options)).body).toContain('<h1>')
+    expect(refusals).toEqual([refusal])
+  })
+
+  test('is not reported if a browser sends it by itself, or it asks for the page of a result', async () => {
+    const { get, refusals } = await newListener()
+    for (const target of ['/favicon.ico', '/apple-touch-icon.png', '/.well-known/x', '/signed-in']) await get(target)
+    await get(`/callback?code=1&state=${STATE}`, { headers: { purpose: 'prefetch' } })
+    expect(refusals).toEqual([])
+  })
+
+  test('is reported a hundred times at most', async () => {
+    const { get, refusals } = await newListener()
+    const agent = new Agent({ keepAlive: true, maxSockets: 8 })
+    onTestFinished(() => agent.destroy())
+    await Promise.all(Array.from({ length: 130 }, () => get('/callback?code=1', { agent })))
+    expect(refusals).toHaveLength(101)
+    expect(new Set(refusals)).toEqual(new Set(['wrong_state', 'further_ones']))
+  })
+})
+
+describe('the program at the other end', () => {
+  test('of another user gets a page that says so, whatever it sends', async () => {
+    const { get, callbacks, refusals } = await newListener({ socketOwner: () => Promise.resolve('other') })
+    for (const target of [`/callback?code=1&state=${STATE}`, '/favicon.ico']) {
+      expect(await get(target)).toMatchObject(shows(pages.otherUser))
+    }
+    expect(callbacks).toEqual([])
+    expect(refusals).toEqual(['other_user', 'other_user'])
+  })
+
+  test('that has closed its end gets no response', async () => {
+    const { get, callbacks, refusals } = await newListener({ socketOwner: () => Promise.resolve('closed') })
     await expect(get(`/callback?code=1&state=${STATE}`)).rejects.toMatchObject({ code: 'ECONNRESET' })
     expect(callbacks).toEqual([])
+    expect(refusals).toEqual(['peer_closed'])
+  })
+
+  test('outside of this system is accepted with the right state, and with no other', async () => {
+    const { get, callbacks, refusals } = await newListener({ socketOwner: () => Promise.resolve('outside') })
+    expect(await get(`/callback?code=1&state=x`)).toMatchObject(shows(pages.wrongLink))
+    expect(await get(`/callback?code=1`)).toMatchObject(shows(pages.wrongLink))
+    expect(callbacks).toEqual([])
+    expect(await get(`/callback?code=1&state=${STATE}`)).toMatchObject({ location: '/signed-in' })
+    expect(await get('/signed-in')).toMatchObject(shows(pages.signedIn))
+    expect(refusals).toEqual(['wrong_state', 'wrong_state'])
+  })
+
+  test('outside of this system is refused by a page if the sign-in page returns no state', async () => {
+    const socketOwner = () => Promise.resolve<SocketOwner>('outside')
+    const { get, callbacks, refusals } = await newListener({ address: HANDOFF, state: null, socketOwner })
+    expect(await get('/?token=1')).toMatchObject(shows(pages.outside))
+    expect(callbacks).toEqual([])
+    expect(refusals).toEqual(['outside_without_state'])
+  })
+
+  test('is accepted if the system does not publish it, also without a state', async () => {
+    const socketOwner = () => Promise.resolve<SocketOwner>('unpublished')
+    const { get, callbacks } = await newListener({ address: HANDOFF, state: null, socketOwner })
+    expect(await get('/?token=1')).toMatchObject({ location: '/signed-in' })
+    expect(callbacks).toHaveLength(1)
+  })
+})
+
+describe('a request that is not read', () => {
+  /** Sends bytes; resolves with the response when the connection is closed. */
+  const send = (port: string, text: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      let response = ''
+      const socket = connect(Number(port), '127.0.0.1', () => void socket.write(text, 'latin1'))
+      socket.setEncoding('utf8').on('data', (chunk) => {
+        response += chunk
+      })
+      socket.on('error', reject).on('close', () => resolve(response))
+    })
+  const request = (target: string, cookie: string, port: string) =>
+    `GET ${target} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: close\r\nCookie: ${cookie}\r\n\r\n`
+  const cookies = (count: number, size: number) =>
+    Array.from({ length: count }, (_, n) => `c${n}=${'x'.repeat(size)}`).join('; ')
+
+  test.each([
+    ['10 cookies of 2 kB', 10, 2000],
+    ['all cookies that a browser keeps: 180 of 4 KiB', 180, 4090],
+  ])('is not one with %s', async (_name, count, size) => {
+    const { port, callbacks } = await newListener()
+    expect(await send(port, request(`/callback?code=1&state=${STATE}`, cookies(count, size), port))).toMatch(
+      /^HTTP\/1\.1 303 /,
+    )
+    expect(callbacks).toHaveLength(1)
+  })
+
+  test('since it is too large gets a page that says what to do', async () => {
+    const { port, callbacks, refusals } = await newListener()
+    const response = await send(port, request(`/callback?code=1&state=${STATE}`, cookies(400, 4090), port))
+    expect(response).toMatch(/^HTTP\/1\.1 431 Request Header Fields Too Large\r\n/)
+    expect(response.endsWith(pages.tooLarge.body.toString())).toBe(true)
+    expect(response).toContain("Content-Security-Policy: default-src 'none'")
+    expect(callbacks).toEqual([])
+    expect(refusals).toEqual(['too_large'])
+  })
+
+  test('since it is no HTTP gets a page, and no host name is no exception', async () => {
+    const { port, refusals } = await newListener()
+    expect(await send(port, 'nonsense\r\n\r\n')).toContain(pages.malformed.body.toString())
+    expect(await send(port, 'GET /callback?code=1 HTTP/1.1\r\nConnection: close\r\n\r\n')).toContain(
+      pages.wrongLink.body.toString(),
+    )
+    expect(refusals).toEqual(['malformed', 'wrong_host'])
+  })
+
+  test('since the browser has upgraded it to https is reported, and the connection closed', async () => {
+    const { port, refusals } = await newListener()
+    expect(await send(port, '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03')).toBe('')
+    expect(refusals).toEqual(['https'])
+  })
+
+  test('since the browser has opened the connection in advance is not reported', async () => {
+    const { port, refusals } = await newListener()
+    const socket = connect(Number(port), '127.0.0.1', () => void socket.resetAndDestroy())
+    await once(socket, 'close')
+    expect(await send(port, 'nonsense\r\n\r\n')).not.toBe('') // by now the listener knows
+    expect(refusals).toEqual(['malformed'])
   })
 })
 

@@ -9,7 +9,15 @@ import type { Page } from '../../src/callback/page.ts'
 import { pages } from '../../src/callback/pages.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
-const STATUS: Readonly<Record<string, number>> = { signedIn: 200, denied: 200, failed: 200, notFound: 404 } // the others have 400
+const STATUS: Readonly<Record<string, number>> = {
+  signedIn: 200,
+  denied: 200,
+  failed: 200,
+  notFound: 404,
+  otherUser: 403,
+  outside: 403,
+  tooLarge: 431,
+} // the others have 400
 const VOID = new Set(['meta'])
 
 const all: [string, Page][] = Object.entries(pages)

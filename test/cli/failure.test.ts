@@ -76,3 +76,12 @@ test('a provider that is unavailable for an unknown cause gets the hint to try a
     hint: 'try again in 2 s; your session is kept',
   })
 })
+
+test('two profiles that want the same port at once name each other', () => {
+  const data = { setting: 'profiles.staging.redirectPort', profile: 'staging', otherProfile: 'production' }
+  expect(failureOf(new RpcError(1007, 'configuration', data))).toEqual({
+    exitCode: 1,
+    error: 'the profiles staging and production have the same redirectPort, and production is signing in',
+    hint: 'finish the sign-in of production first, or set another redirectPort for one of them',
+  })
+})

@@ -1,5 +1,6 @@
 // `cadzero-auth login`: the link, the browser, a pasted callback address, and a sign-in that fails.
-import { chmod, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { RpcClient } from '../../src/rpc/client.ts'
@@ -42,18 +43,53 @@ describe('login', () => {
     expect(await login.ended).toMatchObject({ code: 0 })
   })
 
-  it('[F1] continues with the link alone if no browser opens', async () => {
-    const { sandbox, home, env, daemon } = await newWorld({ env: { CADZERO_AUTH_BROWSER: '/nowhere/browser' } })
-    const login = runProgram(['login'], { home, env })
-    let hasFailed = false
-    const url = await authorizationUrl(await daemon.connect(), ({ state }) => {
-      if (state === 'signed_out') hasFailed = true
-      return hasFailed
-    })
+  it('[F1] says once that no browser opens, and continues with the link that it has shown', async () => {
+    const { sandbox, home, env } = await newWorld({ env: { CADZERO_AUTH_BROWSER: '/nowhere/browser' } })
+    const login = spawnProgram(['login'], { home, env })
+    const url = await login.stderrMatch(LINK)
+    await login.stderrMatch(/(No browser could be opened: open the link above yourself)/)
     await sandbox.signIn(url)
-    const { code, stderr } = await login
+    const { code, stderr } = await login.ended
     expect(code).toBe(0)
-    expect(stderr).toContain('No browser could be opened')
+    expect(stderr.match(/http:\S+/g)).toEqual([url])
+    expect(stderr).not.toContain('Opening')
+  })
+
+  it('opens the link on the desktop of now, although the daemon was started without one', async () => {
+    const folder = await temporaryFolder()
+    const browser = join(folder, 'browser')
+    await writeFile(browser, `#!/bin/sh\nenv > '${folder}/part'\nmv '${folder}/part' '${folder}/env'\n`)
+    await chmod(browser, 0o755)
+    const { home, env } = await newWorld({ env: { CADZERO_AUTH_BROWSER: '', LANG: 'C' } })
+    const desktop = {
+      ...env,
+      BROWSER: browser,
+      DISPLAY: ':5',
+      LANG: 'ja_JP.UTF-8',
+      https_proxy: 'http://127.0.0.1:3128',
+      VSCODE_IPC_HOOK_CLI: '/run/vscode.sock',
+      LD_LIBRARY_PATH: '/opt/bundle/lib',
+    }
+    for (const command of [['header', '--interactive'], ['login']]) {
+      const running = spawnProgram(command, { home, env: desktop })
+      await expect.poll(() => existsSync(join(folder, 'env')), { timeout: 10_000 }).toBe(true)
+      const seen = await readFile(join(folder, 'env'), 'utf8')
+      for (const name of ['DISPLAY', 'LANG', 'https_proxy', 'VSCODE_IPC_HOOK_CLI'] as const) {
+        expect(seen).toContain(`${name}=${desktop[name]}\n`)
+      }
+      expect(seen).not.toMatch(/CADZERO|LD_LIBRARY_PATH/)
+      await rm(join(folder, 'env'))
+      running.child.kill('SIGINT')
+      await running.ended
+    }
+  })
+
+  it('does not follow from header --interactive without a terminal, in the minute after a cancelled one', async () => {
+    const { home, env, client } = await newWorld()
+    await client.call('login', { wait: false })
+    await client.call('cancelLogin')
+    const { code, stderr } = await runProgram(['header', '--interactive'], { home, env })
+    expect({ code, stderr }).toEqual({ code: 4, stderr: expect.stringContaining('interaction required') })
   })
 
   it('opens the link with the program that CADZERO_AUTH_BROWSER names', async () => {

@@ -32,6 +32,20 @@ describe('a pasted address is the callback', () => {
     },
   )
 
+  test('with https, to which a browser has upgraded it, or without a protocol', () => {
+    for (const start of ['https://', 'HTTPS://', '']) {
+      expect(String(pastedCallback(`${start}127.0.0.1:50123/callback?code=1`, OAUTH_LINK))).toBe(`${CALLBACK}?code=1`)
+      expect(String(pastedCallback(`${start}localhost:8765/?token=t`, HANDOFF_LINK))).toBe(
+        'http://localhost:8765/?token=t',
+      )
+    }
+  })
+
+  test('however long it is', () => {
+    const pasted = `${CALLBACK}?code=${'x'.repeat(20_000)}`
+    expect(String(pastedCallback(pasted, OAUTH_LINK))).toBe(pasted)
+  })
+
   test('without the user and the fragment that it may carry', () => {
     const pasted = 'http://user:password@127.0.0.1:50123/callback?code=1#fragment'
     expect(String(pastedCallback(pasted, OAUTH_LINK))).toBe(`${CALLBACK}?code=1`)
@@ -49,8 +63,9 @@ describe('a pasted address is refused if it has', () => {
     ['another port', 'http://127.0.0.1:50124/callback?code=1'],
     ['no port', 'http://127.0.0.1/callback?code=1'],
     ['another path', 'http://127.0.0.1:50123/other?code=1'],
-    ['another protocol', 'https://127.0.0.1:50123/callback?code=1'],
-    ['no protocol', '127.0.0.1:50123/callback?code=1'],
+    ['another protocol', 'ftp://127.0.0.1:50123/callback?code=1'],
+    ['a protocol that runs code', 'javascript:alert(1)//127.0.0.1:50123/callback?code=1'],
+    ['another host and no protocol', 'evil.example:50123/callback?code=1'],
     ['no address at all', 'code=1'],
   ])('%s', (_name, pasted) => {
     expect(pastedCallback(pasted, OAUTH_LINK)).toBeUndefined()

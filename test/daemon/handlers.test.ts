@@ -64,6 +64,16 @@ it.each([
     1007,
     { setting: 'profiles.staging.redirectPort', expected: 'a port that no other program uses, or 0' },
   ],
+  [
+    new CallbackPortError('staging', 'production'),
+    1007,
+    {
+      setting: 'profiles.staging.redirectPort',
+      expected: 'another port than that of the profile production, which is signing in',
+      profile: 'staging',
+      otherProfile: 'production',
+    },
+  ],
   [new ConfigurationError('port', 'a port'), 1007, { setting: 'port', expected: 'a port' }],
   [
     new ConfigurationError('port', 'a port', '/x/c.json'),

@@ -18,7 +18,7 @@ const host: Host = {
   network: directNetwork,
   fetch: () => Promise.reject(new Error('no network here')),
   openBrowser: () => Promise.reject(new Error('no browser here')),
-  isOtherUser: () => Promise.resolve(false),
+  socketOwner: () => Promise.resolve('own'),
   restrictFolder: () => Promise.resolve('own'),
 }
 

@@ -54,7 +54,8 @@ async function listen(address: CallbackAddress, state: string | null) {
       taken.push(url)
       return next
     },
-    isOtherUser: () => Promise.resolve(false),
+    socketOwner: () => Promise.resolve('own'),
+    onRefused: () => undefined,
     onInterrupted: () => undefined,
   })
   onTestFinished(async () => {

@@ -259,6 +259,7 @@ class Life {
       profile: 'test',
       provider: this.provider.of(this.#clock),
       callbackAddress: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
+      callbackPorts: new Map(),
       store: this.#openStore(files),
       loginHint: new LoginHint(files, `${FOLDER}/known-user.json`),
       host: {
@@ -269,7 +270,7 @@ class Life {
         files,
         fetch: () => Promise.reject(new Error('no network here')),
         network: directNetwork,
-        isOtherUser: () => Promise.resolve(false),
+        socketOwner: () => Promise.resolve('own'),
         restrictFolder: () => Promise.resolve('own'),
         openBrowser: () => Promise.resolve(),
       },

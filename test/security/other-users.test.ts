@@ -9,6 +9,7 @@ import { connect, createServer as createListener, type Server, type Socket } fro
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { pages } from '../../src/callback/pages.ts'
 import { readPrivateFile, systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connectTo } from '../../src/rpc/client.ts'
@@ -303,7 +304,7 @@ describe('programs of another user', () => {
   )
 
   it.skipIf(!canSwitchUser)(
-    `[B9 C10] get an empty refusal from the daemon, and no response from the callback${whySkipped}`,
+    `[B9 C10] get an empty refusal from the daemon, and a constant page from the callback${whySkipped}`,
     async () => {
       const { client, sandbox, daemon } = await newWorld()
       const { authorizationUrl } = await client.call('login', { openBrowser: false, wait: false })
@@ -319,8 +320,10 @@ describe('programs of another user', () => {
       let said = ''
       socket.on('data', (d) => said += d).on('error', () => undefined).on('close', () => console.log('[' + said + ']'))`
       // With the correct state and code, as read from the arguments of the browser launcher; also if the program leaves at once.
-      for (const leave of ['stay', 'end', 'reset'])
-        expect(await runAsOtherUser(script, callbackUrl, leave)).toBe('[]\n')
+      const answer = await runAsOtherUser(script, callbackUrl, 'stay')
+      expect(answer).toMatch(/^\[HTTP\/1\.1 403 Forbidden\r\n/)
+      expect(answer.slice(answer.indexOf('<!doctype'), -2)).toBe(pages.otherUser.body.toString())
+      for (const leave of ['end', 'reset']) expect(await runAsOtherUser(script, callbackUrl, leave)).toBe('[]\n')
       const { endpoint } = client
       expect(endpoint && (await runAsOtherUser(script, `http://${endpoint.endpoint}/callback`, 'stay'))).toBe(
         `[${REFUSED}]\n`,

@@ -126,11 +126,12 @@ describe('a callback', () => {
     const listener = await CallbackListener.listen({
       address: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
       clock: systemClock,
-      isOtherUser: () => Promise.resolve(false),
+      socketOwner: () => Promise.resolve('own'),
       onCallback: async () => {
         called++
         return 'failed'
       },
+      onRefused: () => undefined,
       onInterrupted: () => undefined,
     })
     onTestFinished(() => listener.close())

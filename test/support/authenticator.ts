@@ -3,6 +3,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Grant, IdentityProvider, Renewal, Revocation } from '../../src/clerk/identity-provider.ts'
+import type { OpenBrowser } from '../../src/host/browser.ts'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import type { Log } from '../../src/log/log.ts'
@@ -42,7 +43,11 @@ export async function newAuthenticator(
     saved?: Session
     files?: FileSystem
     clock?: TestClock
-    openBrowser?: (url: string) => Promise<void>
+    openBrowser?: OpenBrowser
+    profile?: string
+    /** A fixed port for the callback. */
+    port?: number
+    callbackPorts?: Map<number, string>
   } = {},
 ) {
   const home = await temporaryFolder()
@@ -101,13 +106,18 @@ export async function newAuthenticator(
   const told: ReturnType<Authenticator['status']>[] = []
   const expiring: { sessionExpiresAt: number; inSeconds: number }[] = []
   const logged: string[] = []
-  const note = (event: string) => void logged.push(event)
+  const refused: string[] = []
+  const note: Log['info'] = (event, fields) => {
+    logged.push(event)
+    if (event === 'callback_refused') refused.push(String(fields?.reason))
+  }
   const log: Log = { debug: note, info: note, warn: note, error: note }
   const authenticator: Authenticator = new Authenticator({
-    profile: 'test',
+    profile: options.profile ?? 'test',
     provider,
-    callbackAddress: { host: '127.0.0.1', port: 0, path: '/callback', losesState: true },
+    callbackAddress: { host: '127.0.0.1', port: options.port ?? 0, path: '/callback', losesState: true },
     loginHint: new LoginHint(files, join(home, 'known-user.json')),
+    callbackPorts: options.callbackPorts ?? new Map(),
     promptPause: new PromptPause({ files, clock, path: join(home, 'prompt-pause.json') }),
     store: openStore(),
     host: {
@@ -118,11 +128,11 @@ export async function newAuthenticator(
       files,
       fetch: () => Promise.reject(new Error('no network here')),
       network: directNetwork,
-      isOtherUser: () => Promise.resolve(false),
+      socketOwner: () => Promise.resolve('own'),
       restrictFolder: () => Promise.resolve('own'),
-      openBrowser: async (url) => {
+      openBrowser: async (url, environment) => {
         opened.push(url)
-        await options.openBrowser?.(url)
+        await options.openBrowser?.(url, environment)
       },
     },
     log,
@@ -139,5 +149,18 @@ export async function newAuthenticator(
     callback.search = new URLSearchParams({ state: String(provider.state), ...query }).toString()
     return await fetch(callback)
   }
-  return { authenticator, provider, clock, openStore, opened, changes, told, expiring, logged, comeBack, folder }
+  return {
+    authenticator,
+    provider,
+    clock,
+    openStore,
+    opened,
+    changes,
+    told,
+    expiring,
+    logged,
+    refused,
+    comeBack,
+    folder,
+  }
 }

@@ -36,7 +36,7 @@ export async function newClerkAuthenticator(settings: Readonly<Record<string, st
     fetch: limitedFetch(fetchOnce, clock),
     openBrowser: () => Promise.resolve(),
     network: directNetwork,
-    isOtherUser: () => Promise.resolve(false),
+    socketOwner: () => Promise.resolve('own'),
     restrictFolder: () => Promise.resolve('own'),
   }
   const silent = () => undefined
