@@ -206,4 +206,6 @@ def _import_legacy_file() -> None:
 
 
 def _log_failure(what: str, error: cadzero_auth.AuthError) -> None:
-    log.info('%s: %s %s', what, type(error).__name__, error.reason or '')
+    # The message of NoDaemonError tells what happened on this computer. That of another error only repeats its class.
+    detail = error.message if isinstance(error, cadzero_auth.NoDaemonError) else error.reason
+    log.info('%s: %s', what, '; '.join(part for part in (type(error).__name__, detail, error.hint) if part))

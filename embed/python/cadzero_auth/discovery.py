@@ -13,9 +13,9 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import NoDaemonError, NotGenuineError
+from .errors import NoDaemonError, NotGenuineError, is_resource_exhausted, resource_exhausted
 
-MAX_FILE_BYTES = 4096  # the daemon writes about 400
+MAX_FILE_BYTES = 16 * 1024  # the daemon writes about 500; later versions may add members
 
 
 def discovery_file() -> str:
@@ -35,13 +35,16 @@ def discovery_file() -> str:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The validated content of a discovery file."""
+    """The validated content of a discovery file. The last three members only explain why a daemon is not reached."""
 
     authority: str
     port: int
     path: str
     instance: str
     key: bytes = field(repr=False)
+    pid: int | None = None
+    host: str | None = None
+    boot_id: str | None = None
 
     @classmethod
     def parse(cls, value: object) -> Endpoint:
@@ -58,6 +61,9 @@ class Endpoint:
             _text(value, 'path', r'/[A-Za-z0-9/_.-]{0,100}'),
             _text(value, 'instance', r'[A-Za-z0-9_-]{22}'),
             base64.urlsafe_b64decode(_text(value, 'key', r'[A-Za-z0-9_-]{43}') + '='),
+            _process_id(value.get('pid')),
+            _name(value.get('host')),
+            _name(value.get('bootId')),
         )
 
     def mac(self, role: str, nonce: str) -> str:
@@ -81,8 +87,10 @@ def read_endpoint(path: str) -> Endpoint:
     try:
         handle = os.open(path, flags)
     except FileNotFoundError:
-        raise NoDaemonError('no daemon is running') from None
-    except OSError:
+        raise NoDaemonError('no daemon is running', 'not_running') from None
+    except OSError as error:
+        if is_resource_exhausted(error):
+            raise resource_exhausted(error) from None
         raise NotGenuineError('the discovery file is unreadable or a symbolic link') from None
     try:
         status = os.fstat(handle)
@@ -96,7 +104,7 @@ def read_endpoint(path: str) -> Endpoint:
     try:
         return Endpoint.parse(json.loads(text))
     except ValueError:
-        raise NoDaemonError('the discovery file is invalid') from None
+        raise NoDaemonError('no daemon is running: the discovery file is invalid', 'not_running') from None
 
 
 def _text(value: dict[str, Any], name: str, pattern: str) -> str:
@@ -104,3 +112,11 @@ def _text(value: dict[str, Any], name: str, pattern: str) -> str:
     if not isinstance(text, str) or not re.fullmatch(pattern, text):
         raise ValueError(name)
     return text
+
+
+def _process_id(value: object) -> int | None:
+    return value if type(value) is int and 0 < value < 1 << 31 else None
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable() else None

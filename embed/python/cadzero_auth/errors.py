@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 
 class AuthError(Exception):
-    """A call failed. `code` and `data` come from the daemon's error response; `code` is None if there was none."""
+    """A call failed. `code` and `data` come from the daemon's error response; `code` is None if there was none.
+
+    As text, an error is its `message`, followed by its `hint` if it has one.
+    """
 
     def __init__(self, message: str, code: int | None = None, data: dict[str, Any] | None = None) -> None:
         super().__init__(message)
+        self.message = message
         self.code = code
         self.data: dict[str, Any] = data or {}
+
+    def __str__(self) -> str:
+        return f'{self.message}; {self.hint}' if self.hint else self.message
 
     @property
     def reason(self) -> str | None:
@@ -19,9 +27,33 @@ class AuthError(Exception):
         reason = self.data.get('reason')
         return reason if isinstance(reason, str) else None
 
+    @property
+    def hint(self) -> str | None:
+        """What the user can do, as an instruction; None if the error has no hint."""
+        hint = self.data.get('hint')
+        return hint if isinstance(hint, str) else None
+
 
 class NoDaemonError(AuthError):
-    """No daemon is running, and none could be started."""
+    """No daemon can be reached, and none could be started. The README lists the values of `reason`."""
+
+    def __init__(self, message: str, reason: str = 'not_running', hint: str | None = None) -> None:
+        super().__init__(message, data={'reason': reason, 'hint': hint or NO_DAEMON_HINTS.get(reason)})
+
+    def __reduce__(self) -> tuple[Any, ...]:  # so that it can be copied and pickled
+        return type(self), (self.message, self.reason, self.hint)
+
+
+NO_DAEMON_HINTS: dict[str, str] = {
+    'not_running': 'run cadzero-auth daemon to start it',
+    'not_installed': 'install cadzero-auth, or set CADZERO_AUTH_COMMAND to the absolute path of the program',
+    'start_failed': 'run cadzero-auth doctor',
+    'start_timeout': 'answer the prompt of the keyring if there is one, or run cadzero-auth doctor',
+    'other_host': 'use cadzero-auth on that computer, or set CADZERO_AUTH_HOME to a folder that only this one uses',
+    'unreachable': 'allow connections to 127.0.0.1 in the firewall or security program, then try again',
+    'resource_exhausted': 'close files or threads of this program, or raise its limits, then try again',
+    'closed': 'create a new client',
+}
 
 
 class NotGenuineError(AuthError):
@@ -79,6 +111,20 @@ ERRORS_BY_CODE: dict[int, type[AuthError]] = {
     1006: ShuttingDownError,
     1007: ConfigurationError,
 }
+
+
+def resource_exhausted(error: OSError | RuntimeError) -> NoDaemonError:
+    """Returns the error for a system that gives this process no further file, thread or memory."""
+    cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return NoDaemonError(f'the program cannot connect to the daemon: {cause}', 'resource_exhausted')
+
+
+_LIMITS = {'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'WSAEMFILE', 'WSAENOBUFS'}
+
+
+def is_resource_exhausted(error: OSError) -> bool:
+    """Whether the cause of `error` is a limit of this process or system, not the file or the peer."""
+    return errno.errorcode.get(error.errno or 0) in _LIMITS
 
 
 def invalid_response() -> AuthError:

@@ -7,14 +7,22 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
-from typing import Union
+from typing import IO, Union
+
+from .errors import NoDaemonError
 
 log = logging.getLogger('cadzero_auth')
 
+MAX_ERROR_BYTES = 8192  # of the error output of a start that failed
+MAX_ERROR_CHARACTERS = 500
+NOT_RUN_HINT = 'set CADZERO_AUTH_COMMAND to both absolute paths: ["/path/to/node", "/path/to/cadzero-auth"]'
+_ERROR_LINE = re.compile(r'[A-Za-z]*[Ee]rror\b')
 RESTART_SECONDS = 30.0  # so that a daemon that fails to start is not started by every call
 
 # A path, or the first arguments of a process; None: look where installers put the command.
@@ -68,9 +76,10 @@ def child_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not _NOT_INHERITED.match(name)}
 
 
-def start_daemon(command: Sequence[str]) -> subprocess.Popen[bytes]:
+def start_daemon(command: Sequence[str], stderr: IO[bytes] | int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     """Starts the daemon without a shell, a window or inherited handles; it outlives this process.
 
+    stderr: a file for its error output. A pipe would break when this process ends, and block when it is full.
     Raises OSError if the command does not run.
     """
     if sys.platform == 'win32':
@@ -81,7 +90,7 @@ def start_daemon(command: Sequence[str]) -> subprocess.Popen[bytes]:
         [*command, 'daemon', '--passphrase-stdin'],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
         cwd=os.path.expanduser('~'),
         env=child_environment(),
         close_fds=True,
@@ -103,8 +112,10 @@ class Launcher:
     def __init__(self, command: Command, enabled: bool) -> None:
         self._command = command
         self._enabled = enabled
-        self._started_at: float | None = None
+        self._started_at: float | None = None  # None once a client has connected
         self._process: subprocess.Popen[bytes] | None = None
+        self._stderr: IO[bytes] | None = None
+        self._failure: tuple[str, str, str | None] | None = None  # the arguments of a NoDaemonError
 
     @property
     def has_exited(self) -> bool:
@@ -112,22 +123,84 @@ class Launcher:
         return self._process is not None and self._process.poll() is not None
 
     def start(self) -> bool:
-        """Starts a daemon if that is allowed now; returns whether it did."""
-        if self._process is not None:
-            self._process.poll()  # reaps one that has exited
+        """Starts a daemon if that is allowed now; returns whether one is starting. `failure` says why if not."""
+        has_exited = self.has_exited  # reaps it
+        if not self._enabled:
+            return False
         now = time.monotonic()
-        recently = self._started_at is not None and now - self._started_at < RESTART_SECONDS
-        command = find_command(self._command) if self._enabled and not recently else None
+        if self._started_at is not None and now - self._started_at < RESTART_SECONDS:
+            return self._process is not None and not has_exited
+        self.close()
+        self._process = self._failure = None
+        command = find_command(self._command)
         if command is None:
+            self._failure = ('cadzero-auth is not installed', 'not_installed', None)
             return False
         self._started_at = now
         try:
-            self._process = start_daemon(command)
+            self._stderr = _temporary_file()
+            self._process = start_daemon(command, self._stderr or subprocess.DEVNULL)
         except OSError as error:
             log.warning('the daemon could not be started: %s', type(error).__name__)
+            cause = error.strerror or type(error).__name__
+            self._failure = (f'the daemon could not be started: {command[0]}: {cause}', 'start_failed', None)
+            self.close()
             return False
         return True
 
+    def failure(self) -> NoDaemonError | None:
+        """Returns why the last start did not lead to a connection; None if nothing was started since the last one."""
+        if self._failure is None and self._process is not None and self._started_at is not None:
+            code = self._process.poll()
+            if code is None:
+                return NoDaemonError('the daemon was started, but is not ready yet', 'start_timeout')
+            cause, hint = _explain_exit(self._stderr)
+            if code in {126, 127}:  # env(1) and the shells did not find what runs the program, or may not run it
+                hint = NOT_RUN_HINT
+            ending = f'ended with code {code}' if code >= 0 else f'was ended by {_signal_name(-code)}'
+            separator = ': ' if cause else ' and printed no error'
+            self._failure = (f'the daemon was started, but {ending}{separator}{cause}', 'start_failed', hint)
+            self.close()
+        return None if self._failure is None else NoDaemonError(*self._failure)
+
     def note_connected(self) -> None:
         """Allows an immediate start the next time the daemon is missing: this one has come up."""
-        self._started_at = None
+        self._started_at = self._failure = None
+        self.close()
+
+    def close(self) -> None:
+        """Forgets the error output of the last start."""
+        if self._stderr is not None:
+            self._stderr.close()
+            self._stderr = None
+
+
+def _temporary_file() -> IO[bytes] | None:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return None  # the disk is full, or no folder is writable
+
+
+def _explain_exit(stderr: IO[bytes] | None) -> tuple[str, str | None]:
+    """Returns the error and the hint at the end of the error output of a start."""
+    if stderr is None:
+        return '', None
+    try:
+        stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - MAX_ERROR_BYTES))
+        text = stderr.read(MAX_ERROR_BYTES).decode('utf-8', 'replace')
+    except OSError:
+        return '', None
+    lines = [''.join(filter(str.isprintable, line)).strip()[:MAX_ERROR_CHARACTERS] for line in text.splitlines()]
+    hints = [line[len('hint: ') :] for line in lines if line.startswith('hint: ')]
+    others = [line for line in lines if line and not line.startswith('hint: ')]
+    errors = [line for line in others if _ERROR_LINE.match(line)]  # of the daemon, or above and below a stack trace
+    cause = (errors or others or [''])[-1]
+    return re.sub('^error: ', '', cause), hints[-1] if hints else None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f'signal {number}'

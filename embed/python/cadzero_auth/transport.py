@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import copy
 import json
 import logging
 import os
-import select
+import selectors
 import socket
 import threading
 import time
@@ -22,6 +23,7 @@ from .errors import (
     NoDaemonError,
     NotGenuineError,
     error_from_response,
+    resource_exhausted,
 )
 from .launcher import Command, Launcher
 from .websocket import ProtocolError, WebSocket, not_genuine
@@ -32,6 +34,10 @@ CONNECT_SECONDS = 5.0
 START_SECONDS = 15.0  # a keyring may take a while to unlock
 START_POLL_SECONDS = 0.02
 MAX_RECONNECT_PAUSE = 30.0  # seconds between two attempts, when only listeners want a connection
+
+# poll() takes descriptors above 1023, unlike select(), and needs none of its own, unlike epoll. On Windows,
+# select() counts sockets and is not limited by their numbers.
+_Selector: type[selectors.BaseSelector] = getattr(selectors, 'PollSelector', selectors.SelectSelector)
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -53,7 +59,7 @@ class _Call:
 
 
 class _Waker:
-    """Wakes a thread out of select()."""
+    """Wakes a thread that waits for events."""
 
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
@@ -103,6 +109,7 @@ class Transport:
         self._thread: threading.Thread | None = None
         self._waker: _Waker | None = None
         self._rejected_instance: str | None = None
+        self._obstacle: NoDaemonError | None = None  # why the last attempt to connect failed, if a start may not help
         self._launcher = Launcher(self._command, self._start)
 
     def call(self, method: str, params: dict[str, Any], timeout: float, harmless: bool) -> Any:
@@ -117,14 +124,14 @@ class Transport:
                 raise _is_closed()
             self._number += 1
             call = _Call(self._number, method, params, harmless)
-            self._queue.append(call)
             self._wake_thread()
+            self._queue.append(call)
         finally:
             self._lock.release()
         if not call.done.wait(max(0.0, deadline - time.monotonic())):
             self._abandon(call)
             if not call.done.is_set():
-                raise _timed_out()
+                raise copy.copy(self._obstacle) or _timed_out()
         if call.error is not None:
             raise call.error
         return call.result
@@ -132,8 +139,8 @@ class Transport:
     def add_listener(self, listener: Listener) -> Callable[[], None]:
         """Calls `listener` with the params of each `sessionChanged`; returns the function that removes it."""
         with self._lock:
-            self._listeners.append(listener)
             self._wake_thread()
+            self._listeners.append(listener)
 
         def remove() -> None:
             with self._lock:
@@ -159,13 +166,24 @@ class Transport:
                 self._queue.remove(call)
 
     def _wake_thread(self) -> None:
-        """Wakes the background thread, or starts it. The caller holds the lock."""
+        """Wakes the background thread, or starts it. The caller holds the lock until it has added its work.
+
+        Raises NoDaemonError if the system gives no socket or no thread.
+        """
         if self._waker is not None and self._thread is not None and self._thread.is_alive():
             self._waker.wake()
             return
-        self._waker = _Waker()
-        self._thread = threading.Thread(target=self._run, args=(self._waker,), name='cadzero-auth', daemon=True)
-        self._thread.start()
+        self._waker = self._thread = None
+        waker = None
+        try:
+            waker = _Waker()
+            thread = threading.Thread(target=self._run, args=(waker,), name='cadzero-auth', daemon=True)
+            thread.start()
+        except (OSError, RuntimeError) as error:
+            if waker is not None:
+                waker.close()
+            raise resource_exhausted(error) from None
+        self._waker, self._thread = waker, thread
 
     # Everything below runs in the background thread.
 
@@ -181,7 +199,7 @@ class Transport:
                     try:
                         connection, pause = self._connect(), 0.0
                     except AuthError as error:
-                        log.debug('not connected: %s', type(error).__name__)
+                        log.debug('not connected: %s: %s', type(error).__name__, error)
                         self._fail_all(error)
                         pause = min(MAX_RECONNECT_PAUSE, max(0.1, pause * 2))
                         continue
@@ -197,6 +215,7 @@ class Transport:
             if connection is not None:
                 connection.close()
             waker.close()
+            self._launcher.close()
             self._fail_all(_is_closed())
 
     def _is_needed(self) -> bool:
@@ -208,7 +227,7 @@ class Transport:
         with self._lock:
             has_calls, has_listeners = bool(self._queue), bool(self._listeners)
         if not has_calls:
-            select.select([waker], [], [], seconds if has_listeners else None)
+            _wait({waker: selectors.EVENT_READ}, seconds if has_listeners else None)
         waker.drain()
 
     def _exchange(self, connection: WebSocket, waker: _Waker) -> None:
@@ -221,15 +240,15 @@ class Transport:
                 self._sent[call.number] = call
         for call in calls:
             connection.queue(call.text)
-        for message in connection.messages():  # before select(): the upgrade may have read the first ones
+        for message in connection.messages():  # before the wait: the upgrade may have read the first ones
             self._handle(message)
-        writers = [connection] if connection.wants_to_send else []
-        readable, writable, _ = select.select([connection, waker], writers, [])
-        if waker in readable:
+        writes = selectors.EVENT_WRITE if connection.wants_to_send else 0
+        events = _wait({connection: selectors.EVENT_READ | writes, waker: selectors.EVENT_READ}, None)
+        if waker in events:
             waker.drain()
-        if writable:
+        if events.get(connection, 0) & selectors.EVENT_WRITE:
             connection.send()
-        if connection in readable:
+        if events.get(connection, 0) & selectors.EVENT_READ:
             connection.read()
 
     def _handle(self, text: str) -> None:
@@ -281,38 +300,64 @@ class Transport:
             call.finish(error=error)
 
     def _connect(self) -> WebSocket:
-        """Connects to the daemon; starts it if it is missing and a call waits for it."""
+        """Connects to the daemon; starts it if it cannot be reached and a call waits for it."""
         try:
             return self._try_to_connect()
         except (NoDaemonError, NotGenuineError) as error:
             with self._lock:
                 has_calls = bool(self._queue)
-            if not has_calls or not self._launcher.start():
-                raise error
+            if error.reason == 'resource_exhausted' or not has_calls or not self._launcher.start():
+                raise self._explain(error) from None
         deadline = time.monotonic() + START_SECONDS
         while True:
+            has_exited = self._launcher.has_exited  # before the attempt: the command ends if another start was faster
             try:
                 return self._try_to_connect()
             except (NoDaemonError, NotGenuineError) as error:
-                has_exited = self._launcher.has_exited
                 with self._lock:
                     is_abandoned = not self._queue
                 if has_exited or is_abandoned or self._closed or time.monotonic() > deadline:
-                    raise error
+                    raise self._explain(error) from None
             time.sleep(START_POLL_SECONDS)
 
+    def _explain(self, error: NoDaemonError | NotGenuineError) -> AuthError:
+        """Returns what to tell the callers: `error`, or why the daemon that should have helped did not start."""
+        failure = self._launcher.failure()
+        if failure is None or isinstance(error, NotGenuineError) or error.reason == 'resource_exhausted':
+            return error
+        if error.reason == 'not_running':
+            return failure
+        # The daemon runs elsewhere or behind a firewall if the one that was started here says so in the same words.
+        return error if failure.reason != 'start_failed' or error.message in failure.message else failure
+
     def _try_to_connect(self) -> WebSocket:
+        try:
+            connection = self._open()
+        except NoDaemonError as error:
+            self._obstacle = error if error.reason != 'not_running' else None
+            raise
+        self._obstacle = None
+        self._launcher.note_connected()
+        return connection
+
+    def _open(self) -> WebSocket:
         # Read each time: a daemon that was started again has another port and key.
         endpoint = read_endpoint(self._discovery or discovery_file())
         if endpoint.instance == self._rejected_instance:
             raise not_genuine()
         try:
-            connection = WebSocket(endpoint, time.monotonic() + CONNECT_SECONDS)
+            return WebSocket(endpoint, time.monotonic() + CONNECT_SECONDS)
         except NotGenuineError:
             self._rejected_instance = endpoint.instance  # no second attempt until the file names another instance
             raise
-        self._launcher.note_connected()
-        return connection
+
+
+def _wait(events: dict[_Waker | WebSocket, int], seconds: float | None) -> dict[object, int]:
+    """Waits for one of the `events` (a mask for each source), and returns those that have happened."""
+    with _Selector() as selector:
+        for source, mask in events.items():
+            selector.register(source, mask)
+        return {key.fileobj: mask for key, mask in selector.select(seconds)}
 
 
 def _timed_out() -> DaemonTimeoutError:
@@ -320,4 +365,4 @@ def _timed_out() -> DaemonTimeoutError:
 
 
 def _is_closed() -> NoDaemonError:
-    return NoDaemonError('the client is closed')
+    return NoDaemonError('the client is closed', 'closed')

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .discovery import Endpoint, base64url
-from .errors import NoDaemonError, NotGenuineError
+from .errors import NotGenuineError
+from .reachability import connection_error
 
 SUBPROTOCOL = 'cadzero-auth.v1'
+TCP_CONNECT_SECONDS = 2.0  # the system accepts on loopback within milliseconds; a firewall that drops never does
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_HEAD_BYTES = 16 * 1024
 MAX_CONTROL_BYTES = 125  # RFC 6455 section 5.5
@@ -34,14 +36,16 @@ class WebSocket:
     def __init__(self, endpoint: Endpoint, deadline: float) -> None:
         """Connects and upgrades until `deadline`, a value of time.monotonic().
 
-        Raises NoDaemonError if nothing listens on the port, and NotGenuineError if the server is not the daemon.
+        Raises NoDaemonError if the connection is refused or dropped, and NotGenuineError if the server is not the
+        daemon.
         """
         self._output = bytearray()
         self._message: bytearray | None = None  # of a message whose final frame has not arrived
         try:
-            self._socket = socket.create_connection(('127.0.0.1', endpoint.port), _seconds_left(deadline))
-        except OSError:
-            raise NoDaemonError('no daemon is running') from None
+            patience = min(TCP_CONNECT_SECONDS, _seconds_left(deadline))
+            self._socket = socket.create_connection(('127.0.0.1', endpoint.port), patience)
+        except OSError as error:
+            raise connection_error(endpoint, error) from None
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._input = _upgrade(self._socket, endpoint, deadline)
@@ -53,7 +57,7 @@ class WebSocket:
             raise
 
     def fileno(self) -> int:
-        """Returns the descriptor for select()."""
+        """Returns the descriptor for a selector."""
         return self._socket.fileno()
 
     @property

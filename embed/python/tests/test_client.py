@@ -1,14 +1,16 @@
 """The client's methods: the params they send, the results they return and the errors they raise."""
 
 import ast
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import unittest
 from unittest import mock
 
 import cadzero_auth
-from cadzero_auth.errors import ERRORS_BY_CODE, error_from_response
+from cadzero_auth.errors import ERRORS_BY_CODE, NO_DAEMON_HINTS, error_from_response
 from cadzero_auth.transport import Transport
 
 from . import fake_daemon
@@ -93,6 +95,13 @@ class MethodTest(ClientTestCase):
             client.get_auth_header()
         self.assertEqual((caught.exception.code, caught.exception.reason), (1001, 'signed_out'))
 
+    def test_members_that_a_later_daemon_adds_to_a_result_do_no_harm_and_call_returns_them(self):
+        result = {**HEADER, 'refreshAt': 5, 'later': [1]}
+        client, _ = self.record(result)
+        self.assertEqual(client.get_auth_header(), BEARER)
+        self.assertEqual(client.refresh(), BEARER)
+        self.assertEqual(client.call('getAuthHeader'), result)
+
 
 class ErrorTest(unittest.TestCase):
     def test_each_code_of_the_contract_has_its_class(self):
@@ -101,6 +110,31 @@ class ErrorTest(unittest.TestCase):
             error = error_from_response({'code': code, 'message': 'a text', 'data': {'reason': 'why'}})
             self.assertIs(type(error), kind)
             self.assertEqual((str(error), error.code, error.reason), ('a text', code, 'why'))
+
+    def test_the_hint_of_the_daemon_is_shown(self):
+        hint = 'run cadzero-auth login --take-over'
+        data = {'reason': 'other_installation', 'hint': hint}
+        error = error_from_response({'code': 1005, 'message': 'store unavailable', 'data': data})
+        self.assertEqual((error.message, error.hint, error.reason), ('store unavailable', hint, 'other_installation'))
+        self.assertEqual(str(error), f'store unavailable; {hint}')
+        for data in (None, {}, {'hint': 5}):
+            error = error_from_response({'code': 1005, 'message': 'store unavailable', 'data': data})
+            self.assertEqual((error.hint, str(error)), (None, 'store unavailable'))
+
+    def test_an_error_survives_copying_and_pickling(self):
+        first = cadzero_auth.NoDaemonError('it ended', 'start_failed', 'do that')
+        second = error_from_response({'code': 1003, 'message': 'x', 'data': {'reason': 'network'}})
+        for error in (first, second):
+            for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+                self.assertIs(type(again), type(error))
+                self.assertEqual((str(again), again.data, again.code), (str(error), error.data, error.code))
+
+    def test_every_reason_of_a_missing_daemon_has_a_hint_and_a_row_in_the_readme(self):
+        with open(os.path.join(FOLDER, 'README.md'), encoding='utf-8') as file:
+            readme = file.read()
+        for reason, hint in NO_DAEMON_HINTS.items():
+            self.assertEqual(cadzero_auth.NoDaemonError('x', reason).hint, hint)
+            self.assertIn(f'| `{reason}` |', readme)
 
     def test_an_unknown_code_and_an_invalid_error_are_a_plain_auth_error(self):
         for value in ({'code': -32601, 'message': 'x'}, {'code': 'x', 'data': 5}, {}, None, 5):

@@ -1,7 +1,10 @@
 """The discovery file: its path, its permissions and its content."""
 
 import contextlib
+import errno
 import os
+import subprocess
+import sys
 import unittest
 from unittest import mock
 
@@ -9,7 +12,7 @@ import cadzero_auth
 from cadzero_auth import Client
 from cadzero_auth.discovery import Endpoint
 
-from .fake_daemon import ClientTestCase, answer_all, base64url, genuine
+from .fake_daemon import HEADER, ClientTestCase, answer_all, base64url, genuine
 
 KEY = bytes(range(32))
 NONCE = 'AAAAAAAAAAAAAAAAAAAAAA'
@@ -46,8 +49,20 @@ class PathTest(unittest.TestCase):
 
 class EndpointTest(unittest.TestCase):
     def test_a_document_of_version_1_is_parsed_and_unknown_members_are_ignored(self):
-        endpoint = Endpoint.parse({**DOCUMENT, 'host': 'workstation', 'bootId': None})
-        self.assertEqual(endpoint, Endpoint('127.0.0.1:49152', 49152, '/rpc', DOCUMENT['instance'], KEY))
+        endpoint = Endpoint.parse({**DOCUMENT, 'pid': 7, 'host': 'pc', 'bootId': 'b', 'later': {'version': [2]}})
+        self.assertEqual(endpoint, Endpoint('127.0.0.1:49152', 49152, '/rpc', DOCUMENT['instance'], KEY, 7, 'pc', 'b'))
+
+    def test_a_member_that_only_explains_failures_is_ignored_if_it_is_invalid(self):
+        for changes in (
+            {},
+            {'pid': 0, 'host': '', 'bootId': None},
+            {'pid': -1, 'host': 5, 'bootId': {}},
+            {'pid': True, 'host': 'a\nb', 'bootId': 'x' * 256},
+            {'pid': 1 << 31, 'host': '\x1b[2J', 'bootId': []},
+        ):
+            with self.subTest(changes):
+                endpoint = Endpoint.parse({**DOCUMENT, **changes})
+                self.assertEqual((endpoint.pid, endpoint.host, endpoint.boot_id), (None, None, None))
 
     def test_any_other_value_is_rejected_by_the_name_of_its_member(self):
         cases = [
@@ -118,8 +133,25 @@ class FileTest(ClientTestCase):
         with self.assertRaises(cadzero_auth.NoDaemonError):
             client.get_auth_header()
 
+    def test_unknown_members_of_a_later_daemon_do_not_keep_a_client_from_connecting(self):
+        daemon, client = self.serve(genuine(answer_all))
+        daemon.write_discovery_file(later={'nested': ['x' * 8000]}, version2=None)
+        self.assertEqual(client.get_auth_header(timeout=30), HEADER['headers'])
+
+    def test_a_limit_of_open_files_is_not_taken_for_a_file_of_another_user(self):
+        _, client = self.serve(genuine(answer_all))
+        error = OSError(errno.EMFILE, 'Too many open files')
+        with mock.patch('os.open', side_effect=error), self.assertRaises(cadzero_auth.NoDaemonError) as caught:
+            client.get_auth_header(timeout=30)
+        self.assertEqual(caught.exception.reason, 'resource_exhausted')
+        self.assertIn('Too many open files', str(caught.exception))
+
     def test_a_stale_file_means_that_no_daemon_is_running(self):
         daemon, client = self.serve(genuine(answer_all))
         daemon.stop_listening()
-        with self.assertRaises(cadzero_auth.NoDaemonError):
+        process = subprocess.Popen([sys.executable, '-c', ''])
+        process.wait(30)
+        daemon.write_discovery_file(pid=process.pid)
+        with self.assertRaises(cadzero_auth.NoDaemonError) as caught:
             client.get_auth_header(timeout=30)
+        self.assertEqual(caught.exception.reason, 'not_running')

@@ -12,7 +12,7 @@ import unittest
 from unittest import mock
 
 import auth
-from cadzero_auth import NoDaemonError
+from cadzero_auth import NoDaemonError, StoreUnavailableError
 
 FOLDER = os.path.dirname(os.path.abspath(auth.__file__))
 HEADERS = {'Authorization': 'Bearer abc'}
@@ -101,11 +101,20 @@ class FailureTest(DropInTestCase):
         for name in ('token', 'user_id', 'user_email', 'user_name', 'session_id', 'token_expiry'):
             self.assertIsNone(getattr(token, name), name)
 
-    def test_a_failure_is_logged_by_its_kind_and_reason(self):
-        self.client.status.side_effect = NoDaemonError('secret', 1005, {'reason': 'key_locked'})
-        with self.assertLogs('cadzero_auth', 'INFO') as logs:
-            auth.get_current_user()
-        self.assertEqual(logs.output, ['INFO:cadzero_auth:no status: NoDaemonError key_locked'])
+    def test_a_failure_is_logged_with_what_the_user_can_do(self):
+        cases = [
+            (
+                StoreUnavailableError('not logged', 1005, {'reason': 'other_installation', 'hint': 'run login'}),
+                'StoreUnavailableError; other_installation; run login',
+            ),
+            (StoreUnavailableError('not logged', 1005, {'reason': 'key_locked'}), 'StoreUnavailableError; key_locked'),
+            (NoDaemonError('it ended', 'start_failed', 'do that'), 'NoDaemonError; it ended; do that'),
+        ]
+        for error, text in cases:
+            self.client.status.side_effect = error
+            with self.subTest(text), self.assertLogs('cadzero_auth', 'INFO') as logs:
+                auth.get_current_user()
+            self.assertEqual(logs.output, [f'INFO:cadzero_auth:no status: {text}'])
 
 
 class LegacyFileTest(DropInTestCase):

@@ -1,0 +1,66 @@
+"""Explains why the daemon of a discovery file cannot be reached: it has ended, runs elsewhere, or is cut off."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+from .discovery import Endpoint
+from .errors import NoDaemonError, is_resource_exhausted, resource_exhausted
+
+
+def connection_error(endpoint: Endpoint, error: OSError) -> NoDaemonError:
+    """Returns the error for a connection to `endpoint` that the system refused, dropped or did not try."""
+    if is_resource_exhausted(error):
+        return resource_exhausted(error)
+    if endpoint.host is not None and endpoint.host.casefold() != socket.gethostname().casefold():
+        message = f'the daemon runs on the computer {endpoint.host}, which uses the same folders'
+        return NoDaemonError(message, 'other_host')
+    # A process id of an earlier start of the system says nothing about the process that has it now.
+    is_of_this_start = endpoint.boot_id is None or endpoint.boot_id == _boot_id()
+    if is_of_this_start and endpoint.pid is not None and _is_alive(endpoint.pid):
+        message = f'the daemon (process {endpoint.pid}) runs, but connections to it are refused or dropped'
+        return NoDaemonError(message, 'unreachable')
+    return NoDaemonError('no daemon is running', 'not_running')
+
+
+def _boot_id() -> str | None:
+    """Returns the id of this start of the system; None if the system does not tell (macOS, Windows)."""
+    try:
+        with open('/proc/sys/kernel/random/boot_id', encoding='ascii') as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return None
+
+
+if sys.platform == 'win32':
+    import ctypes
+    from ctypes import wintypes
+
+    _SYNCHRONIZE = 0x00100000
+    _WAIT_TIMEOUT = 0x102
+
+    def _is_alive(pid: int) -> bool:
+        # os.kill(pid, 0) would send the process a Ctrl+C here.
+        kernel32 = ctypes.WinDLL('kernel32')
+        kernel32.OpenProcess.argtypes = (wintypes.DWORD, wintypes.BOOL, wintypes.DWORD)
+        kernel32.OpenProcess.restype = wintypes.HANDLE
+        kernel32.WaitForSingleObject.argtypes = (wintypes.HANDLE, wintypes.DWORD)
+        kernel32.CloseHandle.argtypes = (wintypes.HANDLE,)
+        process = kernel32.OpenProcess(_SYNCHRONIZE, False, pid)
+        if not process:
+            return False
+        try:
+            return bool(kernel32.WaitForSingleObject(process, 0) == _WAIT_TIMEOUT)
+        finally:
+            kernel32.CloseHandle(process)
+
+else:
+
+    def _is_alive(pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return False  # also if it belongs to another user: it is not this user's daemon then
+        return True
