@@ -3,13 +3,21 @@ import * as client from 'openid-client'
 import type { Clock } from '../host/clock.ts'
 import type { Fetch } from '../host/network.ts'
 import { type Random, randomText } from '../host/random.ts'
-import type { Organization, Session, User } from '../store/session.ts'
+import type { Session, User } from '../store/session.ts'
+import { DEVICE_CODE_GRANT, parseDeviceResponse } from './device-authorization.ts'
 import { displayText } from './display-text.ts'
 import { RejectedError, rejectedReason, SessionEndedError, SignInError, UnavailableError } from './errors.ts'
-import type { AuthorizationRequest, Grant, Renewal, Revocation, UserDescription } from './identity-provider.ts'
+import type {
+  AuthorizationRequest,
+  DeviceAuthorization,
+  Grant,
+  Renewal,
+  Revocation,
+  UserDescription,
+} from './identity-provider.ts'
 import { unverifiedClaims } from './jwt.ts'
 import { Metadata } from './metadata.ts'
-import { organizationOf } from './organization.ts'
+import { organizationOf, withTokenOrganization } from './organization.ts'
 import { ResponseWatch } from './response-watch.ts'
 import { foretoldEnd } from './session-end.ts'
 import { withoutIdToken, withValidLifetime } from './token-response.ts'
@@ -61,6 +69,23 @@ export class AuthorizationServer {
       state,
       exchange: (callback) => this.#exchange(callback, { state, nonce, codeVerifier }),
     }
+  }
+
+  /** @throws RejectedError, UnavailableError */
+  async authorizeDevice(): Promise<DeviceAuthorization> {
+    const { issuer, random, scopes } = this.#options
+    const { configuration, watch } = await this.#configure()
+    if (configuration.serverMetadata().device_authorization_endpoint === undefined) {
+      throw new RejectedError('device_authorization_unsupported')
+    }
+    const nonce = randomText(random, 32)
+    const response = await client
+      .initiateDeviceAuthorization(configuration, { scope: scopes.join(' '), nonce })
+      .catch(() => {
+        const failure = watch.failure()
+        throw failure instanceof SessionEndedError ? new RejectedError('rejected') : failure
+      })
+    return { ...parseDeviceResponse(response, issuer), poll: () => this.#pollDevice(response.device_code, nonce) }
   }
 
   async refresh(session: Session): Promise<Renewal> {
@@ -128,19 +153,43 @@ export class AuthorizationServer {
         pkceCodeVerifier: secrets.codeVerifier,
         idTokenExpected: true,
       })
-      if (tokens.refresh_token === undefined) throw new RejectedError('no_refresh_token')
-      const claims = tokens.claims()
-      if (!claims) throw new SignInError('invalid_response')
-      const accessToken = this.#accessToken(tokens)
-      return {
-        accessToken,
-        refreshToken: tokens.refresh_token,
-        sessionId: textOrNull(claims.sid),
-        sessionExpiresAt: foretoldEnd(tokens, accessToken.receivedAt),
-        ...(await this.#describe(tokens.access_token, claims)),
-      }
+      return await this.#grant(tokens)
     } catch (error) {
       throw signInFailure(error, watch)
+    }
+  }
+
+  async #pollDevice(deviceCode: string, nonce: string): Promise<Grant | 'authorization_pending' | 'slow_down'> {
+    const { configuration, watch } = await this.#configure(withValidLifetime)
+    client.enableNonRepudiationChecks(configuration)
+    let tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers
+    try {
+      tokens = await client.genericGrantRequest(configuration, DEVICE_CODE_GRANT, { device_code: deviceCode })
+    } catch (error) {
+      const { error: code } = watch // RFC 8628 section 3.5
+      if (code === 'authorization_pending' || code === 'slow_down') return code
+      if (code === 'expired_token') throw new SignInError('timeout')
+      if (code === 'access_denied') throw new SignInError('access_denied')
+      throw signInFailure(error, watch)
+    }
+    const said = tokens.claims()?.nonce
+    // RFC 8628 has no nonce, so that a provider need not return it. The device code, which is secret, binds the response.
+    if (said !== undefined && said !== nonce) throw new SignInError('invalid_response')
+    return await this.#grant(tokens)
+  }
+
+  /** @throws RejectedError, SignInError, UnavailableError */
+  async #grant(tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers): Promise<Grant> {
+    if (tokens.refresh_token === undefined) throw new RejectedError('no_refresh_token')
+    const claims = tokens.claims()
+    if (!claims) throw new SignInError('invalid_response')
+    const accessToken = this.#accessToken(tokens)
+    return {
+      accessToken,
+      refreshToken: tokens.refresh_token,
+      sessionId: textOrNull(claims.sid),
+      sessionExpiresAt: foretoldEnd(tokens, accessToken.receivedAt),
+      ...(await this.#describe(tokens.access_token, claims)),
     }
   }
 
@@ -237,13 +286,6 @@ function withClaims(known: User, { email, name }: Readonly<Record<string, unknow
     email: email === null ? null : (displayText(email) ?? known.email),
     name: name === null ? null : (displayText(name) ?? known.name),
   }
-}
-
-/** The organization that the access token names, if it is a JWT that names one; otherwise the known one. */
-function withTokenOrganization(known: Organization | null, accessToken: string): Organization | null {
-  const named = organizationOf(unverifiedClaims(accessToken) ?? {})
-  // An access token has the ID alone. Slug and role of the same organization are known from userinfo.
-  return named === null || named.id === known?.id ? known : named
 }
 
 function isJwt(token: string): boolean {

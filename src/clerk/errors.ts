@@ -40,6 +40,7 @@ const REJECTIONS = [
   'issuer_mismatch',
   'pkce_unsupported',
   'no_refresh_token',
+  'device_authorization_unsupported',
   'rejected',
 ] as const
 

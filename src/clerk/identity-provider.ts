@@ -29,6 +29,25 @@ export interface AuthorizationRequest {
   exchange(callback: URL): Promise<Grant>
 }
 
+/** A sign-in on another device has started (RFC 8628). The user enters the code there; the daemon polls meanwhile. */
+export interface DeviceAuthorization {
+  readonly userCode: string
+  /** The page at which the user enters the code. */
+  readonly verificationUri: string
+  /** The same page with the code in it, for a QR code; null if the provider has none. */
+  readonly verificationUriComplete: string | null
+  /** Seconds from now on until the code expires. */
+  readonly lifetime: number
+  /** Seconds to wait before each poll. */
+  readonly interval: number
+  /**
+   * Asks once whether the user has agreed.
+   * @returns the grant, or why there is none yet
+   * @throws SignInError, RejectedError if the sign-in has ended; UnavailableError if the next poll may succeed
+   */
+  poll(): Promise<Grant | 'authorization_pending' | 'slow_down'>
+}
+
 /** A session token with the details that came with it, from an untrusted source. Nothing in it has been verified. */
 export interface HandedOver {
   readonly token: string
@@ -43,6 +62,11 @@ export interface IdentityProvider {
    * @throws RejectedError, UnavailableError
    */
   authorize(redirectUri: string, loginHint?: string): Promise<AuthorizationRequest>
+  /**
+   * Starts a sign-in on another device, if the provider can do that.
+   * @throws RejectedError, UnavailableError
+   */
+  authorizeDevice?(): Promise<DeviceAuthorization>
   /** Whether a refresh can give this session a new token. If not, the session ends with its token. */
   canRefresh(session: Session): boolean
   /** Requests a new access token. @throws SessionEndedError, RejectedError, UnavailableError */

@@ -14,7 +14,9 @@ const ENDPOINTS = [
   'jwks_uri',
   'revocation_endpoint',
   'userinfo_endpoint',
+  'device_authorization_endpoint',
 ] as const
+const OPTIONAL: readonly string[] = ['revocation_endpoint', 'userinfo_endpoint', 'device_authorization_endpoint']
 
 export class Metadata {
   readonly #issuer: string
@@ -70,7 +72,7 @@ export function checkMetadata(metadata: ServerMetadata, issuer: string): void {
   const issuerUrl = new URL(issuer)
   for (const name of ENDPOINTS) {
     const value = metadata[name]
-    if (value === undefined && (name === 'revocation_endpoint' || name === 'userinfo_endpoint')) continue
+    if (value === undefined && OPTIONAL.includes(name)) continue
     if (typeof value !== 'string' || !belongsTo(issuerUrl, value)) throw new RejectedError('unsafe_metadata')
   }
   // RFC 8414 section 2: if it is absent, the provider has no PKCE, and the daemon requires it.

@@ -1,6 +1,7 @@
 // The organization in which the user is active, as Clerk's tokens and its userinfo name it. For display only.
 import type { Organization } from '../store/session.ts'
 import { displayText } from './display-text.ts'
+import { unverifiedClaims } from './jwt.ts'
 
 /**
  * Reads the claim `o` of a session token (version 2), or `org_id` with its companions: an OAuth access token, userinfo, and
@@ -14,6 +15,13 @@ export function organizationOf(claims: Readonly<Record<string, unknown>>): Organ
     return organization(id, slg, rol)
   }
   return organization(claims.org_id, claims.org_slug, claims.org_role)
+}
+
+/** The organization that the access token names, if it is a JWT that names one; otherwise the known one. */
+export function withTokenOrganization(known: Organization | null, accessToken: string): Organization | null {
+  const named = organizationOf(unverifiedClaims(accessToken) ?? {})
+  // An OAuth access token has the ID alone. Slug and role of the same organization are known from userinfo.
+  return named === null || named.id === known?.id ? known : named
 }
 
 function organization(id: unknown, slug: unknown, role: unknown): Organization | null {

@@ -50,6 +50,11 @@ export class ResponseWatch {
     return this.#last !== undefined && this.#last.status >= 200 && this.#last.status < 300
   }
 
+  /** The `error` of the last response; undefined if it is not an OAuth error. */
+  get error(): string | undefined {
+    return this.#last?.error
+  }
+
   /** The error for a failed operation, judged by the last response and never by the text of an exception. */
   failure(): UnavailableError | RejectedError | SessionEndedError {
     const last = this.#last

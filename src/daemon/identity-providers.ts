@@ -33,6 +33,7 @@ function oauthProvider({ issuer, clientId, scopes, signInUrl }: OAuthProfile, ho
   })
   return {
     authorize: async (redirectUri, loginHint) => (await load()).authorize(redirectUri, loginHint),
+    authorizeDevice: async () => (await load()).authorizeDevice(),
     canRefresh: (session) => session.refreshToken !== null,
     refresh: async (session) => (await load()).refresh(session),
     describeUser: async (session) => (await load()).describeUser(session),

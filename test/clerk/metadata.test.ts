@@ -13,6 +13,7 @@ const metadata = (issuer = ISSUER) => ({
   jwks_uri: `${issuer}/.well-known/jwks.json`,
   revocation_endpoint: `${issuer}/oauth/token/revoke`,
   userinfo_endpoint: `${issuer}/oauth/userinfo`,
+  device_authorization_endpoint: `${issuer}/oauth/device_authorization`,
   code_challenge_methods_supported: ['plain', 'S256'],
 })
 
@@ -45,9 +46,12 @@ test('accepts metadata over http at exactly the issuer’s origin', () => {
   expect(() => checkMetadata(otherPort, issuer)).toThrow('unsafe_metadata')
 })
 
-test.each(['revocation_endpoint', 'userinfo_endpoint'])('accepts metadata without %s', (name) => {
-  expect(() => checkMetadata({ ...metadata(), [name]: undefined }, ISSUER)).not.toThrow()
-})
+test.each(['revocation_endpoint', 'userinfo_endpoint', 'device_authorization_endpoint'])(
+  'accepts metadata without %s',
+  (name) => {
+    expect(() => checkMetadata({ ...metadata(), [name]: undefined }, ISSUER)).not.toThrow()
+  },
+)
 
 test.each(['authorization_endpoint', 'token_endpoint', 'jwks_uri'])('refuses metadata without %s', (name) => {
   expect(() => checkMetadata({ ...metadata(), [name]: undefined }, ISSUER)).toThrow('unsafe_metadata')

@@ -25,6 +25,8 @@ export function createAdapter(reuse: 'strict' | 'forgiving'): SandboxAdapter {
 
     async upsert(id: string, payload: AdapterPayload): Promise<void> {
       const key = this.#key(id)
+      // Clerk takes a nonce for a device; the provider forgets it on the way to the ID token.
+      if (this.#name === 'DeviceCode') payload.nonce ??= (payload.params as { nonce?: string }).nonce
       stored.set(key, payload)
       if (payload.grantId) grants.set(payload.grantId, (grants.get(payload.grantId) ?? new Set()).add(key))
     }
@@ -37,8 +39,10 @@ export function createAdapter(reuse: 'strict' | 'forgiving'): SandboxAdapter {
       return [...stored].find(([key, payload]) => key.startsWith(`${this.#name}:`) && payload.uid === uid)?.[1]
     }
 
-    async findByUserCode(): Promise<undefined> {
-      return undefined
+    async findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
+      return [...stored].find(
+        ([key, payload]) => key.startsWith(`${this.#name}:`) && payload.userCode === userCode,
+      )?.[1]
     }
 
     async consume(id: string): Promise<void> {

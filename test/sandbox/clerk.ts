@@ -7,6 +7,8 @@ import type { RecordedRequest } from './record.ts'
 export interface Deviations {
   readonly invalidGrantStatus?: 400 | 401
   readonly metadata?: Readonly<Record<string, unknown>>
+  /** Seconds between two polls of a device; 5 at Clerk. */
+  readonly deviceInterval?: number
 }
 
 const DISCOVERY: readonly string[] = [PATHS.discovery, PATHS.oauthDiscovery]
@@ -33,6 +35,9 @@ export function translate({ path }: RecordedRequest, response: HttpResponse, dev
   if (path === PATHS.userinfo && response.status === 200) {
     const claims = parse(response)
     return json(200, { object: 'oauth_user_info', instance_id: 'ins_sandbox', user_id: claims.sub, ...claims })
+  }
+  if (path === PATHS.device_authorization && response.status === 200) {
+    return json(200, { ...parse(response), interval: deviations.deviceInterval ?? 5 })
   }
   const isInvalidGrant = path === PATHS.token && response.status === 400 && parse(response).error === 'invalid_grant'
   return isInvalidGrant ? { ...response, status: invalidGrantStatus ?? response.status } : response

@@ -13,7 +13,7 @@ import { interact, isInteraction } from './interactions.ts'
 import { newSigningKey, sharedKey } from './keys.ts'
 import { createProvider, type Organization, type ProviderSettings, type User } from './provider.ts'
 import { createRecord, type RecordedRequest } from './record.ts'
-import { signIn, type Visit, type VisitOptions } from './user.ts'
+import { authorizeDevice, type DeviceVisitOptions, signIn, type Visit, type VisitOptions } from './user.ts'
 
 export interface SandboxOptions extends Deviations {
   /** 0 selects a free port. */
@@ -27,6 +27,8 @@ export interface SandboxOptions extends Deviations {
   readonly refreshReuse?: 'strict' | 'forgiving'
   /** False: no refresh token is ever issued. */
   readonly refreshTokens?: boolean
+  /** False: there is no device authorization grant, as for most accounts of Clerk. */
+  readonly deviceFlow?: boolean
   /** Overrides members of the discovery document; undefined removes one. */
   readonly metadata?: Readonly<Record<string, unknown>>
 }
@@ -49,6 +51,11 @@ export interface Sandbox {
   setOrganization(organization: Organization | undefined): void
   /** Signs in as the user does, from the authorization URL to the client's last page. */
   signIn(authorizationUrl: string, options?: VisitOptions): Promise<Visit>
+  /** Does what the user does on another device, from the verification URI to the last page. @returns that page */
+  authorizeDevice(
+    url: string,
+    options?: DeviceVisitOptions,
+  ): Promise<{ readonly status: number; readonly body: string }>
   /** Revokes the user's grants, as an administrator does. */
   revokeGrants(): void
   /** Signs with a new key from now on, and removes the old one from the JWKS. */
@@ -74,6 +81,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     user: { id: `user_2sandbox${randomBytes(8).toString('hex')}`, email: 'ada@example.com', name: 'Ada Lovelace' },
     tokenFormat: options.accessTokenFormat ?? 'jwt',
     refreshTokens: options.refreshTokens ?? true,
+    deviceFlow: options.deviceFlow ?? true,
     adapter: createAdapter(options.refreshReuse ?? 'strict'),
     cookieKey: randomBytes(16).toString('hex'),
     onError,
@@ -122,6 +130,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       settings.organization = organization
     },
     signIn: (url, visit) => signIn(issuer, url, visit),
+    authorizeDevice: (url, visit) => authorizeDevice(issuer, url, visit),
     revokeGrants: () => settings.adapter.revokeAll(),
     async rotateKeys() {
       settings.signingKey = await newSigningKey()

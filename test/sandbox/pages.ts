@@ -44,6 +44,28 @@ export function consentPage(action: string): string {
   )
 }
 
+/** @param form the provider's form, whose fields are in it */
+export function deviceCodePage(form: string, problem: string | undefined): string {
+  return page(
+    'Connect a device',
+    `<p>${escaped(problem ?? 'Enter the code that the device shows.')}</p>${form}
+<button type="submit" form="op.deviceInputForm">Continue</button>`,
+  )
+}
+
+/** @param form the provider's form, whose fields are all hidden */
+export function deviceConfirmationPage(form: string, userCode: string): string {
+  return page(
+    'Does your device show this code?',
+    `<p><strong>${escaped(userCode)}</strong></p>${form}
+<button id="allow" type="submit" form="op.deviceConfirmForm">Continue</button>`,
+  )
+}
+
 export function messagePage(title: string, text: string): string {
-  return page(title, `<p>${text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`)}</p>`)
+  return page(title, `<p>${escaped(text)}</p>`)
+}
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`)
 }

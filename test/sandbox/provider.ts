@@ -1,9 +1,9 @@
 // A real OpenID provider (oidc-provider), configured as Clerk's OAuth provider is.
-import type { Configuration } from 'oidc-provider'
+import type { Configuration, KoaContextWithOIDC } from 'oidc-provider'
 import type { SandboxAdapter } from './adapter.ts'
 import type { SigningKey } from './keys.ts'
 import { Provider } from './oidc-provider.ts'
-import { CONTENT_SECURITY_POLICY, messagePage } from './pages.ts'
+import { CONTENT_SECURITY_POLICY, deviceCodePage, deviceConfirmationPage, messagePage } from './pages.ts'
 
 export const PATHS = {
   authorization: '/oauth/authorize',
@@ -11,6 +11,8 @@ export const PATHS = {
   revocation: '/oauth/token/revoke',
   introspection: '/oauth/token_info',
   userinfo: '/oauth/userinfo',
+  device_authorization: '/oauth/device_authorization',
+  code_verification: '/oauth/device',
   jwks: '/.well-known/jwks.json',
   discovery: '/.well-known/openid-configuration',
   oauthDiscovery: '/.well-known/oauth-authorization-server',
@@ -34,6 +36,8 @@ export interface ProviderSettings {
   readonly user: User
   readonly tokenFormat: 'jwt' | 'opaque'
   readonly refreshTokens: boolean
+  /** Whether there is the device authorization grant, which Clerk has for some accounts. */
+  readonly deviceFlow: boolean
   readonly adapter: SandboxAdapter
   readonly cookieKey: string
   readonly onError: (error: unknown) => void
@@ -48,6 +52,7 @@ const ORGANIZATION_SCOPE = 'user:org:read'
 export const SCOPES = ['openid', 'profile', 'email', 'offline_access', ORGANIZATION_SCOPE]
 const PROFILE_CLAIMS = ['name', 'given_name', 'family_name', 'preferred_username']
 const EMAIL_CLAIMS = ['email', 'email_verified']
+export const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 const HOUR = 3600
 const DAY = 24 * HOUR
 
@@ -66,7 +71,7 @@ export function createProvider(settings: ProviderSettings) {
 }
 
 function configure(settings: ProviderSettings): Configuration {
-  const { issuer, clientId, tokenFormat, adapter, signingKey, cookieKey, refreshTokens } = settings
+  const { issuer, clientId, tokenFormat, adapter, signingKey, cookieKey, refreshTokens, deviceFlow } = settings
   return {
     adapter,
     clients: [
@@ -74,7 +79,7 @@ function configure(settings: ProviderSettings): Configuration {
         client_id: clientId,
         application_type: 'native', // allows any port of 127.0.0.1, as RFC 8252 section 7.3 requires
         token_endpoint_auth_method: 'none',
-        grant_types: ['authorization_code', 'refresh_token'],
+        grant_types: ['authorization_code', 'refresh_token', ...(deviceFlow ? [DEVICE_CODE_GRANT] : [])],
         response_types: ['code'],
         redirect_uris: ['http://127.0.0.1/callback'],
       },
@@ -100,14 +105,13 @@ function configure(settings: ProviderSettings): Configuration {
     cookies: { keys: [cookieKey] },
     clientBasedCORS: () => false,
     renderError(ctx, { error, error_description }) {
-      ctx.type = 'html'
-      ctx.set('content-security-policy', CONTENT_SECURITY_POLICY)
-      ctx.body = messagePage('This request is invalid', `${error}: ${error_description ?? ''}`)
+      show(ctx, messagePage('This request is invalid', `${error}: ${error_description ?? ''}`))
     },
     clockTolerance: 0, // otherwise a token is accepted for 15 s after its expiry
     ttl: {
       AccessToken: () => settings.accessTokenTtl,
       AuthorizationCode: 600,
+      DeviceCode: 600,
       IdToken: DAY,
       RefreshToken: 3650 * DAY,
       Grant: 3650 * DAY,
@@ -125,6 +129,18 @@ function configure(settings: ProviderSettings): Configuration {
     },
     features: {
       devInteractions: { enabled: false },
+      deviceFlow: {
+        enabled: deviceFlow,
+        charset: 'base-20',
+        mask: '****-****',
+        userCodeInputSource(ctx, form, _out, error) {
+          if (error?.name === 'AbortedError') return show(ctx, messagePage('Declined', 'The device is not connected.'))
+          show(ctx, deviceCodePage(form, error?.message))
+        },
+        userCodeConfirmSource: (ctx, form, _client, _device, userCode) =>
+          show(ctx, deviceConfirmationPage(form, userCode)),
+        successSource: (ctx) => show(ctx, messagePage('Connected', 'Go back to your device.')),
+      },
       rpInitiatedLogout: { enabled: false },
       pushedAuthorizationRequests: { enabled: false },
       dPoP: { enabled: false },
@@ -144,6 +160,12 @@ function configure(settings: ProviderSettings): Configuration {
       },
     },
   }
+}
+
+function show(ctx: KoaContextWithOIDC, page: string): void {
+  ctx.type = 'html'
+  ctx.set('content-security-policy', CONTENT_SECURITY_POLICY)
+  ctx.body = page
 }
 
 /** The resource of a JWT access token. */

@@ -142,6 +142,52 @@ describe('a sign-in at the sandbox', () => {
   })
 })
 
+describe('a device at the sandbox', () => {
+  async function start(sandbox: Sandbox) {
+    const config = await discover(sandbox)
+    const nonce = oauth.randomNonce()
+    const scope = 'openid profile email offline_access'
+    const device = await oauth.initiateDeviceAuthorization(config, { scope, nonce })
+    const grant = 'urn:ietf:params:oauth:grant-type:device_code'
+    const poll = () => oauth.genericGrantRequest(config, grant, { device_code: device.device_code })
+    return { config, device, poll, nonce }
+  }
+
+  it('shows a code, waits, and gets the tokens of the person who enters it', async () => {
+    const sandbox = await newSandbox()
+    const { device, poll, nonce } = await start(sandbox)
+    expect(device).toMatchObject({
+      user_code: expect.stringMatching(/^[A-Z]{4}-[A-Z]{4}$/),
+      verification_uri: `${sandbox.issuer}/oauth/device`,
+      verification_uri_complete: `${sandbox.issuer}/oauth/device?user_code=${device.user_code}`,
+      expires_in: 600,
+      interval: 5,
+    })
+    await expect(poll()).rejects.toMatchObject({ error: 'authorization_pending' })
+    const { body } = await sandbox.authorizeDevice(device.verification_uri, { userCode: device.user_code })
+    expect(body).toContain('Connected')
+    const tokens = await poll()
+    expect(tokens.refresh_token).toBeDefined()
+    expect(tokens.claims()).toMatchObject({ sub: sandbox.user.id, nonce })
+    await expect(poll()).rejects.toEqual(invalidGrant())
+  })
+
+  it('gets access_denied if the person declines', async () => {
+    const sandbox = await newSandbox()
+    const { device, poll } = await start(sandbox)
+    const { body } = await sandbox.authorizeDevice(String(device.verification_uri_complete), { deny: true })
+    expect(body).toContain('Declined')
+    await expect(poll()).rejects.toMatchObject({ error: 'access_denied' })
+  })
+
+  it('is not served if the account has no device grant', async () => {
+    const { serverMetadata } = {
+      serverMetadata: (await discover(await newSandbox({ deviceFlow: false }))).serverMetadata(),
+    }
+    expect(serverMetadata.device_authorization_endpoint).toBeUndefined()
+  })
+})
+
 describe('a refresh at the sandbox', () => {
   it('rotates the refresh token, and ends the grant when a spent one is used again', async () => {
     const { config, refreshToken } = await signIn(await newSandbox())
@@ -237,7 +283,8 @@ describe('the sandbox', () => {
         userinfo_endpoint: `${issuer}/oauth/userinfo`,
         jwks_uri: issuer + JWKS,
         response_types_supported: ['code'],
-        grant_types_supported: ['authorization_code', 'refresh_token'],
+        device_authorization_endpoint: `${issuer}/oauth/device_authorization`,
+        grant_types_supported: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
         token_endpoint_auth_methods_supported: ['client_secret_basic', 'none'],
         code_challenge_methods_supported: ['S256'],
         authorization_response_iss_parameter_supported: true,
