@@ -33,7 +33,7 @@ ${markdownTable(results)}
 
 ${footnote(results)?.replace('*', '\\*') ?? ''}
 
-One production instance of Clerk supports this many daemons through a day without rate-limiting any of them, if half of their users work:
+One production instance of Clerk supports this many daemons through a day without an outage, with no request rate-limited, if half of the users work:
 
 | tokens from the broker | daemons |
 |---|---:|

@@ -56,9 +56,9 @@ export function demandOptions(lifetime: number, daemons: number, seed: number): 
 /** The number of daemons that one instance of Clerk supports through a day without outage, random peaks included. */
 export function capacityOf(daemons: number, day: Day): number {
   const busiest = peak(day.requests, 600) / 600 / daemons // over ten minutes, which smooths random peaks
-  // Random peaks stay within four standard deviations: x + 4 * sqrt(x) must fit into one window.
+  // Random peaks stay within five standard deviations, four were too few: x + 5 * sqrt(x) must fit into one window.
   const fits = RATE_LIMIT / CALLS_PER_REFRESH
-  const mean = (Math.sqrt(4 + fits) - 2) ** 2
+  const mean = (Math.sqrt(2.5 ** 2 + fits) - 2.5) ** 2
   return Math.floor(mean / (busiest * WINDOW) / 100) * 100
 }
 

@@ -20,7 +20,7 @@ import { newSandbox } from '../support/world.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 const EMBED = fileURLToPath(new URL('../../embed/python', import.meta.url))
-const TOKEN_SECONDS = 3 // instead of Clerk's 60
+const TOKEN_SECONDS = 5 // instead of Clerk's 60
 const LIFETIMES = 3
 
 const python = findPythons().at(0)
@@ -126,7 +126,7 @@ describe.skipIf(missing.length > 0)(`an add-in over several token lifetimes${why
     // For comparison: a client that keeps a token until it expires needs a sign-in at least once per lifetime.
     expect(counts.olderSignIns).toBeGreaterThanOrEqual(LIFETIMES - 1)
     expect(api.calls.refused).toBe(counts.olderRefused)
-    // The client wants ten seconds of validity and gets half of three, rounded down: about three requests per lifetime.
+    // The client wants ten seconds of validity and gets half of five, rounded down: about two requests per lifetime.
     expect(sandbox.count(`/v1/sessions/${sessionId}/tokens`)).toBeLessThanOrEqual(LIFETIMES * 4)
   })
 })
