@@ -1,4 +1,4 @@
-// Symbolic links of the user's own: followed only if no other user can change where they lead.
+// Symbolic links of the user's own: followed only if no other user can change their targets.
 import type { Stats } from 'node:fs'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { FileError, type FileSystem } from './file-system.ts'
@@ -16,7 +16,7 @@ const ownTrust: Trust = { uid: process.getuid?.(), gid: process.getgid?.() }
 
 /**
  * Resolves every link on the way to a path, as realpath(3) does, and checks the way: each link and each folder belongs to
- * this user or to root, and nobody else may rename what is in a folder. What has been checked cannot be exchanged
+ * this user or to root, and no other user may rename what is in a folder. What has been checked cannot be exchanged
  * afterwards, so that the result can be opened. On Windows, where files have no mode, nothing is checked.
  * @throws FileError `unsafe_link`; a system error, such as ENOENT for a link that leads nowhere
  */

@@ -31,7 +31,7 @@ describe('the owner of the other end', () => {
 
   it.each([
     [
-      'has closed its socket, which the table gives to nobody',
+      'has closed its socket, which the table gives to no user',
       [line('00AB', '1234', '08', 1000), line('1234', '00AB', '05', 0)],
     ],
     ['has closed its socket, of which our end does not know yet', [OPEN_HERE, line('1234', '00AB', '05', 0)]],
