@@ -16,6 +16,8 @@ import { createRecord, type RecordedRequest } from './record.ts'
 import { authorizeDevice, type DeviceVisitOptions, signIn, type Visit, type VisitOptions } from './user.ts'
 
 export interface SandboxOptions extends Deviations {
+  /** The address at which clients reach the sandbox, if it is behind a TLS server; by default its own port on loopback. */
+  readonly issuer?: string
   /** 0 selects a free port. */
   readonly port?: number
   /** The lifetime of an access token in seconds, 1 or more. */
@@ -35,6 +37,8 @@ export interface SandboxOptions extends Deviations {
 
 export interface Sandbox {
   readonly issuer: string
+  /** The port on loopback. */
+  readonly port: number
   readonly clientId: string
   readonly user: User
   /** Clerk's sessions and its Backend API, which share the keys of the provider. */
@@ -71,7 +75,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const [front, providerServer] = [createServer(), createServer()]
   await listen(front, options.port ?? 0)
   await listen(providerServer, 0)
-  const issuer = `http://127.0.0.1:${portOf(front)}`
+  const issuer = options.issuer ?? `http://127.0.0.1:${portOf(front)}`
   const closing = new AbortController()
   const failures: unknown[] = []
   const onError = (error: unknown) => void failures.push(error)
@@ -116,6 +120,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const { requests, count, script, arrived } = record
   return {
     issuer,
+    port: portOf(front),
     clientId: settings.clientId,
     user: settings.user,
     backend,

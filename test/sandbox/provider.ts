@@ -58,6 +58,7 @@ const DAY = 24 * HOUR
 
 export function createProvider(settings: ProviderSettings) {
   const provider = new Provider(settings.issuer, configure(settings))
+  provider.proxy = settings.issuer.startsWith('https:') // then a TLS server is in front, and says so in X-Forwarded-Proto
   provider.on('server_error', (_ctx, error) => settings.onError(error))
   // oidc-provider ignores offline_access unless the client also requests consent. Clerk does not require that request,
   // and the user of a native client sees the consent page anyway.
