@@ -2,7 +2,7 @@
 import type { Folders } from '../config/paths.ts'
 import { errorCode, FileError } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
-import { type Lock, takeLock } from '../host/lock.ts'
+import { type Lock, LockError, takeLock } from '../host/lock.ts'
 import { connect, NoDaemonError, type RpcClient } from '../rpc/client.ts'
 
 export type Instance =
@@ -85,6 +85,20 @@ export async function endDaemon(host: Host, folders: Folders): Promise<number> {
   await client.closed
   await waitForLock(host, folders)
   return client.endpoint.pid
+}
+
+/**
+ * Says more about a daemon that cannot be reached.
+ * @returns StuckDaemonError if a process holds the lock, LockError if the lock file cannot be locked, or `error` itself
+ */
+export async function explainNoDaemon(error: NoDaemonError, host: Host, folders: Folders): Promise<Error> {
+  try {
+    const lock = await takeLock(host.files, folders.lockFile)
+    await lock?.release()
+    return lock ? error : new StuckDaemonError(stuckReason(error, host))
+  } catch (lockError) {
+    return lockError instanceof LockError ? lockError : error // without its folder there is no daemon
+  }
 }
 
 /** @throws StuckDaemonError, LockError, or a system error */

@@ -3,11 +3,12 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { locateFolders } from '../../src/config/paths.ts'
-import { claimInstance, endDaemon } from '../../src/daemon/single-instance.ts'
+import { claimInstance, endDaemon, explainNoDaemon } from '../../src/daemon/single-instance.ts'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { systemHost } from '../../src/host/host.ts'
 import { takeLock } from '../../src/host/lock.ts'
-import { type Endpoint, writeEndpoint } from '../../src/rpc/discovery.ts'
+import { NoDaemonError } from '../../src/rpc/client.ts'
+import { type Endpoint, readEndpoint, writeEndpoint } from '../../src/rpc/discovery.ts'
 import { TestClock } from '../support/clock.ts'
 import { startLocalDaemon } from '../support/daemon.ts'
 import { temporaryFolder } from '../support/folder.ts'
@@ -110,7 +111,12 @@ describe('a lock whose holder cannot be reached', () => {
     const ticking = setInterval(() => clock.advance(0.5), 5)
     onTestFinished(() => clearInterval(ticking))
     const host = { ...systemHost(), clock, name: 'here', bootId: 'today' }
-    return await claimInstance(host, folders, false).catch((error: unknown) => error)
+    return {
+      host,
+      folders,
+      claim: () => claimInstance(host, folders, false).catch((error: unknown) => error),
+      release: () => lock?.release(),
+    }
   }
 
   it.each<[string, Partial<Endpoint>, object]>([
@@ -124,6 +130,18 @@ describe('a lock whose holder cannot be reached', () => {
     ['of an earlier start of the system', { host: 'here', bootId: 'yesterday', pid: process.pid }, { kind: 'silent' }],
     ['whose process has ended', { host: 'here', bootId: 'today', pid: 2 ** 22 - 1 }, { kind: 'silent' }],
   ])('is told apart: %s', async (_name, change, reason) => {
-    expect(await heldLock(change)).toMatchObject({ name: 'StuckDaemonError', reason })
+    const { claim } = await heldLock(change)
+    expect(await claim()).toMatchObject({ name: 'StuckDaemonError', reason })
+  })
+
+  it('is explained to a command that starts no daemon, while the lock is held and no longer', async () => {
+    const { host, folders, release } = await heldLock({ host: 'workstation' })
+    const error = new NoDaemonError('absent', await readEndpoint(systemFiles, folders.discoveryFile))
+    expect(await explainNoDaemon(error, host, folders)).toMatchObject({
+      name: 'StuckDaemonError',
+      reason: { kind: 'other_host', host: 'workstation' },
+    })
+    await release()
+    expect(await explainNoDaemon(error, host, folders)).toBe(error)
   })
 })

@@ -1,4 +1,5 @@
 // The doctor's check of the running daemon: it responds, is genuine, and has this version; then its session.
+import { explainNoDaemon } from '../../daemon/single-instance.ts'
 import { connect, NoDaemonError } from '../../rpc/client.ts'
 import type { CommonOptions, Context } from '../context.ts'
 import { version } from '../version.ts'
@@ -17,8 +18,9 @@ export async function checkDaemon({ host, folders }: Context, options: CommonOpt
       client.close()
     }
   } catch (error) {
-    const isNotRunning = error instanceof NoDaemonError && error.reason !== 'not_genuine'
-    return [findingOf(check, error, isNotRunning ? 'warning' : 'failed')]
+    if (!(error instanceof NoDaemonError) || error.reason === 'not_genuine') return [findingOf(check, error, 'failed')]
+    const cause = await explainNoDaemon(error, host, folders)
+    return [findingOf(check, cause, cause === error ? 'warning' : 'failed')]
   }
 }
 
