@@ -2,8 +2,12 @@
 import { pino } from 'pino'
 import type { BrokerLogFields } from './broker.ts'
 
+const MAX_WAITING = 1024 * 1024 // bytes of lines that wait while the output is full; more are dropped
+
 export function openLog(): (fields: BrokerLogFields) => void {
-  const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' })
+  const output = pino.destination({ dest: 1, sync: true, maxLength: MAX_WAITING })
+  output.on('error', () => undefined) // a full disk must not end the broker; the next line tries again
+  const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' }, output)
   return ({ event, ...fields }) => {
     if (event === 'failed') logger.error(fields, event)
     else logger.info(fields, event)

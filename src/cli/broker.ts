@@ -1,5 +1,6 @@
 // `cadzero-auth broker`: runs the broker until a signal ends it, or prints a new key for it.
 import { startBroker } from '../broker/process.ts'
+import { ignoreHangUp } from '../host/signals.ts'
 import type { Context } from './context.ts'
 import { UsageError } from './failure.ts'
 import { print } from './terminal.ts'
@@ -8,6 +9,7 @@ const KEY_BYTES = 32
 
 export async function runBroker({ host }: Context, options: { readonly generateKey?: boolean }): Promise<void> {
   if (options.generateKey) return print(host.random(KEY_BYTES).toString('base64url'))
+  ignoreHangUp(process.env)
   const started = await startBroker(process.env, host.clock)
   if (started.kind === 'wrong_setting') throw new UsageError(started.error, started.hint)
   print(`listening on ${started.server.url}`)

@@ -37,8 +37,6 @@ export async function runDaemon(context: Context, { replace, stop, passphraseStd
     return print(`ready ${folders.discoveryFile}`)
   }
   if (started.configurationError) reportConfigurationError(started.configurationError)
-  // A command that starts the daemon in the background closes both streams when the daemon is ready.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   process.on('uncaughtException', (error) => {
     // Only the name: the message may hold anything.
     printError(

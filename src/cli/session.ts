@@ -1,10 +1,11 @@
 // `status`, `header`, `refresh` and `logout`: one RPC call each.
+import { CLOSE_RESTART } from '../rpc/connection.ts'
 import { errors, type Result, RpcError, type Status } from '../rpc/contract.ts'
 import { type CommonOptions, type Context, profileParams } from './context.ts'
 import { withDaemon } from './daemon-connection.ts'
 import { signIn } from './sign-in.ts'
 import { describeStatus } from './status-text.ts'
-import { describeTime, note, print, printJson } from './terminal.ts'
+import { describeTime, note, outputEnded, print, printJson } from './terminal.ts'
 
 export interface HeaderArguments extends CommonOptions {
   readonly interactive?: boolean
@@ -80,8 +81,9 @@ export async function status(context: Context, options: StatusArguments): Promis
       if (!options.json) print('')
       show(changed)
     })
-    const interrupted = new Promise<void>((resolve) => process.once('SIGINT', resolve))
-    const closeCode = await Promise.race([client.closed, interrupted])
-    if (closeCode !== undefined) note('the daemon has stopped')
+    const interrupted = new Promise<void>((resolve) => process.once('SIGINT', () => resolve())) // not with the signal's name
+    const closeCode = await Promise.race([client.closed, interrupted, outputEnded])
+    if (closeCode === undefined) return
+    note(closeCode === CLOSE_RESTART ? 'the daemon has stopped' : 'the connection to the daemon was lost')
   })
 }

@@ -1,5 +1,32 @@
 // Output to the terminal: results to standard output, errors, hints and notes to standard error.
 
+import { EXIT } from './failure.ts'
+
+// A reader that has gone: `… | head -1`. On Windows it is EOF.
+const CLOSED_PIPE: readonly (string | undefined)[] = ['EPIPE', 'EOF', 'ERR_STREAM_DESTROYED']
+
+let endOutput: () => void = () => undefined
+/** Resolves once standard output takes no more text. A command that prints until Ctrl-C ends then. */
+export const outputEnded = new Promise<void>((resolve) => {
+  endOutput = resolve
+})
+
+/**
+ * Handles the errors of both outputs. A closed pipe is none: what was printed was wanted, the rest is not. Any other error,
+ * such as that of a full device, fails the command.
+ */
+export function watchOutput(): void {
+  let hasFailed = false
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    endOutput()
+    if (hasFailed || CLOSED_PIPE.includes(error.code)) return
+    hasFailed = true
+    process.exitCode = EXIT.failed
+    note(`error: the output cannot be written: ${error.code ?? error.name}`)
+  })
+  process.stderr.on('error', () => undefined) // there is no other place to say it
+}
+
 export function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }

@@ -1,7 +1,8 @@
 // Hardens the process of the daemon: no debugger, no secrets in a core dump, a clean end on signals.
 import { writeFileSync } from 'node:fs'
+import { endsAtHangUp } from '../host/signals.ts'
 
-const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 // They open a debugger, run other code first, or write memory and traffic to files. Node applies them before this code runs.
 const UNWANTED_OPTIONS =
@@ -32,6 +33,6 @@ export function hardenProcess(): void {
 }
 
 /** Calls `end` with the signal's name when the system or the user ends the process. */
-export function onEnd(end: (signal: string) => void): void {
-  for (const signal of SIGNALS) process.on(signal, () => end(signal))
+export function onEnd(end: (signal: string) => void, env: NodeJS.ProcessEnv): void {
+  for (const signal of endsAtHangUp(env) ? [...SIGNALS, 'SIGHUP'] : SIGNALS) process.on(signal, () => end(signal))
 }

@@ -1,4 +1,5 @@
 // The daemon as a process: refuses an unsafe environment, is hardened before it holds a secret, and ends on a signal.
+import { ignoreHangUp } from '../host/signals.ts'
 import { type DaemonOptions, type StartResult, startDaemon } from './daemon.ts'
 import { hardenProcess, onEnd, unwantedVariable } from './process-hardening.ts'
 
@@ -20,9 +21,10 @@ export async function startDaemonProcess(options: ProcessOptions): Promise<Start
   const variable = unwantedVariable(rest.env, heedsNodeOptions)
   if (variable !== undefined) return { kind: 'unsafe_environment', variable }
   hardenProcess()
+  ignoreHangUp(rest.env)
   const passphrase = await readPassphrase()
   delete rest.env.CADZERO_AUTH_PASSPHRASE
   const started = await startDaemon({ ...rest, passphrase })
-  if (started.kind === 'running') onEnd((signal) => void started.daemon.stop(signal))
+  if (started.kind === 'running') onEnd((signal) => void started.daemon.stop(signal), rest.env)
   return started
 }

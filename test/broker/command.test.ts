@@ -1,14 +1,16 @@
 // `cadzero-auth broker`, in a process of its own.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { open } from 'node:fs/promises'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import type { Readable } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { newKey, tokensPath } from '../support/broker.ts'
 import { PROGRAM, runProgram, temporaryFolder } from '../support/program.ts'
 import { newSandbox } from '../support/world.ts'
 
-/** The command on a free port, with a sandbox as Clerk. */
-async function start() {
+/** The environment of the command, with a sandbox as Clerk. */
+async function settings() {
   const sandbox = await newSandbox()
   const key = newKey().toString('base64url')
   const env = {
@@ -19,6 +21,12 @@ async function start() {
     CADZERO_BROKER_INSTANCES: sandbox.issuer,
     CADZERO_BROKER_PORT: '0',
   }
+  return { sandbox, key, env }
+}
+
+/** The command on a free port. */
+async function start() {
+  const { sandbox, key, env } = await settings()
   const child = spawn(process.execPath, [PROGRAM, 'broker'], { env, stdio: ['ignore', 'pipe', 'inherit'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   let stdout = ''
@@ -71,6 +79,32 @@ describe('cadzero-auth broker', () => {
     const secrets = [token, refresh_token, key, sandbox.backend.secretKey]
     for (const secret of secrets) expect(stdout()).not.toContain(secret)
   })
+
+  it.runIf(process.platform === 'linux')(
+    'serves although the disk of its log is full, and ends at SIGTERM',
+    async () => {
+      const { env } = await settings()
+      const probe = createServer().listen(0, '127.0.0.1')
+      await once(probe, 'listening')
+      const { port } = probe.address() as AddressInfo
+      probe.close()
+      const full = await open('/dev/full', 'w')
+      onTestFinished(() => full.close())
+      const child = spawn(process.execPath, [PROGRAM, 'broker'], {
+        env: { ...env, CADZERO_BROKER_PORT: String(port) },
+        stdio: ['ignore', full.fd, 'pipe'],
+      })
+      onTestFinished(() => void child.kill('SIGKILL'))
+      const [said] = await once(child.stderr as Readable, 'data') // its first line could not be printed, so that it listens by now
+      expect(String(said)).toBe('error: the output cannot be written: ENOSPC\n')
+      for (let request = 0; request < 3; request++) {
+        const { status } = await fetch(`http://127.0.0.1:${port}/api/auth/refresh`, { method: 'POST', body: '{}' })
+        expect(status).toBe(415)
+      }
+      child.kill('SIGTERM')
+      expect(await once(child, 'exit')).toEqual([1, null])
+    },
+  )
 
   it('prints a new key with --generate-key', async () => {
     const { stdout } = await runProgram(['broker', '--generate-key'], { home: await temporaryFolder() })

@@ -1,14 +1,16 @@
 // The daemon as a process: it runs once, ends cleanly, can be replaced, and starts in spite of leftovers of a crash.
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
-import { connectTo } from '../../src/rpc/client.ts'
+import { connect, connectTo } from '../../src/rpc/client.ts'
 import { temporaryFolder } from '../support/folder.ts'
-import { runProgram, startDaemonProcess } from '../support/program.ts'
+import { environment, PROGRAM, runProgram, startDaemonProcess } from '../support/program.ts'
 import { newWorld } from '../support/world.ts'
 
 const endpointOf = async (home: string) => JSON.parse(await readFile(join(home, 'data', 'endpoint.json'), 'utf8'))
@@ -48,6 +50,21 @@ describe('the daemon', () => {
     expect(await daemon.stop(signal)).toBe(0)
     expect(await client.closed).toBe(1012)
     expect(await readdir(join(home, 'data'))).not.toContain('endpoint.json')
+  })
+
+  it.runIf(process.platform === 'linux')('lives on at SIGHUP if nohup has put its output into a file', async () => {
+    const home = await temporaryFolder()
+    const output = join(home, 'output')
+    const script = `exec nohup "$0" "$1" daemon >"$2" 2>&1 </dev/null`
+    const child = spawn('sh', ['-c', script, process.execPath, PROGRAM, output], { env: environment({ home }) })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    const file = join(home, 'data', 'endpoint.json')
+    const client = await vi.waitFor(() => connect(systemFiles, file, systemRandom), { timeout: 10_000, interval: 50 })
+    child.kill('SIGHUP')
+    expect(await client.call('status')).toMatchObject({ state: 'signed_out' })
+    child.kill('SIGTERM')
+    expect((await once(child, 'exit'))[0]).toBe(0)
+    client.close()
   })
 
   it('runs once: a second daemon says so and exits with 0', async () => {

@@ -1,7 +1,7 @@
 // `cadzero-auth service logs`: prints the last lines of the daemon's log, and follows it on request.
 import { errorCode, type FileSystem } from '../../host/files.ts'
 import type { Context } from '../context.ts'
-import { note, print } from '../terminal.ts'
+import { note, outputEnded, print } from '../terminal.ts'
 import { describeLogLine } from './log-line.ts'
 
 export interface LogsOptions {
@@ -19,11 +19,13 @@ export async function serviceLogs({ host, folders }: Context, options: LogsOptio
   if (lines.length === 0) note(`the log is empty: ${folders.logFile}`)
   for (const line of options.lines === 0 ? [] : lines.slice(-options.lines)) show(line)
   if (!options.follow) return
-  let interrupted = false
-  process.once('SIGINT', () => {
-    interrupted = true
-  })
-  while (!interrupted) {
+  let isEnded = false
+  const end = () => {
+    isEnded = true
+  }
+  process.once('SIGINT', end)
+  void outputEnded.then(end)
+  while (!isEnded) {
     await host.clock.wait(POLL_SECONDS)
     for (const line of await log.readNewLines()) show(line)
   }
