@@ -224,12 +224,45 @@ test('the browser starts outside the service: without its restrictions, and it o
   await user.cadzeroAuth('service', 'install')
   const client = await user.connect()
   const { authorizationUrl } = await client.call('login', { wait: false })
-  const recorded = await eventually(async () => {
-    const text = await readFile(join(user.homeFromTest, 'browser.txt'), 'utf8')
-    expect(text).toContain('end\n')
-    return text.split('\n')
-  })
+  const recorded = await recordOf(user)
   expect(recorded.slice(0, 3)).toEqual([authorizationUrl, 'NoNewPrivs:\t0', ':7'])
   await user.cadzeroAuth('service', 'restart')
   expect((await user.run(['kill', '-0', String(recorded[3])])).code).toBe(0)
 })
+
+test('the browser of the service has the desktop of the client, and no secret is in an argument', async () => {
+  const sandbox = await newSandbox()
+  const browser = join(dirname(new URL(import.meta.url).pathname), 'browser.sh')
+  const user = await newUser(sandbox.issuer, sandbox.clientId, {
+    env: {
+      CADZERO_AUTH_BROWSER: browser,
+      CLERK_SECRET_KEY: 'canary',
+      NODE_PATH: '/canary',
+      DISPLAY: ':7',
+      http_proxy: 'http://old.example:1',
+      LANG: 'C',
+    },
+  })
+  await user.cadzeroAuth('service', 'install')
+  const client = await user.connect()
+  const environment = {
+    WAYLAND_DISPLAY: 'wayland-5',
+    LANG: 'ja_JP.UTF-8',
+    XMODIFIERS: '@im=ibus',
+    https_proxy: 'http://user:password@proxy.example:3128',
+  }
+  await client.call('login', { wait: false, environment })
+  const recorded = await recordOf(user)
+  for (const [name, value] of Object.entries(environment)) expect(recorded).toContain(`${name}=${value}`)
+  expect(recorded.join('\n')).not.toMatch(/DISPLAY=:7|old\.example|canary/)
+  expect(recorded.filter((line) => line.includes('password'))).toEqual([`https_proxy=${environment.https_proxy}`])
+})
+
+/** The lines that the stand-in for a browser has recorded. */
+async function recordOf(user: User): Promise<string[]> {
+  return await eventually(async () => {
+    const text = await readFile(join(user.homeFromTest, 'browser.txt'), 'utf8')
+    expect(text).toMatch(/end\n$/)
+    return text.split('\n')
+  })
+}
