@@ -91,8 +91,12 @@ export class SessionWriter {
     return typeof found === 'object' && isLater(found, session) ? found : undefined
   }
 
-  /** Moves a file that could not be opened out of the way of a new session. @throws StoreError */
+  /**
+   * Moves a file that could not be opened out of the way of a new session.
+   * @throws StoreError, also if the file belongs to another installation
+   */
   async setAside(): Promise<void> {
+    await this.#store.requireOwnFile() // it may have appeared while the person signed in
     await this.#store.setAside()
   }
 

@@ -5,6 +5,7 @@ import {
   errorCode,
   FileError,
   type FileSystem,
+  readOwnFile,
   readPrivateFile,
   removePrivateFile,
   setAsideFile,
@@ -62,6 +63,16 @@ export class SessionFile {
     }
   }
 
+  /** The text of the file, also if others may read it; undefined if there is no such file of the user. */
+  async readText(): Promise<string | undefined> {
+    try {
+      return (await readOwnFile(this.#files, this.#path, LARGEST_FILE, false))?.toString('utf8')
+    } catch (error) {
+      if (error instanceof FileError) return undefined
+      throw storeErrorOf(error)
+    }
+  }
+
   /** Throws if the folder itself is missing: then its disk is gone, and the file was not deleted. */
   async checkFolder(): Promise<void> {
     await attempt(() => this.#files.lstat(this.#folder))
@@ -111,7 +122,7 @@ export class SessionFile {
 /** The id of the installation that wrote a session file; undefined if the file names none, or cannot be read. Never throws. */
 export async function writerOf(files: FileSystem, path: string): Promise<string | undefined> {
   try {
-    const { installation } = readHeader((await readPrivateFile(files, path, LARGEST_FILE))?.toString('utf8') ?? '')
+    const { installation } = readHeader((await readOwnFile(files, path, LARGEST_FILE, false))?.toString('utf8') ?? '')
     return typeof installation === 'string' ? installation : undefined
   } catch {
     return undefined

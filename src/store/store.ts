@@ -90,10 +90,10 @@ export class SessionStore {
         return 'foreign'
       case 'text':
         if (content.text === this.#lastText) return 'same'
+        await this.#requireNotOther(content.text)
         try {
           return await this.#open(content.text)
-        } catch (error) {
-          if (error instanceof StoreError && error.code === 'other_installation') throw error
+        } catch {
           await this.setAside()
           return 'foreign'
         }
@@ -114,11 +114,8 @@ export class SessionStore {
 
   /** @throws StoreError if the file belongs to another installation, or that cannot be told */
   async requireOwnFile(): Promise<void> {
-    const content = await this.#file.read()
-    if (content.kind !== 'text' || content.text === this.#lastText) return
-    await this.#requireOwn(content.text).catch((error: unknown) => {
-      if (error instanceof StoreError) throw error // text that is no envelope belongs to no installation
-    })
+    const text = await this.#file.readText()
+    if (text !== undefined && text !== this.#lastText) await this.#requireNotOther(text)
   }
 
   /** Renames the file if it belongs to another installation. Only for a person who wants to go on without it. @throws StoreError */
@@ -139,8 +136,11 @@ export class SessionStore {
 
   /** Deletes the saved session and the files that were set aside, since those may still open. @throws StoreError */
   async purge(): Promise<void> {
-    await this.remove()
-    await this.#file.removeSetAside()
+    try {
+      await this.remove()
+    } finally {
+      await this.#file.removeSetAside() // also if the file belongs to another installation: these do not
+    }
   }
 
   /**
@@ -154,6 +154,13 @@ export class SessionStore {
   /** How the store key is protected. Makes the key if there is none. @throws StoreError if the key cannot be used */
   async protection(): Promise<KeyProtection> {
     return (await this.#keys.current()).protection
+  }
+
+  /** @throws StoreError if the text is the envelope of another installation, or that cannot be told */
+  async #requireNotOther(text: string): Promise<void> {
+    await this.#requireOwn(text).catch((error: unknown) => {
+      if (error instanceof StoreError) throw error // text that is no envelope belongs to no installation
+    })
   }
 
   /** @throws StoreError if it may open another time; another error if it never will */

@@ -1,6 +1,6 @@
 // Uninstalling: the order of its steps, what it removes, and what it keeps.
 import { once } from 'node:events'
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { locateFolders } from '../../src/config/paths.ts'
@@ -88,11 +88,15 @@ const KEPT_FILES = [
 ]
 
 describe('uninstall', () => {
-  it('keeps the session of another installation, and the configuration that it needs, also with --purge', async () => {
+  it.each([
+    ['a private', 0o600],
+    ['a readable', 0o644],
+  ])('keeps %s session file of another installation and the configuration with --purge', async (_, mode) => {
     const { folders, files } = await newHome()
     const header = { alg: 'dir', enc: 'A256GCM', installation: 'other-installation-000' }
     const envelope = `${Buffer.from(JSON.stringify(header)).toString('base64url')}....`
-    await writeFile(join(folders.sessions, 'alpha.jwe'), envelope, { mode: 0o600 })
+    await writeFile(join(folders.sessions, 'alpha.jwe'), envelope)
+    await chmod(join(folders.sessions, 'alpha.jwe'), mode)
     await uninstall(optionsFor(folders, { purge: true }))
     expect(await files()).toEqual(['alpha.jwe', 'config.json', 'notes.txt'])
   })

@@ -1,15 +1,18 @@
 // Two installations that share a session folder: neither overwrites, deletes or hides what the other one keeps there.
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { readHeader } from '../../src/store/envelope.ts'
+import { StoreError } from '../../src/store/errors.ts'
 import { loadInstallation } from '../../src/store/installation.ts'
+import { SessionStore } from '../../src/store/store.ts'
 import { newAuthenticator } from '../support/authenticator.ts'
+import { TestClock } from '../support/clock.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { newSession } from '../support/session.ts'
-import { newStore, ownInstallation } from '../support/store.ts'
+import { binding, newStore, ownInstallation } from '../support/store.ts'
 
 const other = { id: 'other-installation-000', place: 'laptop:/home/ada/snap/data' }
 const OTHER = { name: 'StoreError', code: 'other_installation' }
@@ -142,6 +145,61 @@ describe('a session of another installation', () => {
     const login = authenticator.login({ openBrowser: true, wait: true, timeoutSeconds: 300 })
     await expect(login).rejects.toMatchObject(OTHER)
     expect(opened).toEqual([])
+  })
+})
+
+describe('the file of another installation', () => {
+  it('stays at a logout, although others may read it as after a synchronisation', async () => {
+    const { authenticator, openStore, folder } = await newAuthenticator()
+    await openStore(other).save(newSession())
+    await chmod(join(folder, 'test.jwe'), 0o644)
+    await authenticator.logout().catch(() => undefined)
+    expect(await readdir(folder)).toEqual(['test.jwe'])
+  })
+
+  it('stays at a save, although others may read it as after a synchronisation', async () => {
+    const { open, path } = await newStore()
+    await open({}, undefined, undefined, other).save(newSession())
+    await chmod(path, 0o644)
+    const before = await readFile(path, 'utf8')
+    await open()
+      .save(newSession())
+      .catch(() => undefined)
+    expect(await readFile(path, 'utf8')).toBe(before)
+  })
+
+  it('stays as it is while the own id cannot be read', async () => {
+    const { open, folder } = await newStore()
+    await open({}, undefined, undefined, other).save(newSession())
+    const store = new SessionStore({
+      files: systemFiles,
+      clock: new TestClock(),
+      folder,
+      keys: undefined as never,
+      binding,
+      installation: () => Promise.reject(new StoreError('unreadable')),
+    })
+    await store.checkFile().catch(() => undefined)
+    expect(await readdir(folder)).toEqual(['production.jwe'])
+  })
+
+  it('stays as it is if it appears while a person signs in because a key is gone', async () => {
+    const { authenticator, folder, openStore, comeBack } = await newAuthenticator({ saved: newSession() })
+    await rm(join(folder, '..', 'store-key.jwk'))
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+    await rm(join(folder, 'test.jwe'))
+    await openStore(other).save(newSession())
+    const before = await readFile(join(folder, 'test.jwe'), 'utf8')
+    await comeBack()
+    expect(await readFile(join(folder, 'test.jwe'), 'utf8')).toBe(before)
+  })
+
+  it('does not keep a logout from deleting the own files that were set aside', async () => {
+    const { authenticator, openStore, folder } = await newAuthenticator()
+    await openStore(other).save(newSession())
+    await writeFile(join(folder, 'test.jwe.bad-1'), 'own', { mode: 0o600 })
+    await authenticator.logout().catch(() => undefined)
+    expect(await readdir(folder)).toEqual(['test.jwe'])
   })
 })
 
