@@ -44,11 +44,15 @@ export async function startDaemon(options: DaemonOptions): Promise<StartResult> 
   const { config, configurationError } = await readConfig(options)
   if (config) host.network.configure(config)
   let daemon: RunningDaemon | undefined
+  let shutdownAsked = false
   const services = createServices({
     ...{ host, folders, version, commit, passphrase },
     config: config ?? configurationError,
     notify: (name, params) => daemon?.notify(name, params),
-    onShutdown: () => void daemon?.stop('shutdown'),
+    onShutdown: () => {
+      shutdownAsked = true
+      void daemon?.stop('shutdown')
+    },
   })
   await restrictFolders(host, folders, services.log)
   const claim = await claimAndListen(options, config?.port ?? 0, services.serverOptions)
@@ -57,6 +61,7 @@ export async function startDaemon(options: DaemonOptions): Promise<StartResult> 
   services.log.info('started', { version, pid: process.pid, port: server.port })
   if (configurationError) services.log.error('configuration_error', { setting: configurationError.setting })
   daemon = new RunningDaemon(host.clock, services, server, publisher, claim.lock)
+  if (shutdownAsked) void daemon.stop('shutdown') // by a client that was faster than the rest of the start
   return { kind: 'running', daemon, configurationError }
 }
 
