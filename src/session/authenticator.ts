@@ -136,6 +136,8 @@ export class Authenticator {
       if (userAsked) await this.#signIns.endPause()
       if (!this.#signIns.mayPrompt) throw error
     }
+    const meanwhile = this.#headerInMemory(minValiditySeconds) // another caller's sign-in
+    if (meanwhile) return meanwhile
     const isRunning = this.#signIns.current !== undefined
     if (!isRunning && this.#backoff.failure) throw this.#backoff.failure
     await this.#signIns.login({ openBrowser: !isRunning, wait: true, timeoutSeconds: SIGN_IN_TIMEOUT })
@@ -244,6 +246,7 @@ export class Authenticator {
   stop(): void {
     this.#refresher.stop()
     this.#current.stop()
+    this.#userUpdates.stop()
     this.#signIns.stop()
   }
 
@@ -316,7 +319,9 @@ export class Authenticator {
   #publishSignIn(next: SignedIn): void {
     const { state: before } = this.#current
     this.#backoff.reset()
+    // Before it is published, so that a client is not told the old failures together with the new session.
     this.#refresher.clearLastError()
+    this.#signIns.clearLastFailure()
     this.#userUpdates.postpone()
     this.#current.publishSignIn(next)
     this.#log.info('signed_in')

@@ -75,6 +75,7 @@ export class CurrentSession {
     const { log, mutex, writer } = this.#options
     log.info('session_expired')
     this.publish({ kind: 'signed_out', reason: 'session_expired' })
+    if (this.#isStopping) return // the next daemon may have the file by then, and finds out by itself
     void mutex.run(async () => {
       if (this.#state.kind === 'signed_out') await writer.discard()
     })
@@ -92,7 +93,7 @@ export class CurrentSession {
     const { accessToken } = state.session
     const receivedAt = Math.max(0, accessToken.receivedAt - seconds)
     const session = { ...state.session, accessToken: { ...accessToken, receivedAt } }
-    this.publish({ ...this.signedIn(session, state.storage), interrupted: state.interrupted })
+    this.publish(this.signedIn(session, state.storage, state.interrupted))
   }
 
   /** @throws InteractionRequiredError */
@@ -104,9 +105,14 @@ export class CurrentSession {
   }
 
   /** The state for a session, with the lifetime of its token counted from now. */
-  signedIn(session: Session, storage: Storage): SignedIn {
+  signedIn(session: Session, storage: Storage, interrupted = session.refreshing === true): SignedIn {
     const { provider, clock } = this.#options
-    return signedIn(session, { renewable: provider.canRefresh(session), storage, now: currentInstant(clock) })
+    return signedIn(session, {
+      renewable: provider.canRefresh(session),
+      interrupted,
+      storage,
+      now: currentInstant(clock),
+    })
   }
 
   publish(state: State): void {
@@ -148,6 +154,7 @@ export class CurrentSession {
     this.#isStopping = true
     this.#expiryNotice.watch(null)
     this.#saveRetry.cancel()
+    this.#cancelEndTimer()
     void this.#options.mutex.run(() => this.#saveAgain())
   }
 
@@ -156,7 +163,8 @@ export class CurrentSession {
     if (state.kind !== 'signed_in' || state.storage.kind === 'saved') return
     const prepared = await this.#options.writer.saveAgain(state)
     if (prepared.kind === 'superseded') this.publishFromDisk(prepared.session)
-    else if (prepared.kind !== 'deleted') this.hold({ ...state, ...prepared.held })
+    // It may have expired meanwhile, which needs no mutex.
+    else if (prepared.kind !== 'deleted' && this.#state.kind === 'signed_in') this.hold({ ...state, ...prepared.held })
   }
 
   #scheduleSave(): void {
@@ -168,7 +176,7 @@ export class CurrentSession {
   #scheduleEnd(): void {
     this.#cancelEndTimer()
     const state = this.#state
-    if (state.kind !== 'signed_in' || state.renewable) return
+    if (state.kind !== 'signed_in' || state.renewable || this.#isStopping) return
     const seconds = Math.max(0, this.remaining(state)) + END_SLACK
     this.#cancelEndTimer = this.#options.clock.after(seconds, () => {
       this.endIfOver()

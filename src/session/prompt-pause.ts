@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import type { Clock } from '../host/clock.ts'
 import { type FileSystem, readPrivateFile, removePrivateFile, writePrivateFile } from '../host/files.ts'
+import { Mutex } from './mutex.ts'
 
 const LONGEST_PAUSE = 2 * 3600 // s
 const FAILED_PAUSE = 60 // s; after a person has closed, denied or cancelled a sign-in
@@ -29,8 +30,10 @@ export interface PromptPauseOptions {
 export class PromptPause {
   readonly #options: PromptPauseOptions
   #pause: Pause = NONE
-  /** The end of a pause that began in this process, by the monotonic clock: a wall clock that is set back prolongs nothing. */
+  /** The end of the pause by the monotonic clock: a wall clock that is set back prolongs nothing. */
   #monotonicUntil = Number.POSITIVE_INFINITY
+  readonly #mutex = new Mutex() // a removal never comes before the write that it undoes
+  #isLoaded = false
 
   constructor(options: PromptPauseOptions) {
     this.#options = options
@@ -38,13 +41,18 @@ export class PromptPause {
 
   /** Reads the pause that an earlier daemon has written. Never throws: an unreadable file counts as no pause. */
   async load(): Promise<void> {
+    if (this.#isLoaded) return // from now on memory knows better
+    this.#isLoaded = true
     const { files, path, clock } = this.#options
     try {
       const text = (await readPrivateFile(files, path, LARGEST_FILE))?.toString('utf8')
       if (text === undefined) return
       const pause = v.parse(schema, JSON.parse(text))
-      const latest = clock.now() + LONGEST_PAUSE // whatever happened to the wall clock since it was written
-      this.#pause = { ...pause, until: pause.until === null ? null : Math.min(pause.until, latest) }
+      this.#pause = pause
+      if (pause.until === null) return
+      const seconds = Math.min(pause.until - clock.now(), LONGEST_PAUSE) // whatever happened to the wall clock meanwhile
+      this.#pause = { ...pause, until: clock.now() + seconds }
+      this.#monotonicUntil = clock.monotonic() + seconds
     } catch {
       this.#pause = NONE
     }
@@ -71,12 +79,14 @@ export class PromptPause {
   async end(): Promise<void> {
     if (this.#pause === NONE) return
     this.#pause = NONE
-    await removePrivateFile(this.#options.files, this.#options.path).catch(() => undefined)
+    const { files, path } = this.#options
+    await this.#mutex.run(() => removePrivateFile(files, path)).catch(() => undefined)
   }
 
   async #set(pause: Pause): Promise<void> {
     this.#pause = pause
     // Without the file a restart forgets the pause, which costs one tab.
-    await writePrivateFile(this.#options.files, this.#options.path, JSON.stringify(pause), false).catch(() => undefined)
+    const { files, path } = this.#options
+    await this.#mutex.run(() => writePrivateFile(files, path, JSON.stringify(pause), false)).catch(() => undefined)
   }
 }

@@ -54,6 +54,10 @@ export class SignIns {
     return this.#lastFailure
   }
 
+  clearLastFailure(): void {
+    this.#lastFailure = null
+  }
+
   /** Whether a browser may open although no person has just asked for it. */
   get mayPrompt(): boolean {
     return this.current !== undefined || this.#options.pause.mayPrompt
@@ -101,7 +105,6 @@ export class SignIns {
     this.#latest = signIn
     signIn.finished.then(
       () => {
-        this.#lastFailure = null
         this.#pausing = this.#options.pause.end()
       },
       (error: unknown) => this.#failed(signIn, error),

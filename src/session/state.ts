@@ -38,12 +38,19 @@ export type State =
   /** The store has not been read yet, or could not be read. */
   { readonly kind: 'unloaded' } | { readonly kind: 'signed_out'; readonly reason: SignedOutReason } | SignedIn
 
+interface SignedInOptions {
+  readonly renewable: boolean
+  /** By default, whether the session has the mark of a refresh. */
+  readonly interrupted?: boolean
+  readonly storage: Storage
+  readonly now: Instant
+}
+
 export function signedIn(
   session: Session,
-  { renewable, storage, now }: { renewable: boolean; storage: Storage; now: Instant },
+  { renewable, interrupted = session.refreshing === true, storage, now }: SignedInOptions,
 ): SignedIn {
   const lifetime = tokenLifetime(session.accessToken, now)
-  const interrupted = session.refreshing === true
   return {
     kind: 'signed_in',
     session,

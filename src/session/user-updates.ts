@@ -23,9 +23,15 @@ export class UserUpdates {
   /** The wall clock at the last question, in Unix seconds; undefined if this daemon has not asked yet. */
   #askedAt: number | undefined
   #interval = DAY
+  #isStopped = false
 
   constructor(options: UserUpdatesOptions) {
     this.#options = options
+  }
+
+  /** Writes nothing from now on: the next daemon may have the file when an answer arrives. */
+  stop(): void {
+    this.#isStopped = true
   }
 
   /** A sign-in has just brought the user's data. */
@@ -58,7 +64,12 @@ export class UserUpdates {
   async #apply(asked: Session, description: UserDescription): Promise<void> {
     const { current, writer } = this.#options
     const { state } = current
-    if (state.kind !== 'signed_in' || state.session.user.id !== asked.user.id || isSame(state.session, description)) {
+    if (
+      this.#isStopped ||
+      state.kind !== 'signed_in' ||
+      state.session.user.id !== asked.user.id ||
+      isSame(state.session, description)
+    ) {
       return
     }
     const prepared = await writer.describeUser(state, description)

@@ -426,3 +426,30 @@ describe('a wall clock that is set', () => {
     expect(provider.refreshed).toHaveLength(1)
   })
 })
+
+describe('a stop', () => {
+  it('leaves the file of a session that ends afterwards to the next daemon', async () => {
+    const saved = newSession({ refreshToken: null })
+    const { authenticator, clock, folder } = await newAuthenticator({ saved })
+    await authenticator.load()
+    authenticator.stop()
+    await authenticator.settled()
+    clock.advance(61)
+    await authenticator.settled()
+    expect(await readdir(folder)).toEqual(['test.jwe'])
+  })
+})
+
+describe('a clock that is set back after a failed refresh', () => {
+  it('does not make clients ask again at once', async () => {
+    const { authenticator, provider, clock } = await newAuthenticator({ saved: newSession() })
+    await authenticator.load()
+    provider.script = [() => Promise.reject(new UnavailableError('network'))]
+    await authenticator.refresh().catch(() => undefined)
+    clock.advance(5)
+    clock.setBack(1000)
+    authenticator.followClock()
+    const header = authenticator.serveFromMemory() as { refreshAt: number; expiresAt: number }
+    expect(header.expiresAt - header.refreshAt).toBe(12)
+  })
+})

@@ -1,7 +1,7 @@
 // Browsers that open by themselves: how often, and what ends the pause.
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { systemFiles } from '../../src/host/files.ts'
+import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { PromptPause } from '../../src/session/prompt-pause.ts'
 import { newAuthenticator } from '../support/authenticator.ts'
 import { TestClock } from '../support/clock.ts'
@@ -105,5 +105,44 @@ describe('a client that asks all night', () => {
     expect(authenticator.status().signIn).toMatchObject({ lastError: 'timeout' })
     await ask(true)
     expect(opened).toHaveLength(5)
+  })
+})
+
+describe('the file of the pause', () => {
+  it('prolongs nothing if the wall clock is set back after a restart', async () => {
+    const clock = new TestClock()
+    const path = join(await temporaryFolder(), 'prompt-pause.json')
+    await new PromptPause({ files: systemFiles, clock, path }).failed(false)
+    const next = new PromptPause({ files: systemFiles, clock, path })
+    await next.load()
+    clock.setBack(86_400)
+    clock.advance(61)
+    expect(next.mayPrompt).toBe(true)
+  })
+
+  it('is gone if the pause ends while it is being written', async () => {
+    const clock = new TestClock()
+    const path = join(await temporaryFolder(), 'prompt-pause.json')
+    let open: () => void = () => undefined
+    let gate: Promise<void> | undefined = new Promise((resolve) => {
+      open = resolve
+    })
+    const files: FileSystem = {
+      ...systemFiles,
+      rename: async (...args) => {
+        await gate
+        return await systemFiles.rename(...args)
+      },
+    }
+    const pause = new PromptPause({ files, clock, path })
+    const failed = pause.failed(true)
+    const ended = pause.end()
+    open()
+    gate = undefined
+    await Promise.all([failed, ended])
+    await pause.end()
+    const next = new PromptPause({ files: systemFiles, clock, path })
+    await next.load()
+    expect(next.mayPrompt).toBe(true)
   })
 })

@@ -254,3 +254,49 @@ describe('signing in', () => {
     expect(provider.revoked.map(({ refreshToken }) => refreshToken)).toEqual([kept === 'first' ? 'second' : 'first'])
   })
 })
+
+describe('the status after a sign-in', () => {
+  it('does not tell of the failure before it, in the notification either', async () => {
+    const { authenticator, told, comeBack } = await newAuthenticator()
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+    await authenticator.cancelLogin()
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+    await comeBack()
+    await authenticator.settled()
+    expect(authenticator.status().signIn).toBeNull()
+    expect(told.at(-1)).toMatchObject({ state: 'signed_in', signIn: null })
+  })
+})
+
+describe('a person who has just asked', () => {
+  it('gets the session that another caller has signed in meanwhile, without a browser', async () => {
+    let open: () => void = () => undefined
+    let gate: Promise<void> | undefined
+    const files: FileSystem = {
+      ...systemFiles,
+      unlink: async (path) => {
+        if (String(path).includes('prompt-pause')) await gate
+        return await systemFiles.unlink(path)
+      },
+    }
+    let onOpen: () => void = () => undefined
+    const browser = new Promise<void>((resolve) => {
+      onOpen = resolve
+    })
+    const { authenticator, comeBack } = await newAuthenticator({ files, openBrowser: async () => onOpen() })
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+    await authenticator.cancelLogin()
+    gate = new Promise((resolve) => {
+      open = resolve
+    })
+    const asked = authenticator.authHeader(10, true, true)
+    asked.catch(() => undefined)
+    await new Promise(setImmediate)
+    const login = authenticator.login({ openBrowser: false, wait: true, timeoutSeconds: 300 })
+    await expect.poll(() => authenticator.status().authorizationUrl).not.toBeNull()
+    await comeBack()
+    open()
+    await login
+    expect(await Promise.race([asked, browser.then(() => 'browser')])).toMatchObject({ expiresAt: 1_800_000_060 })
+  })
+})

@@ -102,3 +102,43 @@ describe('a disk that cannot be written', () => {
     expect(await openStore().load()).toMatchObject({ refreshToken: 'refresh-2' })
   })
 })
+
+describe('a save that is retried', () => {
+  it('does not bring back a session that expired meanwhile', async () => {
+    const disk = { full: false, gate: undefined as Promise<void> | undefined }
+    let reached: () => void = () => undefined
+    const files: FileSystem = {
+      ...systemFiles,
+      rename: async (...args) => {
+        if (disk.full) throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
+        reached()
+        await disk.gate
+        return await systemFiles.rename(...args)
+      },
+    }
+    const { authenticator, provider, clock, changes, comeBack } = await newAuthenticator({ files })
+    await authenticator.load()
+    provider.canRefresh = () => false
+    disk.full = true
+    await authenticator.login({ openBrowser: false, wait: false, timeoutSeconds: 300 })
+    await comeBack()
+    expect(authenticator.status()).toMatchObject({ state: 'signed_in', store: { persisted: false } })
+    disk.full = false
+    let open: () => void = () => undefined
+    disk.gate = new Promise((resolve) => {
+      open = resolve
+    })
+    const saving = new Promise<void>((resolve) => {
+      reached = resolve
+    })
+    clock.advance(2)
+    await saving
+    clock.advance(60)
+    expect(authenticator.status().state).toBe('signed_out')
+    const before = changes.length
+    open()
+    await authenticator.settled()
+    expect(changes.slice(before)).toEqual([])
+    expect(authenticator.status().state).toBe('signed_out')
+  })
+})

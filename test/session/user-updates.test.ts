@@ -1,5 +1,5 @@
 // The user's name, e-mail address and organization follow the provider, and no answer of it delays or harms a session.
-import { rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { UserDescription } from '../../src/clerk/identity-provider.ts'
@@ -150,5 +150,29 @@ describe('an answer that comes late', () => {
     await openStore().save(later)
     await arrive()
     expect(await openStore().load()).toEqual(later)
+  })
+})
+
+describe('an answer that comes after a stop', () => {
+  it('is not written: the next daemon may have the file', async () => {
+    const { authenticator, provider, folder } = await newAuthenticator({ saved: newSession() })
+    let answer: () => void = () => undefined
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    provider.describeUser = async () => {
+      await answered
+      return { user: { id: 'user_1', email: 'new@example.com', name: 'New' }, organization: null }
+    }
+    await authenticator.load()
+    await authenticator.refresh()
+    authenticator.stop()
+    await authenticator.settled()
+    const before = await readFile(join(folder, 'test.jwe'), 'utf8')
+    answer()
+    await answered
+    for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+    await authenticator.settled()
+    expect(await readFile(join(folder, 'test.jwe'), 'utf8')).toBe(before)
   })
 })
