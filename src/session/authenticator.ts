@@ -198,7 +198,8 @@ export class Authenticator {
         failure = error
       })
       await loginHint.forget()
-      this.#current.publish({ kind: 'signed_out', reason: 'signed_out' })
+      // A file that was never read, and could not be deleted, is no sign-out: each call still says what is wrong with it.
+      if (state.kind !== 'unloaded' || !failure) this.#current.publish({ kind: 'signed_out', reason: 'signed_out' })
       return state
     })
     if (before === undefined) return { revoked: false, accessTokenValidUntil: null }

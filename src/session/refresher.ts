@@ -171,7 +171,7 @@ export class Refresher {
     const { log, backoff } = this.#options
     const cause = error instanceof UnavailableError ? error.failure?.cause : undefined
     log.warn('refresh_failed', cause === undefined ? { reason } : { reason, cause })
-    return backoff.failed(error) ? backoff.failure : error
+    return backoff.failed(error) ? (backoff.failure ?? error) : error
   }
 }
 

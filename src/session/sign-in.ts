@@ -218,8 +218,8 @@ export class SignIn {
     try {
       const signedIn = await save(grant)
       this.#end(() => {
+        this.#finished.resolve() // first: whatever the other does, callers are told
         onSignedIn(signedIn)
-        this.#finished.resolve()
       })
       return 'signedIn'
     } catch (error) {

@@ -25,18 +25,31 @@ export interface InstallationOptions {
   readonly hostName: string
 }
 
-/** Reads the id of this installation, or creates one. @throws StoreError if the file can be neither read nor written */
+/**
+ * Reads the id of this installation, or creates one if there is none or it is damaged: the sessions that were saved with the
+ * lost id are recognised by their place and their key.
+ * @throws StoreError if the file can be neither read nor written
+ */
 export async function loadInstallation(options: InstallationOptions): Promise<Installation> {
   const { files, random, dataFolder, hostName } = options
   const path = join(dataFolder, 'installation.json')
   const place = `${hostName}:${dataFolder}`
   try {
     const text = (await readPrivateFile(files, path, LARGEST_FILE))?.toString('utf8')
-    if (text !== undefined) return { ...v.parse(schema, JSON.parse(text)), place }
+    const known = text === undefined ? undefined : parseId(text)
+    if (known !== undefined) return { id: known, place }
     const id = randomText(random, 16)
     await writePrivateFile(files, path, JSON.stringify({ id }))
     return { id, place }
   } catch (error) {
     throw storeErrorOf(error)
+  }
+}
+
+function parseId(text: string): string | undefined {
+  try {
+    return v.parse(schema, JSON.parse(text)).id
+  } catch {
+    return undefined
   }
 }

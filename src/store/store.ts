@@ -130,7 +130,10 @@ export class SessionStore {
 
   /** Deletes the saved session, if there is one. @throws StoreError, also if the file belongs to another installation */
   async remove(): Promise<void> {
-    await this.requireOwnFile()
+    await this.requireOwnFile().catch((error: StoreError) => {
+      // A file that this store has read or written is the user's own, although it cannot be read now.
+      if (error.code === 'other_installation' || this.#lastText === undefined) throw error
+    })
     await this.#file.remove()
   }
 
@@ -174,7 +177,8 @@ export class SessionStore {
   /**
    * @throws StoreError if another installation wrote the envelope; another error if the text is not an envelope.
    * An envelope without an id, of version 1.0 of the program, belongs to the installation that has its key. One with a key
-   * of this installation that does not open is damaged: its id proves nothing.
+   * of this installation that does not open is damaged: its id proves nothing. One that opens and names this very place was
+   * written before the id of this installation was lost.
    */
   async #requireOwn(envelope: string): Promise<void> {
     const { installation, place, keyId } = readHeader(envelope)
@@ -182,8 +186,8 @@ export class SessionStore {
     if (installation === own.id) return
     const key = await this.#keys.find(keyId).catch((error: unknown) => error)
     if (installation === undefined && !(key instanceof ForeignKeyError)) return
-    const isDamaged = !(key instanceof Error) && !(await opens(envelope, key as StoreKey))
-    if (isDamaged) return
+    const hasKey = !(key instanceof Error)
+    if (hasKey && (place === own.place || !(await opens(envelope, key as StoreKey)))) return
     throw otherInstallation(this.#file.path, typeof place === 'string' ? place : undefined, own)
   }
 }

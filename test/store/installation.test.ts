@@ -2,7 +2,7 @@
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { systemFiles } from '../../src/host/files.ts'
+import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { readHeader } from '../../src/store/envelope.ts'
 import { StoreError } from '../../src/store/errors.ts'
@@ -35,11 +35,23 @@ describe('the id of an installation', () => {
     expect((await systemFiles.stat(join(one, 'installation.json'))).mode & 0o777).toBe(0o600)
   })
 
-  it.each(['', '{"id":"short"}', 'null'])('is not replaced if its file holds %j', async (text) => {
+  it.each(['', '{"id":"short"}', 'null'])('is created again if its file holds %j', async (text) => {
     const folder = await temporaryFolder()
     await writeFile(join(folder, 'installation.json'), text, { mode: 0o600 })
-    await expect(loadInstallation(options(folder))).rejects.toMatchObject({ code: 'unreadable' })
-    expect(await readFile(join(folder, 'installation.json'), 'utf8')).toBe(text)
+    const { id } = await loadInstallation(options(folder))
+    expect(id).toMatch(/^[\w-]{22}$/)
+    expect(await loadInstallation(options(folder))).toMatchObject({ id })
+  })
+
+  it('may be lost: a session of this very place is adopted with its key, and only with it', async () => {
+    const { open, home } = await newStore()
+    const session = newSession()
+    await open().save(session)
+    const renewed = { ...ownInstallation, id: 'created-again-00000000' }
+    expect(await open({}, undefined, undefined, renewed).load()).toEqual(session)
+    await rm(join(home, 'store-key.jwk'))
+    await open().protection() // another key
+    await expect(open({}, undefined, undefined, renewed).load()).rejects.toMatchObject(OTHER)
   })
 })
 
@@ -234,5 +246,31 @@ describe('a session of version 1.0, which has no id', () => {
     await open().protection() // a new key
     await expect(open().load()).rejects.toMatchObject(OTHER)
     expect(await readdir(folder)).toEqual(['production.jwe'])
+  })
+})
+
+describe('a logout', () => {
+  it('deletes the own file although it cannot be read any more', async () => {
+    let isShut = false
+    const files: FileSystem = {
+      ...systemFiles,
+      open: async (path, ...rest) => {
+        const isSession = String(path).endsWith('test.jwe')
+        if (isShut && isSession) throw Object.assign(new Error('shut'), { code: 'EACCES' })
+        return await systemFiles.open(path, ...rest)
+      },
+    }
+    const { authenticator, folder } = await newAuthenticator({ saved: newSession(), files })
+    await authenticator.load()
+    isShut = true
+    await authenticator.logout()
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  it('that cannot delete a file that was never read signs no one out: each call still says why', async () => {
+    const { authenticator, openStore } = await newAuthenticator()
+    await openStore(other).save(newSession())
+    await expect(authenticator.logout()).rejects.toMatchObject(OTHER)
+    await expect(authenticator.authHeader(10, false)).rejects.toMatchObject(OTHER)
   })
 })
