@@ -9,28 +9,21 @@ import json
 import os
 import re
 import stat
-import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import NoDaemonError, NotGenuineError, is_resource_exhausted, resource_exhausted
+from .folders import data_folder
 
 MAX_FILE_BYTES = 16 * 1024  # the daemon writes about 500; later versions may add members
 
 
 def discovery_file() -> str:
-    """Returns the path of the discovery file, computed as the daemon computes it."""
-    home = os.environ.get('CADZERO_AUTH_HOME')
-    if home:
-        return os.path.join(home, 'data', 'endpoint.json')
-    user = os.path.expanduser('~')
-    if sys.platform == 'win32':
-        local = os.environ.get('LOCALAPPDATA') or os.path.join(user, 'AppData', 'Local')
-        return os.path.join(local, 'cadzero-auth', 'Data', 'endpoint.json')
-    if sys.platform == 'darwin':
-        return os.path.join(user, 'Library', 'Application Support', 'cadzero-auth', 'endpoint.json')
-    data = os.environ.get('XDG_DATA_HOME') or os.path.join(user, '.local', 'share')
-    return os.path.join(data, 'cadzero-auth', 'endpoint.json')
+    """Returns the path of the discovery file, computed as the daemon computes it.
+
+    Raises ConfigurationError if a variable that the daemon reads names no folder that can be used.
+    """
+    return os.path.join(data_folder(), 'endpoint.json')
 
 
 @dataclass(frozen=True)
@@ -96,7 +89,9 @@ def read_endpoint(path: str) -> Endpoint:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise NotGenuineError('the discovery file is not a regular file')
-        if hasattr(os, 'getuid') and (status.st_uid != os.getuid() or status.st_mode & 0o077):
+        if hasattr(os, 'getuid') and status.st_uid != os.getuid():
+            raise NotGenuineError('the discovery file belongs to another user; run this program as that user')
+        if hasattr(os, 'getuid') and status.st_mode & 0o077:
             raise NotGenuineError('the discovery file is accessible to other users')
         text = os.read(handle, MAX_FILE_BYTES)
     finally:

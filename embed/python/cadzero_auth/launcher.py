@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import IO, Union
 
 from .errors import NoDaemonError
+from .folders import working_folder
 
 log = logging.getLogger('cadzero_auth')
 
@@ -91,7 +92,7 @@ def start_daemon(command: Sequence[str], stderr: IO[bytes] | int = subprocess.DE
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
-        cwd=os.path.expanduser('~'),
+        cwd=working_folder(),
         env=child_environment(),
         close_fds=True,
         creationflags=creation_flags,

@@ -1,6 +1,5 @@
 """The discovery file: its path, its permissions and its content."""
 
-import contextlib
 import errno
 import os
 import subprocess
@@ -30,21 +29,6 @@ class PathTest(unittest.TestCase):
     def test_the_home_variable_overrides_every_folder(self):
         with mock.patch.dict(os.environ, {'CADZERO_AUTH_HOME': os.path.join(os.sep, 'x')}):
             self.assertEqual(cadzero_auth.discovery_file(), os.path.join(os.sep, 'x', 'data', 'endpoint.json'))
-
-    def test_each_system_has_its_own_folder(self):
-        variables = {'XDG_DATA_HOME': '/data', 'LOCALAPPDATA': '/local'}
-        paths = {
-            'linux': '/data/cadzero-auth/endpoint.json',
-            'darwin': '/home/ada/Library/Application Support/cadzero-auth/endpoint.json',
-            'win32': '/local/cadzero-auth/Data/endpoint.json',
-        }
-        patches = contextlib.ExitStack()
-        self.addCleanup(patches.close)
-        patches.enter_context(mock.patch.dict(os.environ, variables, clear=True))
-        patches.enter_context(mock.patch('os.path.expanduser', lambda _: '/home/ada'))
-        for platform, path in paths.items():
-            with self.subTest(platform), mock.patch('sys.platform', platform):
-                self.assertEqual(cadzero_auth.discovery_file().replace(os.sep, '/'), path)
 
 
 class EndpointTest(unittest.TestCase):
