@@ -1,4 +1,5 @@
 // The params that a client hands over: what is accepted, and how a wrong one is named.
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { DESKTOP_VARIABLES } from '../../src/host/desktop.ts'
 import { methods, parseParams, RpcError } from '../../src/rpc/contract.ts'
@@ -44,6 +45,12 @@ describe('the environment of a login', () => {
   ])('has no value %s', (_name, value) => {
     expect(issuesOf({ DISPLAY: value })).toMatchObject({ code: -32602, issues: [{ path: 'environment.DISPLAY' }] })
     expect(JSON.stringify(issuesOf({ DISPLAY: value }))).not.toContain('xxx')
+  })
+
+  it('has the names that the Python client hands over, and no other', () => {
+    const source = readFileSync(new URL('../../embed/python/cadzero_auth/desktop.py', import.meta.url), 'utf8')
+    const [, names = ''] = /NAMES = \(([^)]*)\)/.exec(source) ?? []
+    expect([...names.matchAll(/'(\w+)'/g)].map(([, name]) => name)).toEqual([...DESKTOP_VARIABLES])
   })
 
   it('is an object', () => {

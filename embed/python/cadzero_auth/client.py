@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .errors import invalid_response
+from .desktop import desktop_environment
+from .errors import AuthError, invalid_response
 from .launcher import Command
 from .transport import Listener, Transport
+
+INVALID_PARAMS = -32602
 
 
 class Client:
@@ -51,15 +54,31 @@ class Client:
         return _headers(self.call('refresh', params, timeout, harmless=rejected is not None))
 
     def login(
-        self, profile: str | None = None, open_browser: bool = True, wait: bool = True, timeout: float = 300.0
+        self,
+        profile: str | None = None,
+        open_browser: bool = True,
+        wait: bool = True,
+        timeout: float = 300.0,
+        environment: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         """Signs the user in with the browser and returns the status; with `wait=False`, returns it at once.
+
+        environment: the desktop variables for the browser of this sign-in; None: those of this process.
 
         Raises SignInFailedError if the sign-in is cancelled, denied or takes longer than `timeout`.
         """
         params = _given(profile=profile, openBrowser=open_browser, wait=wait, timeoutSeconds=max(1.0, timeout))
         # Two more seconds, so that the daemon's own timeout comes first and says why the sign-in failed.
-        return _object(self.call('login', params, timeout + 2 if wait else timeout))
+        limit = timeout + 2 if wait else timeout
+        handed_over = desktop_environment() if environment is None else environment
+        if open_browser and handed_over:
+            try:
+                return _object(self.call('login', {**params, 'environment': handed_over}, limit))
+            except AuthError as error:
+                # A daemon of version 1.0 knows no environment. The caller's own mistake is not hidden.
+                if error.code != INVALID_PARAMS or environment is not None:
+                    raise
+        return _object(self.call('login', params, limit))
 
     def cancel_login(self, profile: str | None = None, timeout: float = 5.0) -> dict[str, Any]:
         """Cancels the sign-in in progress, if any, and returns the status."""

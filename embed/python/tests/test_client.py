@@ -40,7 +40,7 @@ class MethodTest(ClientTestCase):
         client.get_auth_header('local', interactive=True, min_validity_seconds=30)
         client.refresh()
         client.refresh('Bearer old', 'local')
-        client.login()
+        client.login(environment={'DISPLAY': ':5'})
         client.login('local', open_browser=False, wait=False, timeout=0.5)
         client.cancel_login()
         client.logout('local')
@@ -53,7 +53,15 @@ class MethodTest(ClientTestCase):
                 ('getAuthHeader', {'profile': 'local', 'interactive': True, 'minValiditySeconds': 30}),
                 ('refresh', {}),
                 ('refresh', {'profile': 'local', 'rejected': 'Bearer old'}),
-                ('login', {'openBrowser': True, 'wait': True, 'timeoutSeconds': 300.0}),
+                (
+                    'login',
+                    {
+                        'openBrowser': True,
+                        'wait': True,
+                        'timeoutSeconds': 300.0,
+                        'environment': {'DISPLAY': ':5'},
+                    },
+                ),
                 ('login', {'profile': 'local', 'openBrowser': False, 'wait': False, 'timeoutSeconds': 1.0}),
                 ('cancelLogin', {}),
                 ('logout', {'profile': 'local'}),
@@ -61,6 +69,29 @@ class MethodTest(ClientTestCase):
                 ('diagnose', {'profile': 'local'}),
             ],
         )
+
+    def test_a_sign_in_hands_over_the_desktop_of_this_process_and_nothing_else(self):
+        client, calls = self.record({'state': 'signed_in'})
+        desktop = {'DISPLAY': ':5', 'LANG': 'ja_JP.UTF-8'}
+        others = {'PATH': '/bin', 'LD_PRELOAD': '/x.so'}
+        refused = {'BROWSER': '', 'XMODIFIERS': 'x' * 5000, 'GDK_BACKEND': '\udcff'}
+        with mock.patch.dict(os.environ, {**desktop, **others, **refused}, clear=True):
+            client.login()
+        self.assertEqual(calls[0][1]['environment'], desktop)
+        with mock.patch.dict(os.environ, {}, clear=True):
+            client.login()
+        self.assertNotIn('environment', calls[1][1])
+
+    def test_a_sign_in_goes_on_without_the_desktop_if_an_older_daemon_does_not_know_it(self):
+        client = cadzero_auth.Client(start=False)
+        refused = cadzero_auth.AuthError('invalid params', -32602)
+        answers = [refused, {'state': 'signed_in'}]
+        display = mock.patch.dict(os.environ, {'DISPLAY': ':5'})
+        with display, mock.patch.object(Transport, 'call', side_effect=answers) as call:
+            self.assertEqual(client.login(), {'state': 'signed_in'})
+        self.assertEqual(['environment' in arguments.args[1] for arguments in call.call_args_list], [True, False])
+        with mock.patch.object(Transport, 'call', side_effect=refused), self.assertRaises(cadzero_auth.AuthError):
+            client.login(environment={'PATH': '/tmp'})
 
     def test_a_sign_in_leaves_the_daemon_two_more_seconds_to_report_its_own_timeout(self):
         client = cadzero_auth.Client(start=False)
