@@ -120,7 +120,7 @@ export class Authenticator {
   }
 
   /**
-   * A header whose token is good for `minValiditySeconds`. Refreshes if needed, and signs a person in if `interactive`.
+   * Returns a header whose token is valid for `minValiditySeconds`. Refreshes if needed, and signs the user in if `interactive`.
    * @param userAsked whether a person has just asked for this, so that a browser may open although earlier ones were ignored
    * @throws InteractionRequiredError, SignInError, UnavailableError, RejectedError, StoreError
    */
@@ -162,7 +162,7 @@ export class Authenticator {
   }
 
   /**
-   * Starts a sign-in, or joins the one under way.
+   * Starts a sign-in, or joins the running one.
    * @throws SignInError, StoreError, UnavailableError, RejectedError; InteractionRequiredError during the pause after
    *   unanswered sign-ins, if no person has asked for this one
    */
@@ -171,7 +171,7 @@ export class Authenticator {
       if (!isOverruled(error, options.takeOver === true)) throw error
     })
     if (options.userAsked ?? true)
-      await this.#signIns.endPause() // a call of `login` is the wish of a person
+      await this.#signIns.endPause() // a call of `login` means that the user wants to sign in
     else if (!this.#signIns.mayPrompt) return void this.#current.requireSignedIn()
     await this.#signIns.login(options)
   }
@@ -212,7 +212,7 @@ export class Authenticator {
   }
 
   /**
-   * Takes over what an older add-in kept: its session while the token lives, or else whose it was.
+   * Takes over what an older add-in kept: its session if the token is still valid, otherwise only its user.
    * @returns what was taken over; `nothing` if a person is signed in already
    * @throws SignInError if Clerk did not issue the token to this person; UnavailableError, StoreError
    */

@@ -2,7 +2,7 @@
 
 export type SignedOutReason = 'signed_out' | 'session_expired' | 'session_revoked'
 
-/** A person must sign in. */
+/** The user must sign in. */
 export class InteractionRequiredError extends Error {
   constructor(readonly reason: SignedOutReason) {
     super(`sign-in needed: ${reason}`)

@@ -39,7 +39,7 @@ export class Refresher {
     this.#options = options
   }
 
-  /** The refresh under way, if any. */
+  /** The running refresh, if any. */
   get running(): Promise<AuthHeader> | undefined {
     return this.#running
   }
@@ -58,7 +58,7 @@ export class Refresher {
   }
 
   /**
-   * Refreshes, or joins the refresh under way.
+   * Refreshes, or joins the running refresh.
    * @throws InteractionRequiredError, UnavailableError, RejectedError, StoreError, ShuttingDownError
    */
   refresh(): Promise<AuthHeader> {
@@ -90,7 +90,7 @@ export class Refresher {
   refreshInBackground(): void {
     const { backoff, writer } = this.#options
     if (this.#running || backoff.failure || writer.isResting || this.#isStopped) return
-    this.refresh().catch(() => undefined) // in the status, and told to the next caller that needs a refresh
+    this.refresh().catch(() => undefined) // in the status, and thrown at the next caller that needs a refresh
   }
 
   /** @param asked the token that was current when the refresh was asked for */

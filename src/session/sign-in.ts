@@ -29,9 +29,9 @@ export interface SignInOptions {
   readonly callbackPorts: Map<number, string>
   /** Held while the grant is saved. */
   readonly mutex: Mutex
-  /** Makes sure that a session can be saved, before the person is asked. @throws StoreError */
+  /** Makes sure that a session can be saved, before the user is asked. @throws StoreError */
   readonly prepare: () => Promise<unknown>
-  /** The e-mail address of the person who is likely to sign in. */
+  /** The e-mail address of the user who is likely to sign in. */
   readonly loginHint: () => Promise<string | undefined>
   /** Saves the grant as a session. Called inside the mutex. @throws StoreError */
   readonly save: (grant: Grant) => Promise<SignedIn>
@@ -48,7 +48,7 @@ type Phase =
   | { readonly kind: 'committing'; readonly request: AuthorizationRequest; readonly listener: CallbackListener }
   | { readonly kind: 'done' }
 
-/** What the person has seen of it so far. */
+/** What the user has seen of it so far. */
 interface Shown {
   /** Monotonic seconds of the last time the browser was opened. */
   readonly openedAt: number | undefined
@@ -59,7 +59,7 @@ interface Shown {
   readonly linkIsUsed: boolean
 }
 
-const REOPEN_SECONDS = 5 // a second wish within this is the same click; later, the person has closed the tab
+const REOPEN_SECONDS = 5 // a second request within this time is a double click; later, the user has closed the tab
 const PORT_FREE_SECONDS = 1 // by then the sign-in before this one has shown its last page and left a fixed port
 
 export class SignIn {
@@ -74,12 +74,12 @@ export class SignIn {
 
   constructor(options: SignInOptions) {
     this.#options = options
-    this.finished.catch(() => undefined) // callers that wait are told; there may be none
+    this.finished.catch(() => undefined) // waiting callers get the error; there may be none
     this.started.catch(() => undefined)
     void this.#start()
   }
 
-  /** Resolves when the person is signed in; rejects with the reason if not. */
+  /** Resolves when the user is signed in; rejects with the reason if not. */
   get finished(): Promise<void> {
     return this.#finished.promise
   }
@@ -97,12 +97,12 @@ export class SignIn {
     return 'request' in this.#phase ? this.#phase.request.url : null
   }
 
-  /** Whether a browser has been opened, so that the person has seen a failure. */
+  /** Whether a browser has been opened, so that the user has seen a failure. */
   get hasShown(): boolean {
     return this.#shown.openedAt !== undefined
   }
 
-  /** Gives the person at least this many seconds from now. */
+  /** Gives the user at least this many seconds from now. */
   extend(seconds: number): void {
     const end = this.#options.clock.monotonic() + seconds
     if (end <= this.#deadline || this.isDone) return
@@ -112,9 +112,9 @@ export class SignIn {
   }
 
   /**
-   * Opens the browser as soon as the authorization URL is known, once for one wish.
+   * Opens the browser as soon as the authorization URL is known. A second call within five seconds opens nothing.
    * @param environment the desktop variables of the client, for this sign-in's browser alone
-   * @throws SignInError if it does not open; the sign-in goes on for callers that use the link
+   * @throws SignInError if it does not open; the sign-in continues for callers that use the link
    */
   async openBrowser(environment?: DesktopEnvironment): Promise<void> {
     if (environment !== undefined) this.#environment = environment

@@ -29,7 +29,7 @@ export interface SignedIn {
   readonly lifetime: TokenLifetime
   /** Whether the provider can refresh this session. If not, the session ends when its token expires. */
   readonly renewable: boolean
-  /** Whether a refresh was under way when the previous daemon ended: its answer may be lost. */
+  /** Whether a refresh was running when the previous daemon ended: its response may be lost. */
   readonly interrupted: boolean
   readonly storage: Storage
 }
@@ -74,11 +74,11 @@ function refreshAt(lifetime: TokenLifetime, renewable: boolean, interrupted: boo
 
 export type Reading =
   | { readonly kind: 'unloaded' }
-  /** Good for as long as was asked. */
+  /** The token is valid for the requested time. */
   | { readonly kind: 'valid'; readonly header: AuthHeader }
-  /** Good for as long as was asked; a refresh should start in the background. */
+  /** The token is valid for the requested time; a refresh should start in the background. */
   | { readonly kind: 'ageing'; readonly header: AuthHeader }
-  /** Good for less than was asked, or expired: only a refresh gives a better one. */
+  /** The token has expired, or is valid for less than the requested time: only a refresh helps. */
   | { readonly kind: 'must_refresh' }
   /** The token has expired and nothing can refresh it: the session is over. */
   | { readonly kind: 'expired' }
@@ -91,11 +91,11 @@ export function readHeader(state: State, minValiditySeconds: number, now: Instan
   const { session, header, lifetime, renewable, interrupted } = state
   const remaining = remainingSeconds(lifetime, now)
   if (remaining <= 0) {
-    // The broker's first refresh is paid with the session token itself: without a refresh token it dies with it.
+    // The broker's first refresh sends the session token itself: without a refresh token it works only while that token is valid.
     return renewable && session.refreshToken !== null ? { kind: 'must_refresh' } : { kind: 'expired' }
   }
   if (!renewable) return { kind: 'valid', header } // however short: there is no better token
   if (!lastsFor(lifetime, minValiditySeconds, remaining)) return { kind: 'must_refresh' }
-  // A provider that forgives a lost answer does so for a short while only: the old token is retried at the first chance.
+  // A provider that accepts an old token after a lost response does so for a short time only: it is retried at once.
   return { kind: interrupted || isAgeing(lifetime, remaining) ? 'ageing' : 'valid', header }
 }
