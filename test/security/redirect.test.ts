@@ -278,8 +278,8 @@ describe('a hostile provider', () => {
   it('[C11 9700-3 9207-1 9207-2 OIDC-authorization-response-iss] is recognised by its iss in a mix-up', async () => {
     const { client, sandbox } = await newWorld()
     for (const iss of ['https://evil.example', undefined, '', `${sandbox.issuer}/`]) {
-      const login = client.call('login', { openBrowser: false }).catch((error: unknown) => error)
       const { url } = await start(client)
+      const login = client.call('login', { openBrowser: false }).catch((error: unknown) => error)
       const callback = new URL((await sandbox.signIn(url, { deliver: false })).callbackUrl)
       if (iss === undefined) callback.searchParams.delete('iss')
       else callback.searchParams.set('iss', iss)
