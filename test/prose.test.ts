@@ -9,9 +9,6 @@ const FOLDERS = ['src', 'test', 'scripts', 'docs', 'embed', 'examples', '.ci']
 const TEXT = /(?:\.(?:ts|tsx|mjs|cjs|js|py|md|sh|json|grit)|\/run)$/
 const NO_PROSE = /node_modules|__pycache__|package-lock\.json|\/\.platforms\/|^test\/prose\.test\.ts$/
 
-// Folders that are still being rewritten. Empty at the end.
-const KNOWN: readonly string[] = ['docs/fleet.md', 'test/sandbox/', 'test/e2e/', 'test/support/']
-
 /** A pattern, and what to write instead. */
 const WORDS: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [
@@ -37,7 +34,7 @@ const files = [
   ...readdirSync(ROOT).filter((name) => /\.(?:md|json|ts|mjs)$/.test(name)),
 ]
   .map((path) => path.split(sep).join('/'))
-  .filter((path) => TEXT.test(path) && !NO_PROSE.test(path) && !KNOWN.some((folder) => path.startsWith(folder)))
+  .filter((path) => TEXT.test(path) && !NO_PROSE.test(path))
 
 const lines = files.flatMap((path) =>
   readFileSync(join(ROOT, path), 'utf8')
