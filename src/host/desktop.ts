@@ -77,10 +77,11 @@ export interface DesktopChange {
 
 /**
  * The client's desktop replaces the daemon's: a mixture of two would lead to neither. A client without a desktop (over ssh,
- * from cron) changes nothing if the daemon has one.
+ * from cron) changes nothing if the daemon has one. One that names only a browser has it opened on the daemon's desktop.
  */
 export function desktopChange(own: NodeJS.ProcessEnv, handedOver: DesktopEnvironment = {}): DesktopChange {
   const set = desktopVariables(handedOver)
   if (!leadsToBrowser(set)) return { set: leadsToBrowser(own) ? {} : set, unset: [] }
+  if (!hasDisplay(set) && set.BROWSER !== undefined) return { set, unset: [] }
   return { set, unset: DESKTOP_VARIABLES.filter((name) => set[name] === undefined && !SHARED.includes(name)) }
 }

@@ -100,6 +100,14 @@ describe('the browser', () => {
     expect(browserEnvironment({ LANG: 'C' }, { LANG: 'ja_JP.UTF-8' })).toEqual({ LANG: 'ja_JP.UTF-8' })
   })
 
+  it('is opened on the daemon’s desktop if the client names a browser and has no desktop', () => {
+    const own = { DISPLAY: ':0', BROWSER: 'old' }
+    expect(browserEnvironment(own, { BROWSER: '/usr/bin/firefox' })).toEqual({
+      DISPLAY: ':0',
+      BROWSER: '/usr/bin/firefox',
+    })
+  })
+
   it('sees nothing else that a client hands over', () => {
     const handedOver = { DISPLAY: ':1', LD_PRELOAD: '/tmp/x.so', PATH: '/tmp', LANG: 'x'.repeat(5000) }
     expect(browserEnvironment({ PATH: '/bin' }, handedOver)).toEqual({ PATH: '/bin', DISPLAY: ':1' })
