@@ -251,8 +251,8 @@ const signIn: readonly Defence[] = [
   ),
   one(
     'the callback port closes with the sign-in',
-    'src/session/sign-in.ts',
-    ["    if ('listener' in phase) void phase.listener?.close()\n    tell()", '    tell()'],
+    'src/session/browser-sign-in.ts',
+    ['    void this.#listener?.close()\n', ''],
     ['test/security/standards/rfc8252.test.ts', '[8252-5]'],
   ),
   one(

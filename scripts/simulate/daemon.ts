@@ -51,8 +51,9 @@ export function newDaemon({ account, clerk, clock, random, accessToken, onReques
     protection: async () => 'keyfile' as const,
   } satisfies Pick<SessionStore, keyof SessionStore>
   const loginHint = {
-    email: async () => undefined,
+    read: async () => ({}),
     remember: async () => undefined,
+    askForAccount: async () => undefined,
     forget: async () => undefined,
   } satisfies Pick<LoginHint, keyof LoginHint>
   const promptPause = {

@@ -8,6 +8,7 @@ import { DEVICE_CODE_GRANT, parseDeviceResponse } from './device-authorization.t
 import { displayText } from './display-text.ts'
 import { RejectedError, rejectedReason, SessionEndedError, SignInError, UnavailableError } from './errors.ts'
 import type {
+  AuthorizationOptions,
   AuthorizationRequest,
   DeviceAuthorization,
   Grant,
@@ -51,7 +52,10 @@ export class AuthorizationServer {
     this.#metadata = new Metadata(options.issuer, options.clientId, options.fetch, options.clock)
   }
 
-  async authorize(redirectUri: string, loginHint?: string): Promise<AuthorizationRequest> {
+  async authorize(
+    redirectUri: string,
+    { loginHint, prompt }: AuthorizationOptions = {},
+  ): Promise<AuthorizationRequest> {
     const { random, scopes, signInUrl } = this.#options
     const { configuration } = await this.#configure()
     const [state, nonce, codeVerifier] = [randomText(random, 32), randomText(random, 32), randomText(random, 32)]
@@ -63,6 +67,7 @@ export class AuthorizationServer {
       code_challenge: await client.calculatePKCECodeChallenge(codeVerifier),
       code_challenge_method: 'S256',
       ...(loginHint === undefined ? {} : { login_hint: loginHint }),
+      ...(prompt === undefined ? {} : { prompt }),
     })
     return {
       url: signInUrl === undefined ? url.href : viaSignInPage(signInUrl, url),

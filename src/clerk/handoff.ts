@@ -6,7 +6,14 @@ import type { Session } from '../store/session.ts'
 import { BrokerClient } from './broker-client.ts'
 import { displayText } from './display-text.ts'
 import { CallbackRefusedError, RejectedError, SessionEndedError, SignInError, UnavailableError } from './errors.ts'
-import type { AuthorizationRequest, Grant, HandedOver, Renewal, Revocation } from './identity-provider.ts'
+import type {
+  AuthorizationOptions,
+  AuthorizationRequest,
+  Grant,
+  HandedOver,
+  Renewal,
+  Revocation,
+} from './identity-provider.ts'
 import { unverifiedClaims } from './jwt.ts'
 import { organizationOf } from './organization.ts'
 import { SessionTokenVerifier } from './session-token.ts'
@@ -40,7 +47,7 @@ export class Handoff {
   }
 
   /** Needs no request: the page's address is in the configuration. */
-  authorize(redirectUri: string, loginHint?: string): AuthorizationRequest {
+  authorize(redirectUri: string, { loginHint, prompt }: AuthorizationOptions = {}): AuthorizationRequest {
     const { signInUrl, requireState, random } = this.#options
     const state = requireState ? randomText(random, 32) : null
     const redirect = new URL(redirectUri)
@@ -48,6 +55,7 @@ export class Handoff {
     const url = new URL(signInUrl)
     url.searchParams.set('redirect_url', redirect.href)
     if (loginHint !== undefined) url.searchParams.set('login_hint', loginHint)
+    if (prompt !== undefined) url.searchParams.set('prompt', prompt)
     return { url: url.href, state, exchange: (callback) => this.#exchange(callback, state !== null) }
   }
 

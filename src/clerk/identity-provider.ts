@@ -16,6 +16,14 @@ export interface Revocation {
   readonly accessTokenValidUntil: number | null
 }
 
+/** Optional parameters of an authorization request (OpenID Connect Core 1.0 section 3.1.2.1). */
+export interface AuthorizationOptions {
+  /** The e-mail address of the user who is likely to sign in. */
+  readonly loginHint?: string
+  /** Asks the provider to authenticate the user again, even if the browser is signed in. */
+  readonly prompt?: 'login' | undefined
+}
+
 /** A sign-in that has started. It holds secrets that are worthless after it. */
 export interface AuthorizationRequest {
   /** The URL that the browser opens. */
@@ -56,12 +64,8 @@ export interface HandedOver {
 }
 
 export interface IdentityProvider {
-  /**
-   * Starts a sign-in that redirects to `redirectUri`.
-   * @param loginHint the e-mail address of the user who is likely to sign in (OpenID Connect Core 1.0 section 3.1.2.1)
-   * @throws RejectedError, UnavailableError
-   */
-  authorize(redirectUri: string, loginHint?: string): Promise<AuthorizationRequest>
+  /** Starts a sign-in that redirects to `redirectUri`. @throws RejectedError, UnavailableError */
+  authorize(redirectUri: string, options?: AuthorizationOptions): Promise<AuthorizationRequest>
   /**
    * Starts a sign-in on another device, if the provider can do that.
    * @throws RejectedError, UnavailableError

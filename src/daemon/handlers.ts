@@ -19,7 +19,8 @@ export interface HandlerOptions {
 
 type Handlers = { readonly [M in MethodName]: (params: Params<M>) => Result<M> | Promise<Result<M>> }
 
-const SIGN_IN_SECONDS = 300
+// A code for another device usually lives ten minutes (RFC 8628 leaves it to the provider, which ends it sooner).
+const SIGN_IN_SECONDS = { browser: 300, device: 600 } as const
 const RETRY_SECONDS = 1 // if neither the provider nor the backoff says when; a blip is over by then
 
 export function createHandlers(options: HandlerOptions): Record<string, Method> {
@@ -28,9 +29,10 @@ export function createHandlers(options: HandlerOptions): Record<string, Method> 
     getAuthHeader: ({ profile, minValiditySeconds, interactive, userAsked }) =>
       authenticator(profile).authHeader(minValiditySeconds, interactive, userAsked),
     refresh: ({ profile, rejected }) => authenticator(profile).refresh(rejected),
-    login: async ({ profile, openBrowser = true, wait = true, timeoutSeconds = SIGN_IN_SECONDS, ...options }) => {
+    login: async ({ profile, openBrowser = true, wait = true, method = 'browser', ...options }) => {
       const one = authenticator(profile)
-      await one.login({ openBrowser, wait, timeoutSeconds, ...options })
+      const { timeoutSeconds = SIGN_IN_SECONDS[method] } = options
+      await one.login({ ...options, openBrowser, wait, method, timeoutSeconds })
       return describe(one)
     },
     cancelLogin: async ({ profile }) => {

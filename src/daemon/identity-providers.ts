@@ -32,7 +32,7 @@ function oauthProvider({ issuer, clientId, scopes, signInUrl }: OAuthProfile, ho
     return new AuthorizationServer({ issuer, clientId, scopes, signInUrl, fetch, clock, random })
   })
   return {
-    authorize: async (redirectUri, loginHint) => (await load()).authorize(redirectUri, loginHint),
+    authorize: async (redirectUri, options) => (await load()).authorize(redirectUri, options),
     authorizeDevice: async () => (await load()).authorizeDevice(),
     canRefresh: (session) => session.refreshToken !== null,
     refresh: async (session) => (await load()).refresh(session),
@@ -51,7 +51,7 @@ function handoffProvider(profile: HandoffProfile, host: Host): IdentityProvider 
     return new Handoff({ issuer, signInUrl, brokerUrl, authorizedParties, requireState, fetch, clock, random })
   })
   return {
-    authorize: async (redirectUri, loginHint) => (await load()).authorize(redirectUri, loginHint),
+    authorize: async (redirectUri, options) => (await load()).authorize(redirectUri, options),
     canRefresh: ({ refreshToken, sessionId }) =>
       brokerUrl !== undefined && (refreshToken !== null || sessionId !== null),
     refresh: async (session) => (await load()).refresh(session),

@@ -35,6 +35,14 @@ const status = v.object({
   tokenExpiresAt: time,
   sessionExpiresAt: time,
   authorizationUrl: v.nullable(v.string()),
+  deviceAuthorization: v.nullable(
+    v.object({
+      userCode: v.string(),
+      verificationUri: v.string(),
+      verificationUriComplete: v.nullable(v.string()),
+      expiresAt: v.number(),
+    }),
+  ),
   refresh: v.object({ lastAt: time, lastError: v.nullable(v.string()) }),
   signIn: v.nullable(v.object({ lastError: v.string(), at: v.number() })),
   store: v.object({
@@ -75,13 +83,16 @@ export const methods = {
     result: authHeader,
   },
   login: {
-    summary: 'Signs the user in with the browser. Joins a sign-in that is already running.',
+    summary:
+      'Signs the user in, with the browser or on another device. Joins a running sign-in unless `method` or `prompt` differs.',
     params: v.strictObject({
       profile,
       openBrowser: v.optional(v.boolean()),
       wait: v.optional(v.boolean()),
       timeoutSeconds: v.optional(seconds(1, 3600)),
       userAsked: v.optional(v.boolean()),
+      prompt: v.optional(v.literal('login')),
+      method: v.optional(v.picklist(['browser', 'device'])),
       takeOver: v.optional(v.boolean()),
       environment: v.optional(environment),
     }),

@@ -16,7 +16,9 @@ import type { AuthHeader } from '../rpc/contract.ts'
 import { StoreError, storeErrorOf } from '../store/errors.ts'
 import type { KeyProtection } from '../store/key.ts'
 import type { SessionStore } from '../store/store.ts'
+import { BrowserSignIn } from './browser-sign-in.ts'
 import { CurrentSession } from './current-session.ts'
+import { DeviceSignIn } from './device-sign-in.ts'
 import { InteractionRequiredError } from './errors.ts'
 import type { LoginHint } from './login-hint.ts'
 import { Mutex } from './mutex.ts'
@@ -25,8 +27,7 @@ import { ProviderBackoff } from './provider-backoff.ts'
 import { reasonOf } from './reason.ts'
 import { MIN_VALIDITY, Refresher } from './refresher.ts'
 import { SessionWriter } from './session-writer.ts'
-import { SignIn } from './sign-in.ts'
-import { type LoginOptions, SignIns } from './sign-ins.ts'
+import { type LoginOptions, type SignIn, SignIns } from './sign-ins.ts'
 import { type Reading, SAVED, type SignedIn } from './state.ts'
 import { describeStatus, type ProfileStatus } from './status.ts'
 import { UserUpdates } from './user-updates.ts'
@@ -87,7 +88,7 @@ export class Authenticator {
     this.#signIns = new SignIns({
       clock,
       pause: options.promptPause,
-      start: (takeOver) => this.#newSignIn(takeOver),
+      start: (wanted) => this.#newSignIn(wanted),
       onUnavailable: (error) => void this.#backoff.failed(error),
       onFailed: (error) => {
         this.#log.warn('sign_in_failed', { reason: reasonOf(error) })
@@ -197,7 +198,7 @@ export class Authenticator {
       await this.#writer.purge().catch((error: StoreError) => {
         failure = error
       })
-      await loginHint.forget()
+      await loginHint.askForAccount()
       // A file that was never read, and could not be deleted, is no sign-out: each call still says what is wrong with it.
       if (state.kind !== 'unloaded' || !failure) this.#current.publish({ kind: 'signed_out', reason: 'signed_out' })
       return state
@@ -280,27 +281,32 @@ export class Authenticator {
     return 'header' in reading ? reading.header : undefined
   }
 
-  #newSignIn(takeOver: boolean): SignIn {
-    const { profile, provider, callbackAddress, host, loginHint } = this.#options
+  #newSignIn({ method = 'browser', prompt, takeOver = false }: LoginOptions): SignIn {
+    const { profile, provider, callbackAddress, callbackPorts, host, loginHint } = this.#options
     this.#log.info('sign_in_started')
-    return new SignIn({
-      profile,
+    const shared = {
       provider,
-      callbackAddress,
       clock: host.clock,
-      openBrowser: host.openBrowser,
-      socketOwner: host.socketOwner,
-      callbackPorts: this.#options.callbackPorts,
       mutex: this.#mutex,
       prepare: async () => {
         if (!takeOver) await this.#writer.requireOwnFile() // before the person is asked
         await this.#prepareKey()
       },
-      loginHint: () => loginHint.email(),
-      save: (grant) => this.#saveGrant(grant, takeOver),
-      onSignedIn: (next) => this.#publishSignIn(next),
-      onRefused: (reason) => this.#log.warn('callback_refused', { reason }),
+      save: (grant: Grant) => this.#saveGrant(grant, takeOver),
+      onSignedIn: (next: SignedIn) => this.#publishSignIn(next),
       onWaiting: () => this.#notify(),
+    }
+    if (method === 'device') return new DeviceSignIn(shared)
+    return new BrowserSignIn({
+      ...shared,
+      profile,
+      callbackAddress,
+      callbackPorts,
+      openBrowser: host.openBrowser,
+      socketOwner: host.socketOwner,
+      prompt,
+      hints: () => loginHint.read(),
+      onRefused: (reason) => this.#log.warn('callback_refused', { reason }),
     })
   }
 
@@ -338,6 +344,7 @@ export class Authenticator {
     if (grant) {
       const session = { ...grant, generation: 1 }
       await this.#writer.saveOrThrow(session) // the caller deletes its own copy after this
+      await loginHint.forget()
       this.#current.publish(this.#current.signedIn(session, SAVED))
       return 'session'
     }

@@ -10,6 +10,14 @@ export class InteractionRequiredError extends Error {
   }
 }
 
+/** Another sign-in has replaced this one, because the user wants another account or method. Its callers wait for the new one. */
+export class ReplacedError extends Error {
+  constructor() {
+    super('another sign-in has replaced this one')
+    this.name = 'ReplacedError'
+  }
+}
+
 /** The daemon is about to end. */
 export class ShuttingDownError extends Error {
   constructor() {

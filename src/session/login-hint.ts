@@ -1,13 +1,18 @@
-// Remembers the person whose session CADZERO kept before this daemon, so that the sign-in page can be filled in. No secret.
+// What an earlier session means for the next sign-in: who is likely to sign in, or, after a logout, that the provider must ask
+// who it is. It survives a restart of the daemon, and holds no secret.
 import * as v from 'valibot'
+import type { AuthorizationOptions } from '../clerk/identity-provider.ts'
 import { type FileSystem, readPrivateFile, removePrivateFile, writePrivateFile } from '../host/files.ts'
 
 const LARGEST_FILE = 4096 // bytes
 const LONGEST_TEXT = 320 // characters; no e-mail address is longer
 const text = v.nullable(v.pipe(v.string(), v.maxLength(LONGEST_TEXT)))
-const schema = v.object({ id: text, email: text, name: text })
+const knownUser = v.object({ id: text, email: text, name: text })
+const loggedOut = v.object({ prompt: v.literal('login') })
+const schema = v.union([knownUser, loggedOut])
 
-export type KnownUser = v.InferOutput<typeof schema>
+/** The user whose session CADZERO kept before this daemon. */
+export type KnownUser = v.InferOutput<typeof knownUser>
 
 export class LoginHint {
   readonly #files: FileSystem
@@ -19,13 +24,16 @@ export class LoginHint {
     this.#path = path
   }
 
-  /** The e-mail address for `login_hint`; undefined if none is known or the file is unusable. Never throws. */
-  async email(): Promise<string | undefined> {
+  /** The options of the next authorization request; empty if nothing is known or the file is unusable. Never throws. */
+  async read(): Promise<AuthorizationOptions> {
     try {
       const content = (await readPrivateFile(this.#files, this.#path, LARGEST_FILE))?.toString('utf8')
-      return content === undefined ? undefined : (v.parse(schema, JSON.parse(content)).email ?? undefined)
+      if (content === undefined) return {}
+      const known = v.parse(schema, JSON.parse(content))
+      if ('prompt' in known) return known
+      return known.email === null ? {} : { loginHint: known.email }
     } catch {
-      return undefined
+      return {}
     }
   }
 
@@ -34,7 +42,12 @@ export class LoginHint {
     await writePrivateFile(this.#files, this.#path, JSON.stringify(user))
   }
 
-  /** After a sign-in or a logout. Never throws. */
+  /** After a logout: the next person at this computer may be another one. Never throws. */
+  async askForAccount(): Promise<void> {
+    await writePrivateFile(this.#files, this.#path, JSON.stringify({ prompt: 'login' })).catch(() => undefined)
+  }
+
+  /** After a sign-in. Never throws. */
   async forget(): Promise<void> {
     await removePrivateFile(this.#files, this.#path).catch(() => undefined)
   }

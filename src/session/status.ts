@@ -11,7 +11,7 @@ export interface StatusParts {
   /** Whether the token has expired and nothing can refresh it: the profile is signed out, though that is not yet applied. */
   readonly isOver: boolean
   /** The sign-in under way. */
-  readonly signIn: { readonly authorizationUrl: string | null } | undefined
+  readonly signIn: Pick<Status, 'authorizationUrl' | 'deviceAuthorization'> | undefined
   readonly refresh: Status['refresh']
   /** Why the last sign-in failed, and when in Unix seconds; null if it succeeded. */
   readonly lastSignIn: Status['signIn']
@@ -32,6 +32,7 @@ export function describeStatus(parts: StatusParts): ProfileStatus {
     tokenExpiresAt: signedIn?.header.expiresAt ?? null,
     sessionExpiresAt: signedIn?.session.sessionExpiresAt ?? null,
     authorizationUrl: signIn?.authorizationUrl ?? null,
+    deviceAuthorization: signIn?.deviceAuthorization ?? null,
     refresh: { lastAt: refresh.lastAt, lastError: refresh.lastError ?? problem },
     signIn: lastSignIn,
     store: { persisted: problem === null && state.kind !== 'unloaded', keyProtection },

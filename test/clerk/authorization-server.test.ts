@@ -266,6 +266,24 @@ describe('the authorization request', () => {
     expect(sent?.form).not.toHaveProperty('client_secret')
   })
 
+  it('asks Clerk for a new authentication if another account is wanted, and after a logout', async () => {
+    const { client, sandbox, signIn } = await newWorld()
+    const prompt = async (params: object = {}) => {
+      const { authorizationUrl } = await client.call('login', { openBrowser: false, wait: false, ...params })
+      return new URL(String(authorizationUrl)).searchParams.get('prompt')
+    }
+    expect(await prompt()).toBeNull()
+    expect(await prompt({ prompt: 'login' })).toBe('login')
+    expect(await prompt()).toBe('login') // joins it
+    await client.call('cancelLogin')
+    await signIn()
+    await client.call('logout')
+    expect(await prompt()).toBe('login')
+    await client.call('cancelLogin')
+    expect(await signIn()).toMatchObject({ state: 'signed_in', user: sandbox.user })
+    expect(await prompt()).toBeNull()
+  })
+
   it('goes through the sign-in page if one is configured', async () => {
     const { client } = await newWorld({ env: { CADZERO_AUTH_SIGN_IN_URL: 'https://www.example.com/sign-in' } })
     const { authorizationUrl } = await client.call('login', { openBrowser: false, wait: false })

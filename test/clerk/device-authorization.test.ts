@@ -7,7 +7,7 @@ import { systemClock } from '../../src/host/clock.ts'
 import { type Fetch, limitedFetch } from '../../src/host/network.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import type { Fault, SandboxOptions } from '../sandbox/index.ts'
-import { newSandbox } from '../support/world.ts'
+import { newSandbox, newWorld, nextStatus } from '../support/world.ts'
 
 const TOKEN = '/oauth/token'
 const DEVICE = '/oauth/device_authorization'
@@ -244,5 +244,32 @@ describe('a poll', () => {
     await sandbox.authorizeDevice(String(device.verificationUriComplete))
     if (nonce === undefined) expect(await device.poll()).toMatchObject({ user: sandbox.user })
     else await expect(device.poll()).rejects.toMatchObject({ name: 'SignInError', reason: 'invalid_response' })
+  })
+})
+
+describe('through the daemon', () => {
+  it('a code is shown, the user enters it on another device, and the session is refreshed and revoked as any other', async () => {
+    const { client, sandbox } = await newWorld({ deviceInterval: 1 })
+    const shown = nextStatus(client, ({ deviceAuthorization }) => deviceAuthorization !== null)
+    const login = client.call('login', { method: 'device' })
+    const { state, authorizationUrl, deviceAuthorization } = await shown
+    expect({ state, authorizationUrl }).toEqual({ state: 'signing_in', authorizationUrl: null })
+    await sandbox.authorizeDevice(String(deviceAuthorization?.verificationUri), {
+      userCode: String(deviceAuthorization?.userCode),
+    })
+    expect(await login).toMatchObject({ state: 'signed_in', user: sandbox.user, deviceAuthorization: null })
+    const before = await client.call('getAuthHeader')
+    expect(await client.call('refresh')).not.toEqual(before)
+    expect(await client.call('logout')).toMatchObject({ revoked: true })
+  })
+
+  it('a provider without the grant is a rejected request, and nothing hangs', async () => {
+    const { client } = await newWorld({ deviceFlow: false })
+    const failure = { code: 1004, data: { reason: 'device_authorization_unsupported' } }
+    await expect(client.call('login', { method: 'device' })).rejects.toMatchObject(failure)
+    expect(await client.call('status')).toMatchObject({
+      state: 'signed_out',
+      signIn: { lastError: failure.data.reason },
+    })
   })
 })

@@ -58,9 +58,15 @@ describe('the request to the page', () => {
 
   test('has the login hint, if there is one', async () => {
     const { handoff } = await newHandoff()
-    const { searchParams } = new URL(handoff.authorize(CALLBACK, 'ada@example.com').url)
+    const { searchParams } = new URL(handoff.authorize(CALLBACK, { loginHint: 'ada@example.com' }).url)
     expect(searchParams.get('login_hint')).toBe('ada@example.com')
     expect(new URL(handoff.authorize(CALLBACK).url).searchParams.has('login_hint')).toBe(false)
+  })
+
+  test('asks the page for a new sign-in if another account is wanted', async () => {
+    const { handoff } = await newHandoff()
+    expect(new URL(handoff.authorize(CALLBACK, { prompt: 'login' }).url).searchParams.get('prompt')).toBe('login')
+    expect(new URL(handoff.authorize(CALLBACK).url).searchParams.has('prompt')).toBe(false)
   })
 })
 

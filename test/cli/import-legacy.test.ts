@@ -1,5 +1,5 @@
 // `import-legacy`: imports a valid session from the token file of an older add-in, and leaves no token in plain text.
-import { open, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { open, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { systemFiles, wipeFile } from '../../src/host/files.ts'
@@ -57,7 +57,9 @@ describe('cadzero-auth import-legacy', () => {
     expect(new URL(String(authorizationUrl)).searchParams.get('login_hint')).toBe('ada@example.com')
     await client.call('cancelLogin')
     await client.call('logout')
-    expect(await readdir(join(home, 'data'))).not.toContain('known-user-production.json')
+    // The user is forgotten: the next sign-in asks who it is.
+    const kept = await readFile(join(home, 'data', 'known-user-production.json'), 'utf8')
+    expect(JSON.parse(kept)).toEqual({ prompt: 'login' })
   })
 
   it('keeps an existing session, and removes the file', async () => {

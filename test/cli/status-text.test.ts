@@ -13,6 +13,7 @@ const STATUS: Status = {
   tokenExpiresAt: NOW + 60,
   sessionExpiresAt: null,
   authorizationUrl: null,
+  deviceAuthorization: null,
   refresh: { lastAt: null, lastError: null },
   signIn: null,
   store: { persisted: true, keyProtection: 'keyfile' },

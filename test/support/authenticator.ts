@@ -2,7 +2,13 @@
 
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Grant, IdentityProvider, Renewal, Revocation } from '../../src/clerk/identity-provider.ts'
+import type {
+  AuthorizationOptions,
+  Grant,
+  IdentityProvider,
+  Renewal,
+  Revocation,
+} from '../../src/clerk/identity-provider.ts'
 import type { OpenBrowser } from '../../src/host/browser.ts'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
@@ -26,6 +32,8 @@ export interface TestProvider extends IdentityProvider {
   refreshed: Session[]
   revoked: Session[]
   lifetime: number
+  /** The options of each authorization request. */
+  authorizations: AuthorizationOptions[]
   /** The `state` of the sign-in under way. */
   state: string | undefined
   /** What the next exchanges do, in order; later ones give a grant. */
@@ -41,6 +49,8 @@ export function headerInMemory(authenticator: Authenticator): AuthHeader | undef
 export async function newAuthenticator(
   options: {
     saved?: Session
+    /** The folder of an earlier authenticator, for its successor. */
+    home?: string
     files?: FileSystem
     clock?: TestClock
     openBrowser?: OpenBrowser
@@ -50,9 +60,9 @@ export async function newAuthenticator(
     callbackPorts?: Map<number, string>
   } = {},
 ) {
-  const home = await temporaryFolder()
+  const home = options.home ?? (await temporaryFolder())
   const folder = join(home, 'sessions')
-  await mkdir(folder, { mode: 0o700 })
+  await mkdir(folder, { mode: 0o700, recursive: true })
   const clock = options.clock ?? new TestClock()
   const files = options.files ?? systemFiles
   const openStore = (installation = ownInstallation) =>
@@ -73,13 +83,15 @@ export async function newAuthenticator(
     refreshed: [],
     revoked: [],
     exchanges: [],
+    authorizations: [],
     lifetime: 60,
     state: undefined,
     canRefresh: (session) => session.refreshToken !== null,
     async retire(session) {
       await provider.revoke(session)
     },
-    async authorize(redirectUri) {
+    async authorize(redirectUri, options = {}) {
+      provider.authorizations.push(options)
       provider.state = systemRandom(32).toString('base64url')
       const grant = async (): Promise<Grant> => ({
         user: { id: 'user_2', email: null, name: null },
@@ -162,5 +174,6 @@ export async function newAuthenticator(
     refused,
     comeBack,
     folder,
+    home,
   }
 }
