@@ -2,24 +2,24 @@
 // Invariants, with the file that keeps each:
 // - Disk before memory: persist before publishing, so that a crash cannot lose a token a client already holds (refresh.ts).
 // - Mark before send: a refresh is noted on disk before its token is sent (session-writer.ts).
-// - Set aside before overwrite: a file that could not be opened is kept when a person signs in again (here).
+// - Set aside before overwrite: a file that could not be opened is kept when a person signs in again (sign-in-commit.ts).
 // - Claim inside the mutex: refresh, logout and the commit of a sign-in never overlap (mutex.ts, sign-in.ts).
 // - A refused callback keeps waiting (sign-in.ts).
 // - Only `invalid_grant` ends a session; no fault of a network, a disk or a clock does (refresh.ts).
 // - Reads have no effects: `status` and `readHeader` change nothing, send nothing and notify no client (state.ts).
 import type { CallbackAddress } from '../callback/callback-listener.ts'
-import { CallbackRefusedError, SignInError } from '../clerk/errors.ts'
 import type { Grant, HandedOver, IdentityProvider, Revocation } from '../clerk/identity-provider.ts'
 import type { Host } from '../host/host.ts'
 import { type Log, profileLog } from '../log/log.ts'
 import type { AuthHeader } from '../rpc/contract.ts'
-import { StoreError, storeErrorOf } from '../store/errors.ts'
+import { StoreError } from '../store/errors.ts'
 import type { KeyProtection } from '../store/key.ts'
 import type { SessionStore } from '../store/store.ts'
 import { BrowserSignIn } from './browser-sign-in.ts'
 import { CurrentSession } from './current-session.ts'
 import { DeviceSignIn } from './device-sign-in.ts'
 import { InteractionRequiredError } from './errors.ts'
+import { importSession } from './import-session.ts'
 import type { LoginHint } from './login-hint.ts'
 import { Mutex } from './mutex.ts'
 import type { PromptPause } from './prompt-pause.ts'
@@ -27,8 +27,9 @@ import { ProviderBackoff } from './provider-backoff.ts'
 import { reasonOf } from './reason.ts'
 import { MIN_VALIDITY, Refresher } from './refresher.ts'
 import { SessionWriter } from './session-writer.ts'
+import { SignInCommit } from './sign-in-commit.ts'
 import { type LoginOptions, type SignIn, SignIns } from './sign-ins.ts'
-import { type Reading, SAVED, type SignedIn } from './state.ts'
+import type { Reading, SignedIn } from './state.ts'
 import { describeStatus, type ProfileStatus } from './status.ts'
 import { UserUpdates } from './user-updates.ts'
 
@@ -61,6 +62,7 @@ export class Authenticator {
   readonly #refresher: Refresher
   readonly #userUpdates: UserUpdates
   readonly #signIns: SignIns
+  readonly #signInCommit: SignInCommit
   #loading: Promise<void> | undefined
   #keyProtection: KeyProtection | null = null
 
@@ -93,6 +95,18 @@ export class Authenticator {
       onFailed: (error) => {
         this.#log.warn('sign_in_failed', { reason: reasonOf(error) })
         this.#notify()
+      },
+    })
+    this.#signInCommit = new SignInCommit({
+      ...shared,
+      loginHint: options.loginHint,
+      current: this.#current,
+      onSignedIn: () => {
+        // Before it is published, so that a client is not told the old failures together with the new session.
+        this.#backoff.reset()
+        this.#refresher.clearLastError()
+        this.#signIns.clearLastFailure()
+        this.#userUpdates.postpone()
       },
     })
   }
@@ -173,7 +187,7 @@ export class Authenticator {
     })
     if (options.userAsked ?? true)
       await this.#signIns.endPause() // a call of `login` means that the user wants to sign in
-    else if (!this.#signIns.mayPrompt) return void this.#current.requireSignedIn()
+    else if (await !this.#signIns.mayPrompt) return void this.#current.requireSignedIn()
     await this.#signIns.login(options)
   }
 
@@ -220,7 +234,9 @@ export class Authenticator {
   async importSession(handed: HandedOver): Promise<'session' | 'user' | 'nothing'> {
     await this.load()
     await this.#prepareKey()
-    const imported = await this.#mutex.run(() => this.#import(handed))
+    const { provider, loginHint } = this.#options
+    const parts = { provider, loginHint, writer: this.#writer, current: this.#current }
+    const imported = await this.#mutex.run(() => importSession(handed, parts))
     this.#log.info('imported', { state: imported })
     return imported
   }
@@ -292,8 +308,8 @@ export class Authenticator {
         if (!takeOver) await this.#writer.requireOwnFile() // before the person is asked
         await this.#prepareKey()
       },
-      save: (grant: Grant) => this.#saveGrant(grant, takeOver),
-      onSignedIn: (next: SignedIn) => this.#publishSignIn(next),
+      save: (grant: Grant) => this.#signInCommit.save(grant, takeOver),
+      onSignedIn: (next: SignedIn) => this.#signInCommit.publish(next),
       onWaiting: () => this.#notify(),
     }
     if (method === 'device') return new DeviceSignIn(shared)
@@ -310,64 +326,8 @@ export class Authenticator {
     })
   }
 
-  async #saveGrant(grant: Grant, takeOver: boolean): Promise<SignedIn> {
-    const { state } = this.#current
-    if (takeOver) await this.#writer.setAsideOther()
-    // A file that could not be opened is kept; the person has chosen to go on without it.
-    if (state.kind === 'unloaded') await this.#writer.setAside()
-    const generation = state.kind === 'signed_in' ? state.session.generation + 1 : 1
-    const session = { ...grant, generation }
-    const storage = await this.#writer.save(session)
-    if (storage.kind === 'unsaved') this.#log.error('not_saved', { reason: storage.problem })
-    await this.#options.loginHint.forget()
-    return this.#current.signedIn(session, storage)
-  }
-
-  #publishSignIn(next: SignedIn): void {
-    const { state: before } = this.#current
-    this.#backoff.reset()
-    // Before it is published, so that a client is not told the old failures together with the new session.
-    this.#refresher.clearLastError()
-    this.#signIns.clearLastFailure()
-    this.#userUpdates.postpone()
-    this.#current.publishSignIn(next)
-    this.#log.info('signed_in')
-    // A session that no client holds any more must not live on at the provider.
-    if (before.kind === 'signed_in') void this.#options.provider.retire(before.session)
-  }
-
-  async #import(handed: HandedOver): Promise<'session' | 'user' | 'nothing'> {
-    const { provider, loginHint } = this.#options
-    this.#current.endIfOver()
-    if (this.#current.state.kind === 'signed_in') return 'nothing'
-    const grant = await adopt(provider, handed)
-    if (grant) {
-      const session = { ...grant, generation: 1 }
-      await this.#writer.saveOrThrow(session) // the caller deletes its own copy after this
-      await loginHint.forget()
-      this.#current.publish(this.#current.signedIn(session, SAVED))
-      return 'session'
-    }
-    if (handed.user.email === null) return 'nothing'
-    await loginHint.remember(handed.user).catch((error: unknown) => {
-      throw storeErrorOf(error)
-    })
-    return 'user'
-  }
-
   #notify(): void {
     this.#options.onChange(this.status())
-  }
-}
-
-/** The session that a handed-over token stands for; undefined if the token has expired and only says whose it was. */
-async function adopt(provider: IdentityProvider, handed: HandedOver): Promise<Grant | undefined> {
-  try {
-    return await provider.adopt?.(handed)
-  } catch (error) {
-    if (!(error instanceof CallbackRefusedError)) throw error
-    if (error.reason === 'expired') return undefined
-    throw new SignInError('invalid_response')
   }
 }
 
