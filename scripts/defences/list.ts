@@ -163,13 +163,19 @@ const files: readonly Defence[] = [
     [OTHERS, '[B7]'],
   ),
   one(
-    'regular files with one name',
+    'no file with a second name',
     FILES,
     [
-      "if (!found.isFile() || found.nlink > 1) throw new FileError('not_regular', path)\n    if (!isWindows",
-      'if (!isWindows',
+      "    if (found.nlink > 1) throw new FileError('not_regular', path)\n    if (!isWindows && found.uid",
+      '    if (!isWindows && found.uid',
     ],
     [FILES_TEST, 'refuses a link, a hard link and a folder'],
+  ),
+  one(
+    'only regular files',
+    FILES,
+    ["  if (!found.isFile()) throw new FileError('not_regular', path)\n  if (found.size", '  if (found.size'],
+    [FILES_TEST, 'refuses a folder, a device and a FIFO'],
   ),
   one(
     'private files that only the user may read',
@@ -189,7 +195,7 @@ const files: readonly Defence[] = [
   one(
     'no folder of another user',
     FILES,
-    ["if (found.uid !== ownUid) throw new FileError('foreign_owner', path)\n  //", '//'],
+    ["    if (found.uid !== ownUid) throw new FileError('foreign_owner', path)\n    //", '    //'],
     [OTHERS, 'refused if they belong to another user'],
   ),
   one(
@@ -276,13 +282,13 @@ const signIn: readonly Defence[] = [
   one(
     'the signature of the ID token',
     'src/clerk/authorization-server.ts',
-    ['client.enableNonRepudiationChecks(configuration)', 'void configuration'],
+    ['client.enableNonRepudiationChecks(configuration) // verifies', 'void configuration // verifies'],
     ['test/security/standards/openid-connect.test.ts', '[OIDC-invalid-sig-rs256]'],
   ),
   one(
     'a session that is replaced by a sign-in is retired',
-    'src/session/authenticator.ts',
-    ["if (before.kind === 'signed_in') void this.#options.provider.retire(before.session)", 'void before'],
+    'src/session/sign-in-commit.ts',
+    ["if (before.kind === 'signed_in') void provider.retire(before.session)", 'void provider'],
     ['test/session/sign-in.test.ts', 'retires'],
   ),
 ]
@@ -404,7 +410,7 @@ const python: readonly Defence[] = [
   one(
     'Python: a file that only the user may read',
     PYTHON_DISCOVERY,
-    ['or status.st_mode & 0o077)', 'or status.st_mode & 0o000)'],
+    ['status.st_mode & 0o077:', 'status.st_mode & 0o000:'],
     PYTHON_TEST,
   ),
   one('Python: no link is followed', PYTHON_DISCOVERY, ["| getattr(os, 'O_NOFOLLOW', 0) ", ''], PYTHON_TEST),
