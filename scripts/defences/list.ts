@@ -295,6 +295,48 @@ const signIn: readonly Defence[] = [
 
 const host: readonly Defence[] = [
   one(
+    'certificates are always verified',
+    'src/host/connection.ts',
+    ['rejectUnauthorized: true,', 'rejectUnauthorized: false,'],
+    ['test/host/connection.test.ts', 'with an unknown authority fails'],
+  ),
+  one(
+    'the answer of a proxy is not the provider’s',
+    'src/host/connection.ts',
+    ['if (statusCode >= 200 && statusCode < 300) {', 'if (statusCode > 0) {'],
+    ['test/host/connection.test.ts', 'its answer is not taken'],
+  ),
+  one(
+    'a request that may have arrived is not sent again',
+    'src/host/system-network.ts',
+    ['|| error.isSent ||', '||'],
+    ['test/host/system-network.test.ts', 'sends nothing a second time'],
+  ),
+  one(
+    'loopback is never proxied',
+    'src/host/proxy.ts',
+    ['isOwnHost(hostOf(url)) ||', ''],
+    ['test/host/proxy.test.ts', 'which is this computer'],
+  ),
+  one(
+    'a file of authorities that only its owner can write',
+    'src/host/ca-file.ts',
+    ['(found.mode & 0o022) !== 0', '(found.mode & 0o000) !== 0'],
+    ['test/host/certificates.test.ts', 'if others can write it'],
+  ),
+  one(
+    'no password in config.json',
+    'src/config/schema.ts',
+    ['[^/?#@]+', '[^/?#]+'],
+    ['test/config/schema.test.ts', 'names the setting that is wrong'],
+  ),
+  one(
+    'no NODE_OPTIONS for a daemon in the background',
+    'src/cli/daemon-connection.ts',
+    ['NODE_(?!EXTRA_CA_CERTS$).*|', ''],
+    ['test/cli/daemon-connection.test.ts', 'nothing that changes what it runs'],
+  ),
+  one(
     'redirects are not followed',
     NETWORK,
     ["redirect: 'manual'", "redirect: 'follow'"],

@@ -55,6 +55,11 @@ export class ResponseWatch {
     return this.#last?.error
   }
 
+  /** Why the last request got no response of the provider, if its content turned out to be unusable. */
+  get networkFailure(): NetworkFailure | undefined {
+    return this.#last ? unusable(this.#last).failure : this.#networkFailure
+  }
+
   /** The error for a failed operation, judged by the last response and never by the text of an exception. */
   failure(): UnavailableError | RejectedError | SessionEndedError {
     const last = this.#last

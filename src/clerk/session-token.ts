@@ -11,6 +11,7 @@ import {
 import type { Clock } from '../host/clock.ts'
 import { type Fetch, NetworkError } from '../host/network.ts'
 import { CallbackRefusedError, UnavailableError } from './errors.ts'
+import { ResponseWatch } from './response-watch.ts'
 import { clockSkew, correction } from './server-time.ts'
 
 export interface SessionTokenOptions {
@@ -38,6 +39,7 @@ const JWKS_PATH = '/.well-known/jwks.json'
 export class SessionTokenVerifier {
   readonly #options: SessionTokenOptions
   readonly #keys: JWTVerifyGetKey
+  readonly #watch: ResponseWatch
   readonly #jwksUrl: URL
   /** Seconds to add to this computer's clock for the provider's time, as last measured. */
   #correction = 0
@@ -46,9 +48,10 @@ export class SessionTokenVerifier {
   constructor(options: SessionTokenOptions) {
     this.#options = options
     this.#jwksUrl = new URL(`${options.issuer.replace(/\/$/, '')}${JWKS_PATH}`)
+    this.#watch = new ResponseWatch(options.fetch, options.clock)
     this.#keys = createRemoteJWKSet(this.#jwksUrl, {
       cooldownDuration: JWKS_COOLDOWN,
-      [customFetch]: (url, { headers }) => options.fetch(url, { headers }),
+      [customFetch]: (url, { headers }) => this.#watch.fetch(url, { headers }),
     })
   }
 
@@ -97,7 +100,9 @@ export class SessionTokenVerifier {
       }
       return this.#claims(payload, now)
     } catch (error) {
-      throw failureOf(error)
+      throw areKeysMissing(error)
+        ? new UnavailableError('network', undefined, this.#watch.networkFailure)
+        : failureOf(error)
     }
   }
 
@@ -118,8 +123,6 @@ export class SessionTokenVerifier {
 
 function failureOf(error: unknown): Error {
   if (error instanceof CallbackRefusedError) return error
-  if (error instanceof NetworkError) return new UnavailableError('network', undefined, error.failure)
-  if (areKeysMissing(error)) return new UnavailableError('network', undefined, { cause: 'protocol' })
   if (error instanceof errors.JWTExpired) return new CallbackRefusedError('expired')
   const claim = error instanceof errors.JWTClaimValidationFailed ? error.claim : undefined
   return new CallbackRefusedError(claim === 'nbf' ? 'expired' : 'forged')
@@ -127,6 +130,7 @@ function failureOf(error: unknown): Error {
 
 /** Whether the keys could not be fetched or parsed: then nothing is known about the token. */
 function areKeysMissing(error: unknown): boolean {
-  if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid) return true
+  if (error instanceof NetworkError || error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid)
+    return true
   return error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC' // a status other than 200, or a body that is not JSON
 }

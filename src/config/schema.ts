@@ -74,9 +74,7 @@ const configSchema = v.strictObject({
 /** Passwords belong in the environment: this file is shown, copied and backed up. */
 function isProxySetting(text: string): boolean {
   if (text === 'auto' || text === 'none') return true
-  if (!/^https?:\/\/[^/?#@]+\/?$/i.test(text) || !URL.canParse(text)) return false
-  const { username, password } = new URL(text)
-  return username === '' && password === ''
+  return /^https?:\/\/[^/?#@]+\/?$/i.test(text) && URL.canParse(text)
 }
 
 /** The settings of one profile, as the configuration file gives them. */

@@ -7,8 +7,8 @@ import type { FileSystem } from './files.ts'
 import type { CertificateOrigin, CertificateSource } from './network-view.ts'
 
 export interface Certificates {
-  /** Every certificate once, in PEM form. */
-  readonly pem: string
+  /** Every certificate once, each in PEM form: OpenSSL reads a text of several only up to the first damaged one. */
+  readonly pem: readonly string[]
   readonly sources: readonly CertificateSource[]
 }
 
@@ -42,7 +42,7 @@ export async function loadCertificates({ files, env, platform, caFile }: Certifi
   // Most of the system's authorities are Node's as well; parsing them twice would double the time.
   const unique = new Map(parts.flatMap(({ pem }) => blocksOf(pem)).map((block) => [block.replaceAll(/\s/g, ''), block]))
   return {
-    pem: [...unique.values()].join('\n'),
+    pem: [...unique.values()],
     sources: parts.map(({ pem, ...source }) => ({ ...source, count: blocksOf(pem).length })),
   }
 }

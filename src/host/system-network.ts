@@ -1,6 +1,7 @@
 // The network of this computer: which proxy leads out, which authorities are trusted, and the requests that use them.
 // All of it is found out at the first connection, and again after a failure, since computers move between networks.
 import { createSecureContext, type SecureContext } from 'node:tls'
+import { isDeepStrictEqual } from 'node:util'
 import { type Certificates, loadCertificates } from './certificates.ts'
 import type { Clock } from './clock.ts'
 import { sendRequest } from './connection.ts'
@@ -33,6 +34,7 @@ interface Trust {
 export class SystemNetwork {
   readonly #options: SystemNetworkOptions
   #trust: Promise<Trust> | undefined
+  #lastTrust: Trust | undefined
   #systemProxy: { readonly found: Promise<SystemProxy>; readonly until: number } | undefined
 
   constructor(options: SystemNetworkOptions) {
@@ -95,10 +97,15 @@ export class SystemNetwork {
 
   #loadTrust(): Promise<Trust> {
     const { files, env, platform, settings } = this.#options
-    this.#trust ??= loadCertificates({ files, env, platform, caFile: settings.caFile }).then((certificates) => ({
-      certificates,
-      secureContext: createSecureContext({ ca: certificates.pem }),
-    }))
+    this.#trust ??= loadCertificates({ files, env, platform, caFile: settings.caFile }).then((certificates) => {
+      const last = this.#lastTrust
+      const isSame = last !== undefined && isDeepStrictEqual(last.certificates, certificates)
+      // Parsing takes up to 50 ms of the event loop.
+      this.#lastTrust = isSame
+        ? last
+        : { certificates, secureContext: createSecureContext({ ca: [...certificates.pem] }) }
+      return this.#lastTrust
+    })
     return this.#trust
   }
 }

@@ -173,15 +173,16 @@ test('refuses a token of a session that Clerk has not finished', async () => {
 })
 
 describe('is unavailable, and refuses nothing, if the keys', () => {
-  const unreachable: Fetch = () => Promise.reject(new NetworkError('unreachable'))
-  test.each<[string, Fetch]>([
-    ['cannot be reached', unreachable],
-    ['have the status 503', async () => new Response(null, { status: 503 })],
-    ['are HTML', async () => new Response('<html>')],
-    ['are not a key set', async () => Response.json({ keys: 'none' })],
-  ])('%s', async (_name, fetch) => {
+  const html = { headers: { 'content-type': 'text/html' } }
+  test.each<[string, string, Fetch]>([
+    ['cannot be reached', 'dns', () => Promise.reject(new NetworkError('unreachable', { cause: 'dns' }))],
+    ['have the status 503', 'protocol', async () => new Response(null, { status: 503 })],
+    ['are HTML', 'captive_portal', async () => new Response('<html>', html)],
+    ['are not a key set', 'protocol', async () => Response.json({ keys: 'none' })],
+  ])('%s', async (_name, cause, fetch) => {
     const { verify } = await newVerifier({ fetch })
-    await expect(verify()).rejects.toEqual(expect.objectContaining({ name: 'UnavailableError', reason: 'network' }))
+    const unavailable = { name: 'UnavailableError', reason: 'network', failure: { cause } }
+    await expect(verify()).rejects.toEqual(expect.objectContaining(unavailable))
   })
 })
 

@@ -1,4 +1,5 @@
 // Networks as people have them: a proxy as the only way out, inspection of https, slow lines, dead IPv6, no IPv4.
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -78,6 +79,11 @@ describe.skipIf(!canRun || !hasTinyproxy)(
   },
 )
 
+/** A machine without the schemas or the service of GNOME's settings cannot change them. */
+const hasGnomeSettings =
+  has('dbus-run-session', '--version') &&
+  spawnSync('gsettings', ['writable', 'org.gnome.system.proxy', 'mode']).status === 0
+
 const hasMitmproxy = has('mitmdump', '--version')
 
 describe.skipIf(!canRun || !hasMitmproxy)(
@@ -97,6 +103,23 @@ describe.skipIf(!canRun || !hasMitmproxy)(
       const proxy = await startMitmproxy(company.outside, company.authority)
       const env = { HTTPS_PROXY: proxy.url }
       const computer = await newComputer(company.sandbox, company.inside, env, proxy.authority)
+      await expectWholeSession(computer, company)
+    })
+
+    it.skipIf(!hasGnomeSettings)('in GNOME’s settings: a whole session works', { timeout: 120_000 }, async () => {
+      const company = await newCompany()
+      const proxy = await startMitmproxy(company.outside, company.authority)
+      const HOME = await temporaryFolder()
+      const values = [
+        ['', 'mode', 'manual'],
+        ['.https', 'host', OUTSIDE],
+        ['.https', 'port', '3129'],
+      ]
+      const script = values.map(([part, key, value]) => `gsettings set org.gnome.system.proxy${part} ${key} ${value}`)
+      const env = { PATH: process.env.PATH, HOME, XDG_RUNTIME_DIR: HOME }
+      const changed = spawnSync('dbus-run-session', ['sh', '-ec', script.join('; ')], { env, encoding: 'utf8' })
+      expect(changed.status, changed.stderr).toBe(0)
+      const computer = await newComputer(company.sandbox, company.inside, { HOME }, proxy.authority)
       await expectWholeSession(computer, company)
     })
 

@@ -81,6 +81,16 @@ describe.skipIf(!hasOpenssl)('the network', () => {
     expect((await network.fetch(CLERK)).status).toBe(200)
   })
 
+  it('trusts an authority although another file of authorities is damaged', async () => {
+    const authority = await newAuthority()
+    const proxy = await startProxy(await startClerk(authority))
+    const NODE_EXTRA_CA_CERTS = join(await temporaryFolder(), 'damaged.pem')
+    await writeFile(NODE_EXTRA_CA_CERTS, authority.pem.replaceAll(/^MII/gm, 'AAA'))
+    const settings = { proxy: proxy.url, caFile: authority.file }
+    const { network } = newNetwork({ env: { NODE_EXTRA_CA_CERTS }, settings })
+    expect((await network.fetch(CLERK)).status).toBe(200)
+  })
+
   it('asks the system for its proxy at the first connection, and again after five minutes', async () => {
     const authority = await newAuthority()
     const proxy = await startProxy(await startClerk(authority))
