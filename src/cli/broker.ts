@@ -10,11 +10,13 @@ const KEY_BYTES = 32
 export async function runBroker({ host }: Context, options: { readonly generateKey?: boolean }): Promise<void> {
   if (options.generateKey) return print(host.random(KEY_BYTES).toString('base64url'))
   ignoreHangUp(process.env)
+  // From the start: as process 1 of a container, a signal without a listener is lost.
+  const ended = new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
+  })
   const started = await startBroker(process.env, host.clock)
   if (started.kind === 'wrong_setting') throw new UsageError(started.error, started.hint)
   print(`listening on ${started.server.url}`)
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
-  })
+  await ended
   await started.server.close()
 }
