@@ -289,7 +289,7 @@ const signIn: readonly Defence[] = [
     'a session that is replaced by a sign-in is retired',
     'src/session/sign-in-commit.ts',
     ["if (before.kind === 'signed_in') void provider.retire(before.session)", 'void provider'],
-    ['test/session/sign-in.test.ts', 'retires'],
+    ['test/session/sign-in.test.ts', 'replaces the old session, and revokes it'],
   ),
 ]
 
