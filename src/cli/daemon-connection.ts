@@ -5,6 +5,7 @@ import { isSea } from 'node:sea'
 import type { Clock } from '../host/clock.ts'
 import { workingFolder } from '../host/home.ts'
 import { connect, NoDaemonError, type RpcClient } from '../rpc/client.ts'
+import { RpcError } from '../rpc/contract.ts'
 import type { CommonOptions, Context } from './context.ts'
 import { StartError } from './failure.ts'
 
@@ -17,9 +18,17 @@ export async function withDaemon<T>(
   const client = await connectToDaemon(context, options.start !== false)
   try {
     return await action(client)
+  } catch (error) {
+    throw withProfile(error, options.profile)
   } finally {
     client.close()
   }
+}
+
+/** The error with the profile of the command, so that its hint names the profile too. */
+function withProfile(error: unknown, profile: string | undefined): unknown {
+  if (!(error instanceof RpcError) || profile === undefined) return error
+  return new RpcError(error.code, error.message, { profile, ...error.data })
 }
 
 /**

@@ -118,9 +118,9 @@ function rpcFailure({ code, message, data = {} }: RpcError): Failure {
   const error = reason === undefined ? message : `${message}: ${reason}`
   switch (code) {
     case errors.interactionRequired.code:
-      return { exitCode: EXIT.signInNeeded, error, hint: 'cadzero-auth login' }
+      return { exitCode: EXIT.signInNeeded, error, ...withHint(forProfile('cadzero-auth login', data.profile)) }
     case errors.signInFailed.code:
-      return failed(error, SIGN_IN_HINTS[reason ?? ''])
+      return failed(error, forProfile(SIGN_IN_HINTS[reason ?? ''], data.profile))
     case errors.temporarilyUnavailable.code:
       return unavailable(error, data)
     case errors.providerRejected.code:
@@ -144,6 +144,13 @@ function samePort(profile: unknown, otherProfile: string): Failure {
     `the profiles ${profile} and ${otherProfile} have the same redirectPort, and ${otherProfile} is signing in`,
     `finish the sign-in of ${otherProfile} first, or set another redirectPort for one of them`,
   )
+}
+
+/** Without its profile, a pasted `cadzero-auth login` would sign in to another one. */
+function forProfile(hint: string | undefined, profile: unknown): string | undefined {
+  return typeof profile === 'string'
+    ? hint?.replaceAll('cadzero-auth login', `cadzero-auth login --profile ${profile}`)
+    : hint
 }
 
 const SIGN_IN_HINTS: Readonly<Record<string, string>> = {

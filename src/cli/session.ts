@@ -74,6 +74,8 @@ export async function status(context: Context, options: StatusArguments): Promis
     const show = (one: Status) =>
       print(options.json ? JSON.stringify(one) : describeStatus(one, context.host.clock.now()))
     if (!options.watch) return options.json ? printJson(first) : show(first)
+    // Before anything is shown: after that, Ctrl-C may come at any time. It ends the command without the signal's name.
+    const interrupted = new Promise<void>((resolve) => process.once('SIGINT', () => resolve()))
     show(first)
     client.onNotification((method, params) => {
       const changed = params as Status
@@ -81,7 +83,6 @@ export async function status(context: Context, options: StatusArguments): Promis
       if (!options.json) print('')
       show(changed)
     })
-    const interrupted = new Promise<void>((resolve) => process.once('SIGINT', () => resolve())) // not with the signal's name
     const closeCode = await Promise.race([client.closed, interrupted, outputEnded])
     if (closeCode === undefined) return
     note(closeCode === CLOSE_RESTART ? 'the daemon has stopped' : 'the connection to the daemon was lost')

@@ -85,3 +85,13 @@ test('two profiles that want the same port at once name each other', () => {
     hint: 'finish the sign-in of production first, or set another redirectPort for one of them',
   })
 })
+
+test.each([
+  ['a sign-in that is needed', 1001, {}],
+  ['a sign-in that failed', 1002, { reason: 'access_denied' }],
+])('the hint for %s names the profile of the command', (_what, code, data) => {
+  const hintOf = (profile?: string) => failureOf(new RpcError(code, 'failed', { ...data, profile })).hint
+  expect(hintOf()).toContain('cadzero-auth login')
+  expect(hintOf()).not.toContain('--profile')
+  expect(hintOf('staging')).toContain('cadzero-auth login --profile staging')
+})

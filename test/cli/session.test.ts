@@ -15,6 +15,8 @@ describe('header and refresh', () => {
     const { code, stdout, stderr } = await run('header')
     expect({ code, stdout }).toEqual({ code: 4, stdout: '' })
     expect(stderr).toBe('error: interaction required: signed_out\nhint: cadzero-auth login\n')
+    const staging = await run('header', '--profile', 'staging')
+    expect(staging.stderr).toMatch(/hint: cadzero-auth login --profile staging\n$/)
   })
 
   it('print the current header and a new one', async () => {

@@ -59,7 +59,7 @@ const UNLISTED = 54321 // a uid without an entry in the list of users, as contai
 describe.skipIf(!canSwitchUser)(
   `a user who is not in the list of users${canSwitchUser ? '' : ' (needs root and setpriv)'}`,
   () => {
-    let program: string // a copy that this user may read, wherever the repository is
+    let program: string // a copy that this user may read; the repository may be in a folder that it may not
     beforeAll(async () => {
       const folder = `/tmp/cadzero-auth-program-${process.pid}`
       await cp(dirname(PROGRAM), folder, { recursive: true })
