@@ -1,4 +1,4 @@
-// The RPC methods: each calls one authenticator. Errors get their numbers here and nowhere else.
+// The RPC methods: each calls one authenticator. Which error gets which number is decided here and nowhere else.
 import { RejectedError, SessionEndedError, SignInError, UnavailableError } from '../clerk/errors.ts'
 import { ConfigurationError } from '../config/errors.ts'
 import { errors, type MethodName, methods, type Params, type Result, RpcError } from '../rpc/contract.ts'

@@ -3,9 +3,9 @@
 // - Disk before memory: persist before publishing, so that a crash cannot lose a token a client already holds (refresh.ts).
 // - Mark before send: a refresh is noted on disk before its token is sent (session-writer.ts).
 // - Set aside before overwrite: a file that could not be opened is kept when a person signs in again (sign-in-commit.ts).
-// - Claim inside the mutex: refresh, logout and the commit of a sign-in never overlap (mutex.ts, sign-in.ts).
-// - A refused callback keeps waiting (sign-in.ts).
-// - Only `invalid_grant` ends a session; no fault of a network, a disk or a clock does (refresh.ts).
+// - Claim inside the mutex: refresh, logout and the commit of a sign-in never overlap (mutex.ts, sign-in-attempt.ts).
+// - A refused callback keeps waiting (browser-sign-in.ts).
+// - Only `invalid_grant` ends a session that can be refreshed; no fault of a network, a disk or a clock does (refresh.ts).
 // - Reads have no effects: `status` and `readHeader` change nothing, send nothing and notify no client (state.ts).
 import type { CallbackAddress } from '../callback/callback-listener.ts'
 import type { Grant, HandedOver, IdentityProvider, Revocation } from '../clerk/identity-provider.ts'
@@ -187,7 +187,7 @@ export class Authenticator {
     })
     if (options.userAsked ?? true)
       await this.#signIns.endPause() // a call of `login` means that the user wants to sign in
-    else if (await !this.#signIns.mayPrompt) return void this.#current.requireSignedIn()
+    else if (!this.#signIns.mayPrompt) return void this.#current.requireSignedIn()
     await this.#signIns.login(options)
   }
 
