@@ -81,7 +81,7 @@ export async function newUser(sandbox: Sandbox): Promise<User> {
     async close() {
       await run('cadzero-auth', ['daemon', '--stop'])
       await person.close()
-      await rm(home, { recursive: true, force: true })
+      await rm(home, { recursive: true, force: true, maxRetries: 5 })
     },
   }
 }
