@@ -1,6 +1,6 @@
 // What the fuzz tests share: the number and the duration of runs, a bound for memory, and requests sent in pieces.
 import { connect } from 'node:net'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
@@ -43,7 +43,7 @@ const collectGarbage = runInNewContext('gc') as () => void
 /** Collects twice: what the last sockets hold is free a turn after they closed, and V8 sweeps buffers on another thread. */
 async function liveBytes(): Promise<number> {
   collectGarbage()
-  await setImmediate()
+  await nextTurn()
   collectGarbage()
   const { heapUsed, external } = process.memoryUsage()
   return heapUsed + external
