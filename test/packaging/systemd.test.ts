@@ -126,7 +126,12 @@ test('systemd starts the daemon and restarts a killed one; the session survives 
 
   await user.cadzeroAuth('service', 'uninstall')
   expect(await filesIn(user.homeFromTest)).toEqual(
-    [...before, '.config/cadzero-auth/sessions/production.jwe', '.local/share/cadzero-auth/store-key.jwk'].sort(),
+    [
+      ...before,
+      '.config/cadzero-auth/sessions/production.jwe',
+      '.local/share/cadzero-auth/installation.json',
+      '.local/share/cadzero-auth/store-key.jwk',
+    ].sort(),
   )
   expect(await user.property('LoadState')).toBe('not-found')
   expect((await user.run(['kill', '-0', String(restarted.pid)])).code).toBe(1)
