@@ -84,7 +84,7 @@ const PACKAGES: Readonly<Record<string, PackageRule>> = {
   commander: { rooms: ['cli'], why: 'only the command line reads arguments' },
   valibot: {
     rooms: ['config', 'store', 'rpc', 'clerk', 'callback', 'session'],
-    why: 'data is parsed where it comes in',
+    why: 'these rooms receive data, and parse it first',
   },
 }
 

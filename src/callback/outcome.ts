@@ -1,6 +1,6 @@
 // The outcomes of a callback, each of which has a page of its own.
 
-/** The callback was refused, and the sign-in keeps waiting for another one. */
+/** The callback was refused, and the sign-in keeps waiting for another one. `session` passes the reasons of `clerk` on as these. */
 export type RefusedOutcome =
   | 'incomplete'
   | 'forged'

@@ -5,7 +5,7 @@ import { type Fetch, isLoopbackHost } from '../host/network.ts'
 import { note } from './terminal.ts'
 import { readTerminalLines } from './terminal-lines.ts'
 
-export interface PasteOptions {
+export interface PastedCallbackOptions {
   readonly fetch: Fetch
   /** Returns the link that the user saw last. */
   readonly link: () => string | undefined
@@ -17,7 +17,10 @@ export interface PasteOptions {
  * Reads lines, and requests those that are the callback of the link.
  * @returns a function that stops reading and restores the terminal
  */
-export function deliverPastedCallbacks(input: NodeJS.ReadStream, { fetch, link, onTyped }: PasteOptions): () => void {
+export function deliverPastedCallbacks(
+  input: NodeJS.ReadStream,
+  { fetch, link, onTyped }: PastedCallbackOptions,
+): () => void {
   const onLine = (line: string) => deliver(line.trim(), link(), fetch)
   if (input instanceof ReadStream && input.isTTY) {
     return readTerminalLines(input, { onLine, onTyped, signal: (name) => process.kill(process.pid, name) })

@@ -122,7 +122,7 @@ export class BrowserSignIn implements SignIn {
       if (this.isDone) return void listener.close() // cancelled in the meantime
       if (callbackAddress.port !== 0) callbackPorts.set(callbackAddress.port, profile)
       this.#listener = listener
-      // Who wants another account is not who signed in before.
+      // A user who wants another account gets no hint at the earlier one.
       const request = await provider.authorize(listener.redirectUri, prompt ? { prompt } : await hints())
       if (this.isDone) return
       listener.expect(request.state)

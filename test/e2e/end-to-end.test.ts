@@ -1,6 +1,5 @@
 // The complete hand-off flow: Chromium, the page, the daemon, the broker, Clerk's stand-in, the add-in, and an API.
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -14,7 +13,7 @@ import { startFrontend } from '../sandbox/frontend.ts'
 import type { Sandbox } from '../sandbox/index.ts'
 import { startBroker } from '../support/broker.ts'
 import { configure } from '../support/handoff.ts'
-import { environment, PROGRAM, startDaemonProcess, temporaryFolder } from '../support/program.ts'
+import { endOf, environment, PROGRAM, startDaemonProcess, temporaryFolder } from '../support/program.ts'
 import { findPythons } from '../support/python.ts'
 import { newSandbox } from '../support/world.ts'
 
@@ -110,14 +109,7 @@ describe.skipIf(missing.length > 0)(`an add-in over several token lifetimes${why
     const child = spawn(String(python?.program), args, {
       env: { ...environment({ home, env }), CADZERO_AUTH_COMMAND: JSON.stringify([process.execPath, PROGRAM]) },
     })
-    let [stdout, stderr] = ['', '']
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk
-    })
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk
-    })
-    const [code] = await once(child, 'close')
+    const { code, stdout, stderr } = await endOf(child)
     expect(code, stderr).toBe(0)
     const counts = JSON.parse(stdout)
     expect(counts).toMatchObject({ refused: 0, user: user.id })

@@ -24,7 +24,7 @@ import { connect } from '../../src/rpc/client.ts'
 import { newKey } from '../support/broker.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { canSwitchUser } from '../support/other-user.ts'
-import { type Ended, PROGRAM, startDaemonProcess } from '../support/program.ts'
+import { type Ended, endOf, PROGRAM, startDaemonProcess } from '../support/program.ts'
 import { findPythons } from '../support/python.ts'
 import { newSandbox, settingsOf, signIn } from '../support/world.ts'
 import { has } from './namespaces.ts'
@@ -41,15 +41,7 @@ async function run(command: readonly string[], env: NodeJS.ProcessEnv, cwd = '/'
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk
-  })
-  const [code] = await once(child, 'close')
-  return { code: code as number | null, stdout, stderr }
+  return await endOf(child)
 }
 
 const KEY_FILE = { CADZERO_AUTH_KEY_PROTECTION: 'keyfile', CADZERO_AUTH_BROWSER: '/bin/true' }

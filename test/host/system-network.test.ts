@@ -175,7 +175,7 @@ describe('a proxy that cannot be used', () => {
 })
 
 describe('the description of the network', () => {
-  it('shows the proxy without its password, and where it was found', async () => {
+  it('shows the proxy without its password, and which setting names it', async () => {
     const { network } = newNetwork({ env: { HTTPS_PROXY: 'http://person:canary@proxy.example:3128' } })
     const view = await network.describe(new URL(CLERK))
     expect(view.proxy).toEqual({

@@ -6,7 +6,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
-import type { Ended } from '../support/program.ts'
+import { type Ended, endOf } from '../support/program.ts'
 
 const SCRIPT = fileURLToPath(new URL('user-manager.sh', import.meta.url))
 const NEEDED = ['/usr/bin/systemctl', '/usr/bin/systemd-run', '/usr/lib/systemd/user/dbus.socket', '/usr/bin/unshare']
@@ -61,15 +61,7 @@ export async function startUserManager(env: Readonly<Record<string, string>> = {
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    let [stdout, stderr] = ['', '']
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk
-    })
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk
-    })
-    const [code] = await once(child, 'close')
-    return { code, stdout, stderr }
+    return await endOf(child)
   }
   await eventually(async () => {
     const { code } = await run(['systemctl', '--user', 'show', '--property=Version'])

@@ -2,6 +2,7 @@
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { systemFiles } from '../../src/host/files.ts'
@@ -39,6 +40,19 @@ export function environment({ home, env = {} }: ProgramOptions): NodeJS.ProcessE
   }
 }
 
+/** Resolves when the process has ended and its output is complete. */
+export async function endOf(child: ChildProcess & { stdout: Readable; stderr: Readable }): Promise<Ended> {
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk
+  })
+  const [code] = await once(child, 'close')
+  return { code: code as number | null, stdout, stderr }
+}
+
 const SCRIPT = [process.execPath, PROGRAM] as const
 
 export interface RunningProgram {
@@ -53,16 +67,13 @@ export interface RunningProgram {
 export function spawnProgram(args: readonly string[], options: ProgramOptions): RunningProgram {
   const [file, ...first] = options.program ?? SCRIPT
   const child = spawn(file, [...first, ...args], { env: environment(options) })
-  let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk
-  })
+  let stderr = ''
   child.stderr.on('data', (chunk) => {
     stderr += chunk
   })
   return {
     child,
-    ended: once(child, 'close').then(([code]) => ({ code, stdout, stderr })),
+    ended: endOf(child),
     stderrMatch: (pattern) =>
       new Promise((resolve) => {
         const look = () => {
