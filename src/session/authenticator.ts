@@ -8,28 +8,29 @@
 // - Only `invalid_grant` ends a session that can be refreshed; no fault of a network, a disk or a clock does (refresh.ts).
 // - Reads have no effects: `status` and `readHeader` change nothing, send nothing and notify no client (state.ts).
 import type { CallbackAddress } from '../callback/callback-listener.ts'
-import type { Grant, HandedOver, IdentityProvider, Revocation } from '../clerk/identity-provider.ts'
+import type { HandedOver, IdentityProvider, Revocation } from '../clerk/identity-provider.ts'
+import type { Clock } from '../host/clock.ts'
 import type { Host } from '../host/host.ts'
 import { type Log, profileLog } from '../log/log.ts'
 import type { AuthHeader } from '../rpc/contract.ts'
 import { StoreError } from '../store/errors.ts'
-import type { KeyProtection } from '../store/key.ts'
 import type { SessionStore } from '../store/store.ts'
-import { BrowserSignIn } from './browser-sign-in.ts'
 import { CurrentSession } from './current-session.ts'
-import { DeviceSignIn } from './device-sign-in.ts'
 import { InteractionRequiredError } from './errors.ts'
 import { importSession } from './import-session.ts'
 import type { LoginHint } from './login-hint.ts'
 import { Mutex } from './mutex.ts'
+import { newSignIn } from './new-sign-in.ts'
 import type { PromptPause } from './prompt-pause.ts'
 import { ProviderBackoff } from './provider-backoff.ts'
 import { reasonOf } from './reason.ts'
 import { MIN_VALIDITY, Refresher } from './refresher.ts'
+import { SessionLoader } from './session-loader.ts'
 import { SessionWriter } from './session-writer.ts'
 import { SignInCommit } from './sign-in-commit.ts'
-import { type LoginOptions, type SignIn, SignIns } from './sign-ins.ts'
-import type { Reading, SignedIn } from './state.ts'
+import { type LoginOptions, SignIns } from './sign-ins.ts'
+import { signOut } from './sign-out.ts'
+import type { Reading } from './state.ts'
 import { describeStatus, type ProfileStatus } from './status.ts'
 import { UserUpdates } from './user-updates.ts'
 
@@ -50,75 +51,68 @@ export interface AuthenticatorOptions {
   readonly onExpiring: (sessionExpiresAt: number, inSeconds: number) => void
 }
 
+/** What several parts of a profile work with. */
+interface SharedParts {
+  readonly provider: IdentityProvider
+  readonly writer: SessionWriter
+  readonly mutex: Mutex
+  readonly clock: Clock
+  readonly log: Log
+  readonly current: CurrentSession
+  readonly loginHint: LoginHint
+}
+
 const SIGN_IN_TIMEOUT = 300 // s
 
 export class Authenticator {
   readonly #options: AuthenticatorOptions
-  readonly #log: Log
-  readonly #mutex = new Mutex()
   readonly #backoff: ProviderBackoff
-  readonly #writer: SessionWriter
+  readonly #parts: SharedParts
   readonly #current: CurrentSession
+  readonly #loader: SessionLoader
   readonly #refresher: Refresher
   readonly #userUpdates: UserUpdates
   readonly #signIns: SignIns
-  readonly #signInCommit: SignInCommit
-  #loading: Promise<void> | undefined
-  #keyProtection: KeyProtection | null = null
 
   constructor(options: AuthenticatorOptions) {
-    const { profile, provider, store, host } = options
-    const { clock, random } = host
+    const { profile, provider, loginHint, promptPause, host } = options
+    const { clock } = host
     this.#options = options
-    this.#log = profileLog(options.log, profile)
-    this.#backoff = new ProviderBackoff(clock, random)
-    this.#writer = new SessionWriter(store, clock)
-    const shared = { provider, writer: this.#writer, mutex: this.#mutex, clock, log: this.#log }
+    this.#backoff = new ProviderBackoff(clock, host.random)
+    const log = profileLog(options.log, profile)
+    const writer = new SessionWriter(options.store, clock)
+    const shared = { provider, writer, mutex: new Mutex(), clock, log }
     this.#current = new CurrentSession({
       ...shared,
       isRefreshing: () => this.#refresher.running !== undefined,
       onChange: () => this.#notify(),
       onExpiring: options.onExpiring,
     })
-    this.#userUpdates = new UserUpdates({ ...shared, current: this.#current })
+    this.#parts = { ...shared, current: this.#current, loginHint }
+    this.#loader = new SessionLoader({ ...this.#parts, promptPause })
+    this.#userUpdates = new UserUpdates(this.#parts)
     this.#refresher = new Refresher({
-      ...shared,
-      current: this.#current,
+      ...this.#parts,
       backoff: this.#backoff,
       onRefreshed: () => this.#userUpdates.askIfDue(),
     })
+    const commit = new SignInCommit({ ...this.#parts, onSignedIn: () => this.#forgetFailures() })
+    const onWaiting = () => this.#notify()
     this.#signIns = new SignIns({
       clock,
-      pause: options.promptPause,
-      start: (wanted) => this.#newSignIn(wanted),
+      pause: promptPause,
+      start: (wanted) => newSignIn(wanted, { ...options, ...this.#parts, loader: this.#loader, commit, onWaiting }),
       onUnavailable: (error) => void this.#backoff.failed(error),
       onFailed: (error) => {
-        this.#log.warn('sign_in_failed', { reason: reasonOf(error) })
+        log.warn('sign_in_failed', { reason: reasonOf(error) })
         this.#notify()
-      },
-    })
-    this.#signInCommit = new SignInCommit({
-      ...shared,
-      loginHint: options.loginHint,
-      current: this.#current,
-      onSignedIn: () => {
-        // Before it is published, so that a client is not told the old failures together with the new session.
-        this.#backoff.reset()
-        this.#refresher.clearLastError()
-        this.#signIns.clearLastFailure()
-        this.#userUpdates.postpone()
       },
     })
   }
 
   /** Reads the saved session, once; a failed attempt is repeated by the next call. @throws StoreError */
   load(): Promise<void> {
-    if (!this.#loading && this.#current.state.kind === 'unloaded') {
-      this.#loading = this.#load().finally(() => {
-        this.#loading = undefined
-      })
-    }
-    return this.#loading ?? Promise.resolve()
+    return this.#loader.load()
   }
 
   /** What a caller may be given right now. Changes nothing. */
@@ -202,28 +196,10 @@ export class Authenticator {
    * @throws StoreError if the file could not be deleted; the session is revoked all the same
    */
   async logout(sessionId?: string): Promise<Revocation> {
-    const { loginHint, provider } = this.#options
     if (sessionId === undefined) await this.cancelLogin()
     await this.load().catch(() => undefined) // a session that cannot be read can still be deleted
-    let failure: StoreError | undefined
-    const before = await this.#mutex.run(async () => {
-      const { state } = this.#current
-      if (sessionId !== undefined && !(state.kind === 'signed_in' && state.session.sessionId === sessionId)) return
-      await this.#writer.purge().catch((error: StoreError) => {
-        failure = error
-      })
-      await loginHint.askForAccount()
-      // A file that was never read, and could not be deleted, is no sign-out: each call still says what is wrong with it.
-      if (state.kind !== 'unloaded' || !failure) this.#current.publish({ kind: 'signed_out', reason: 'signed_out' })
-      return state
-    })
-    if (before === undefined) return { revoked: false, accessTokenValidUntil: null }
-    this.#backoff.reset()
-    const nothing = { revoked: before.kind === 'signed_out', accessTokenValidUntil: null }
-    const revocation = before.kind === 'signed_in' ? await provider.revoke(before.session) : nothing
-    this.#log.info('signed_out', { revoked: revocation.revoked })
-    if (failure) throw failure
-    return revocation
+    const revocation = await signOut(sessionId, { ...this.#parts, onSignedOut: () => this.#backoff.reset() })
+    return revocation ?? { revoked: false, accessTokenValidUntil: null }
   }
 
   /**
@@ -233,11 +209,9 @@ export class Authenticator {
    */
   async importSession(handed: HandedOver): Promise<'session' | 'user' | 'nothing'> {
     await this.load()
-    await this.#prepareKey()
-    const { provider, loginHint } = this.#options
-    const parts = { provider, loginHint, writer: this.#writer, current: this.#current }
-    const imported = await this.#mutex.run(() => importSession(handed, parts))
-    this.#log.info('imported', { state: imported })
+    await this.#loader.prepareKey()
+    const imported = await this.#parts.mutex.run(() => importSession(handed, this.#parts))
+    this.#parts.log.info('imported', { state: imported })
     return imported
   }
 
@@ -256,7 +230,7 @@ export class Authenticator {
       signIn: this.#signIns.current,
       refresh: this.#refresher.status,
       lastSignIn: this.#signIns.lastFailure,
-      keyProtection: this.#keyProtection,
+      keyProtection: this.#loader.keyProtection,
     })
   }
 
@@ -270,24 +244,7 @@ export class Authenticator {
 
   /** Resolves when everything under way has reached the disk. */
   async settled(): Promise<void> {
-    await this.#mutex.idle()
-  }
-
-  async #load(): Promise<void> {
-    await this.#options.promptPause.load()
-    await this.#mutex.run(async () => {
-      if (this.#current.state.kind !== 'unloaded') return
-      const session = await this.#writer.load()
-      if (session) this.#current.publishFromDisk(session)
-      else this.#current.publish({ kind: 'signed_out', reason: 'signed_out' })
-      this.#log.info('session_loaded', { state: this.#current.state.kind })
-    })
-    // After the session, so that the first caller does not wait until a key has been created.
-    await this.#prepareKey().catch(() => undefined)
-  }
-
-  async #prepareKey(): Promise<void> {
-    this.#keyProtection = await this.#writer.keyProtection()
+    await this.#parts.mutex.idle()
   }
 
   #headerInMemory(minValiditySeconds?: number): AuthHeader | undefined {
@@ -297,33 +254,12 @@ export class Authenticator {
     return 'header' in reading ? reading.header : undefined
   }
 
-  #newSignIn({ method = 'browser', prompt, takeOver = false }: LoginOptions): SignIn {
-    const { profile, provider, callbackAddress, callbackPorts, host, loginHint } = this.#options
-    this.#log.info('sign_in_started')
-    const shared = {
-      provider,
-      clock: host.clock,
-      mutex: this.#mutex,
-      prepare: async () => {
-        if (!takeOver) await this.#writer.requireOwnFile() // before the person is asked
-        await this.#prepareKey()
-      },
-      save: (grant: Grant) => this.#signInCommit.save(grant, takeOver),
-      onSignedIn: (next: SignedIn) => this.#signInCommit.publish(next),
-      onWaiting: () => this.#notify(),
-    }
-    if (method === 'device') return new DeviceSignIn(shared)
-    return new BrowserSignIn({
-      ...shared,
-      profile,
-      callbackAddress,
-      callbackPorts,
-      openBrowser: host.openBrowser,
-      socketOwner: host.socketOwner,
-      prompt,
-      hints: () => loginHint.read(),
-      onRefused: (reason) => this.#log.warn('callback_refused', { reason }),
-    })
+  // Before the new session is published, so that a client is not told the old failures together with it.
+  #forgetFailures(): void {
+    this.#backoff.reset()
+    this.#refresher.clearLastError()
+    this.#signIns.clearLastFailure()
+    this.#userUpdates.postpone()
   }
 
   #notify(): void {
