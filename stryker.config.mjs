@@ -4,11 +4,11 @@
 export default {
   mutate: [
     'src/rpc/{guard,handshake}.ts',
-    'src/session/{state,refresh}.ts',
+    'src/session/{state,refresh,refresher,sign-in-attempt,sign-out}.ts',
     'src/callback/{callback-request,callback-listener}.ts',
     'src/store/envelope.ts',
     'src/clerk/{session-token,metadata,token-response,response-watch,handoff}.ts',
-    'src/broker/{refresh-token,clerk-sessions,request}.ts',
+    'src/broker/{broker,refresh-token,clerk-sessions,request}.ts',
   ],
   testRunner: 'vitest',
   vitest: { configFile: 'vitest.mutation.config.ts' },

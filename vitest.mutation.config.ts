@@ -5,11 +5,11 @@ export default defineConfig({
   test: {
     include: [
       'test/rpc/{guard-verdict,handshake}.test.ts',
-      'test/session/{state,refresh}.test.ts',
+      'test/session/{state,refresh,authenticator,sign-in}.test.ts',
       'test/callback/{callback-request,callback-listener}.test.ts',
       'test/store/envelope.test.ts',
       'test/clerk/{session-token,metadata,token-response,response-watch,handoff}.test.ts',
-      'test/broker/{refresh-token,refresh,logout,request,clerk-errors}.test.ts',
+      'test/broker/{broker,refresh-token,refresh,logout,request,clerk-errors}.test.ts',
     ],
     testTimeout: 10_000,
     isolate: false,

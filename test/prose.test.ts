@@ -24,7 +24,11 @@ const WORDS: readonly (readonly [pattern: RegExp, instead: string])[] = [
   ],
   [/\bwho (?:waits|asks|comes|calls)\b/i, 'name the subject: the caller, the client, the user'],
   [/\b(?:behind the answer|at the latest then|all the same way)\b/i, '«in the background», «after the response»'],
-  [/\b(?:Safekeeping|Leftovers)\b|#spendable\b|#hold\b/, 'the field’s word for the thing'],
+  [
+    /\b(?:Safekeeping|Leftovers|Turns|Publication|Validity|strangers|worn)\b|#(?:spendable|hold|take)\b|\b(?:interface|type|class) (?:Answer|Peer|Paste|Reach|Protection)\b/,
+    'the field’s word for the thing',
+  ],
+  [/\bstands? over\b|\bcomes? to the same\b|\bby no way\b/i, '«overrides»'],
 ]
 
 const files = [

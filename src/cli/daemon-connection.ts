@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { isSea } from 'node:sea'
 import type { Clock } from '../host/clock.ts'
 import { workingFolder } from '../host/home.ts'
+import { withTimeout } from '../host/timeout.ts'
 import { connect, NoDaemonError, type RpcClient } from '../rpc/client.ts'
 import { RpcError } from '../rpc/contract.ts'
 import type { CommonOptions, Context } from './context.ts'
@@ -80,8 +81,9 @@ async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<
     ending = signal ? `it was ended by ${signal}` : `it ended with code ${code}`
     return false
   })
-  const timedOut = new Promise<boolean>((resolve) => clock.after(START_SECONDS, () => resolve(false)))
-  if (!(await Promise.race([ready, ended, timedOut]))) {
+  const timeout = () => new Error('the daemon did not get ready')
+  const isReady = await withTimeout(clock, START_SECONDS, Promise.race([ready, ended]), timeout).catch(() => false)
+  if (!isReady) {
     child.kill('SIGKILL') // a daemon that hangs during its start may ignore other signals, and has nothing to save
     throw new StartError(
       output.replace(/^error: /, '').trim() || `${ending || 'it did not get ready'} and printed no error`,

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { Clock } from '../host/clock.ts'
 import { ensurePrivateFolder, errorCode, type FileSystem, openForAppending } from '../host/files.ts'
+import { withTimeout } from '../host/timeout.ts'
 
 const MAX_FILE_BYTES = 1024 * 1024
 const ROTATED_FILES = 3
@@ -61,7 +62,8 @@ export class LogWriter {
   async close(): Promise<void> {
     this.#start()
     const ended = this.settled().then(() => this.#closeFile())
-    await Promise.race([ended, new Promise<void>((resolve) => this.#options.clock.after(CLOSE_SECONDS, resolve))])
+    const timeout = () => new Error('the log file did not close')
+    await withTimeout(this.#options.clock, CLOSE_SECONDS, ended, timeout).catch(() => undefined)
     this.#cancelCheck()
   }
 

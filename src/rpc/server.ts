@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { CancelTimer, Clock } from '../host/clock.ts'
+import { withTimeout } from '../host/timeout.ts'
 import { CLOSE_RESTART, CLOSE_TRY_LATER, Connection } from './connection.ts'
 import type { Endpoint } from './discovery.ts'
 import { Dispatcher, type Methods } from './dispatcher.ts'
@@ -89,16 +90,18 @@ export class RpcServer {
     webSocket.once('close', () => this.#connections.delete(connection))
   }
 
-  #drain(): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#clock.after(DRAIN_SECONDS, resolve)
+  /** Resolves when no call is running, or after the time that running calls are given. */
+  async #drain(): Promise<void> {
+    const idle = new Promise<void>((resolve) => {
       this.#onIdle = () => {
         for (const connection of this.#connections) if (connection.isBusy) return
-        cancel()
         resolve()
       }
       this.#onIdle()
     })
+    await withTimeout(this.#clock, DRAIN_SECONDS, idle, () => new Error('calls are still running')).catch(
+      () => undefined,
+    )
   }
 
   #schedulePings(): void {

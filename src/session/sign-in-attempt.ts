@@ -25,7 +25,7 @@ export class SignInAttempt {
   readonly #onDone: () => void
   readonly #finished = withResolvers<void>()
   readonly #started = withResolvers<void>()
-  #phase: 'open' | 'committing' | 'done' = 'open'
+  #phase: 'starting' | 'waiting' | 'committing' | 'done' = 'starting'
   #deadline = 0
   #cancelDeadline: CancelTimer = () => undefined
 
@@ -53,6 +53,7 @@ export class SignInAttempt {
 
   /** The user can act from now on. */
   start(): void {
+    if (this.#phase === 'starting') this.#phase = 'waiting'
     this.#started.resolve()
   }
 
@@ -81,7 +82,7 @@ export class SignInAttempt {
 
   async #commit(grant: Grant): Promise<'signedIn' | 'failed'> {
     const { provider, save, onSignedIn } = this.#options
-    if (this.#phase !== 'open') {
+    if (this.#phase !== 'waiting') {
       void provider.retire({ ...grant, generation: 1 })
       return await this.finished.then(
         () => 'signedIn',

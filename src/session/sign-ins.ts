@@ -166,11 +166,12 @@ export class SignIns {
   #failed(signIn: SignIn, error: unknown): void {
     if (error instanceof ReplacedError) return
     const { clock, pause, onFailed, onUnavailable } = this.#options
-    this.#lastFailure = { lastError: reasonOf(error), at: Math.floor(clock.now()) }
-    const isTimeout = error instanceof SignInError && error.reason === 'timeout'
-    if (error instanceof ShuttingDownError) this.#lastFailure = null
-    else if (signIn.hasShown || error instanceof SignInError) this.#pausing = pause.failed(isTimeout)
-    else onUnavailable(error)
+    if (!(error instanceof ShuttingDownError)) {
+      this.#lastFailure = { lastError: reasonOf(error), at: Math.floor(clock.now()) }
+      const isTimeout = error instanceof SignInError && error.reason === 'timeout'
+      if (signIn.hasShown || error instanceof SignInError) this.#pausing = pause.failed(isTimeout)
+      else onUnavailable(error)
+    }
     onFailed(error)
   }
 }

@@ -13,14 +13,14 @@ import { newSandbox } from '../support/world.ts'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
 
-type Answer = Record<string, unknown>
+type BrokerBody = Record<string, unknown>
 type Effect = 'network' | 'server' | 'rate_limited' | 'rejected' | 'refreshed' | 'ended'
 
 interface Row {
   /** A verb phrase with the broker as its subject. */
   readonly name: string
   /** A fault of the connection, or a change to the right answer. */
-  readonly fault: Fault | ((answer: Answer) => unknown)
+  readonly fault: Fault | ((answer: BrokerBody) => unknown)
   /** The effect on a refresh: the error's reason while the session is kept, a new token, or the end of the session. */
   readonly effect: Effect
   /** The answer never ends, so the timeout must act. */
@@ -32,9 +32,9 @@ const text = (status: number, body: string, headers = {}): Fault => ({ kind: 're
 const error = (status: number, code: unknown, headers = {}) =>
   text(status, JSON.stringify({ error: code, error_description: 'canary' }), { ...JSON_TYPE, ...headers })
 const raw = (bytes: string): Fault => ({ kind: 'raw', bytes, ends: true })
-const without = (name: string) => (answer: Answer) =>
+const without = (name: string) => (answer: BrokerBody) =>
   Object.fromEntries(Object.entries(answer).filter(([member]) => member !== name))
-const withMember = (name: string, value: unknown) => (answer: Answer) => ({ ...answer, [name]: value })
+const withMember = (name: string, value: unknown) => (answer: BrokerBody) => ({ ...answer, [name]: value })
 const tokenOf = (subject: string) => `e30.${Buffer.from(JSON.stringify({ sub: subject })).toString('base64url')}.x`
 
 const rows: readonly Row[] = [
@@ -90,15 +90,15 @@ const rows: readonly Row[] = [
 ]
 
 /** A broker that plays scripted faults, one for each request, and otherwise sends the right answer. */
-async function newScriptedBroker(rightAnswer: () => Answer) {
+async function newScriptedBroker(rightAnswer: () => BrokerBody) {
   const script: Row['fault'][] = []
-  const requests: Answer[] = []
+  const requests: BrokerBody[] = []
   let arrived: () => void = () => undefined
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
     requests.push({ path: request.url, ...JSON.parse(Buffer.concat(chunks).toString()) })
-    const fault = script.shift() ?? ((answer: Answer) => answer)
+    const fault = script.shift() ?? ((answer: BrokerBody) => answer)
     arrived()
     if (typeof fault === 'function') {
       response.writeHead(200, JSON_TYPE).end(JSON.stringify(fault(rightAnswer())))

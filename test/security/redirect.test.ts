@@ -22,20 +22,14 @@ async function start(client: RpcClient) {
   return { url, redirectUri: String(searchParams.get('redirect_uri')), state: String(searchParams.get('state')) }
 }
 
-interface Answer {
+interface Page {
   readonly status: number
   readonly location: string | undefined
   readonly body: string
 }
 
 /** Sends a request of any method to any target, on a connection that is kept alive. */
-function ask(
-  agent: Agent,
-  url: URL,
-  method = 'GET',
-  target = url.pathname + url.search,
-  headers = {},
-): Promise<Answer> {
+function ask(agent: Agent, url: URL, method = 'GET', target = url.pathname + url.search, headers = {}): Promise<Page> {
   return new Promise((resolve, reject) => {
     const request = makeRequest({ agent, host: url.hostname, port: url.port, method, path: target, headers })
     request.on('error', reject)
@@ -50,7 +44,7 @@ function ask(
   })
 }
 
-const isConstant = ({ body, location }: Answer) =>
+const isConstant = ({ body, location }: Page) =>
   (body === '' || PAGES.has(body)) && (location === undefined || RESULTS.includes(location))
 
 describe('a callback', () => {

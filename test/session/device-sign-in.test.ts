@@ -7,9 +7,9 @@ import { newSession } from '../support/session.ts'
 
 const DEVICE = { method: 'device', openBrowser: true, wait: false, timeoutSeconds: 600 } as const
 const PAGE = 'https://accounts.example.com/device'
-type Answer = Awaited<ReturnType<DeviceAuthorization['poll']>>
+type PollResult = Awaited<ReturnType<DeviceAuthorization['poll']>>
 
-async function newDevice(options: { answers?: (Answer | Error)[]; device?: Partial<DeviceAuthorization> } = {}) {
+async function newDevice(options: { answers?: (PollResult | Error)[]; device?: Partial<DeviceAuthorization> } = {}) {
   const all = await newAuthenticator()
   const { provider, clock, authenticator } = all
   const answers = options.answers ?? []
