@@ -27,6 +27,11 @@ function createProgram(run: Run): Command {
   addSession(program, run)
   addDeveloperCommands(program, run)
   addService(program, run)
+  program
+    .command('version')
+    .description('show the version, its commit and the time of that commit')
+    .option('--json', 'print JSON')
+    .action((options) => run(async () => (await import('./version-command.ts')).showVersion(options)))
   return program
 }
 

@@ -1,5 +1,6 @@
 // The arguments of the command line: usage errors, help and the version.
 import { describe, expect, it } from 'vitest'
+import manifest from '../../package.json' with { type: 'json' }
 import { runProgram, temporaryFolder } from '../support/program.ts'
 
 describe('the command line', () => {
@@ -17,6 +18,16 @@ describe('the command line', () => {
     expect(stderr).toMatch(text)
     expect(stderr).toMatch(/^error: /)
     expect(stderr).toMatch(/^hint: /m)
+  })
+
+  it('says as JSON which build it is, so that an installer can tell which of two is newer', async () => {
+    const { code, stdout } = await runProgram(['version', '--json'], { home: await temporaryFolder() })
+    expect(code).toBe(0)
+    const { version, commit, commitTime } = JSON.parse(stdout)
+    expect(version).toBe(manifest.version)
+    const { stdout: text } = await runProgram(['version'], { home: await temporaryFolder() })
+    expect(text).toBe(commit === null ? `${version}\n` : `${version} (${commit})\n`)
+    if (commit !== null) expect(commitTime).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
   })
 
   it.each([['--help'], ['--version'], ['login', '--help'], ['status', '--help']])(
