@@ -81,6 +81,7 @@ const PACKAGES: Readonly<Record<string, PackageRule>> = {
   jose: { rooms: ['store', 'clerk', 'broker'], why: 'sealed sessions, Clerk’s tokens, the broker’s refresh token' },
   '@napi-rs/keyring': { rooms: ['store'], why: 'the key of the sessions does not leave the store' },
   pino: { rooms: ['log', 'broker'], why: 'a log has a closed list of fields' },
+  uqr: { rooms: ['cli'], why: 'only the command line shows a QR code' },
   commander: { rooms: ['cli'], why: 'only the command line reads arguments' },
   valibot: {
     rooms: ['config', 'store', 'rpc', 'clerk', 'callback', 'session'],

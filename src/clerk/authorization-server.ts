@@ -76,6 +76,10 @@ export class AuthorizationServer {
     }
   }
 
+  async canAuthorizeDevice(): Promise<boolean> {
+    return (await this.#metadata.get()).device_authorization_endpoint !== undefined
+  }
+
   /** @throws RejectedError, UnavailableError */
   async authorizeDevice(): Promise<DeviceAuthorization> {
     const { issuer, random, scopes } = this.#options

@@ -66,6 +66,8 @@ export interface HandedOver {
 export interface IdentityProvider {
   /** Starts a sign-in that redirects to `redirectUri`. @throws RejectedError, UnavailableError */
   authorize(redirectUri: string, options?: AuthorizationOptions): Promise<AuthorizationRequest>
+  /** Whether `authorizeDevice` is possible. Absent: it is not. @throws RejectedError, UnavailableError */
+  canAuthorizeDevice?(): Promise<boolean>
   /**
    * Starts a sign-in on another device, if the provider can do that.
    * @throws RejectedError, UnavailableError

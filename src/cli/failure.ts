@@ -166,6 +166,8 @@ const REJECTED_HINTS: Readonly<Record<string, string>> = {
   invalid_client: 'check clientId against the OAuth application in Clerk: the provider does not know it',
   invalid_scope: 'check scopes: one of them is not assigned to the OAuth application in Clerk',
   no_refresh_token: 'assign the scope offline_access to the OAuth application in Clerk',
+  device_authorization_unsupported:
+    'run cadzero-auth login --no-browser instead: the provider has no sign-in on another device',
   issuer_mismatch: 'set issuer to the issuer in the provider’s metadata, exactly as written there',
 }
 

@@ -1,4 +1,4 @@
-// `cadzero-auth login`: signs in with the browser, and prints who has signed in.
+// `cadzero-auth login`: signs in with the browser or on another device, and prints who has signed in.
 import type { CommonOptions, Context } from './context.ts'
 import { withDaemon } from './daemon-connection.ts'
 import { signIn } from './sign-in.ts'
@@ -8,8 +8,10 @@ import { print, printJson } from './terminal.ts'
 export interface LoginArguments extends CommonOptions {
   /** False for `--no-browser`. */
   readonly browser: boolean
+  readonly device?: boolean
+  readonly switchAccount?: boolean
   /** Seconds. */
-  readonly timeout: number
+  readonly timeout?: number
   /** Whether to read callback addresses from standard input even if it is not a terminal. */
   readonly paste?: boolean
   /** Whether to sign in although the saved session belongs to another installation. */

@@ -55,11 +55,13 @@ function addDaemon(program: Command, run: Run): void {
 }
 
 function addSession(program: Command, run: Run): void {
-  common(program.command('login').description('sign in with the browser'))
+  common(program.command('login').description('sign in with the browser, or on another device'))
     .option('--no-browser', 'only show the link')
+    .option('--device', 'sign in on another device, such as your phone; used by itself over ssh without a display')
+    .option('--switch-account', 'have the provider ask again who you are, to sign in with another account')
     .option('--take-over', 'sign in although the saved session belongs to another installation; its file is kept')
     .option('--paste', 'also read a pasted callback address from standard input (a terminal always does)')
-    .option('--timeout <seconds>', 'how long to wait for you', seconds, 300)
+    .option('--timeout <seconds>', 'how long to wait for you (default: 300, on another device 600)', seconds)
     .action((options) => run(async (context) => (await import('./login.ts')).login(context, options)))
 
   common(program.command('logout').description('sign out, on this computer and at the provider')).action(

@@ -13,8 +13,6 @@ export interface HeaderArguments extends CommonOptions {
   readonly minValidity?: number
 }
 
-const SIGN_IN_SECONDS = 300
-
 /**
  * Prints the header, for `curl -H "$(cadzero-auth header)"`. For a sign-in it calls `login` itself, as the daemon may have
  * been started without the user's desktop.
@@ -31,7 +29,7 @@ export async function header(context: Context, options: HeaderArguments): Promis
     }
     // A script that runs without a terminal must not open one browser after another while its user is away.
     const userAsked = process.stderr.isTTY === true || process.stdin.isTTY === true
-    await signIn(context, client, { ...options, browser: true, timeout: SIGN_IN_SECONDS, userAsked })
+    await signIn(context, client, { ...options, browser: true, userAsked })
     return await client.call('getAuthHeader', params)
   })
   printHeader(result, options)
@@ -55,6 +53,7 @@ export async function logout(context: Context, options: CommonOptions): Promise<
   const result = await withDaemon(context, options, (client) => client.call('logout', profileParams(options)))
   if (options.json) return printJson(result)
   print('signed out; the session is deleted from this computer')
+  note('note: the next sign-in asks again who you are')
   const now = context.host.clock.now()
   if (!result.revoked) note('warning: the provider did not confirm that the session is revoked')
   if (result.accessTokenValidUntil !== null && result.accessTokenValidUntil > now) {

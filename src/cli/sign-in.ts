@@ -1,18 +1,22 @@
-// A sign-in that a command waits for: hands the user's desktop over to the daemon, which opens the browser, and shows the link.
+// A sign-in that a command waits for: with the user's browser, which the daemon opens, or on another device.
 import { isAbsolute } from 'node:path'
 import { withoutBundle } from '../host/child-environment.ts'
-import type { Clock } from '../host/clock.ts'
 import { type DesktopEnvironment, desktopVariables } from '../host/desktop.ts'
 import type { RpcClient } from '../rpc/client.ts'
-import { errors, INVALID_PARAMS, type Result, RpcError, type Status } from '../rpc/contract.ts'
+import { errors, INVALID_PARAMS, type Params, type Result, RpcError, type Status } from '../rpc/contract.ts'
 import { type CommonOptions, type Context, profileParams } from './context.ts'
 import { deliverPastedCallbacks } from './pasted-callback.ts'
-import { note } from './terminal.ts'
+import { SignInDisplay } from './sign-in-display.ts'
+import { isOverSsh, lacksBrowser } from './user-place.ts'
 
 export interface SignInOptions extends CommonOptions {
   readonly browser: boolean
-  /** Seconds. */
-  readonly timeout: number
+  /** Whether to sign in on another device. If not given, that is tried when this computer can open no browser for the user. */
+  readonly device?: boolean
+  /** Whether the provider must ask again who the user is. */
+  readonly switchAccount?: boolean
+  /** Seconds; undefined for the daemon's default. */
+  readonly timeout?: number
   /** Whether to read callback addresses from standard input even if it is not a terminal. */
   readonly paste?: boolean
   /** Whether a person has just asked for it. If not, it fails after sign-ins that no person answered. */
@@ -21,60 +25,115 @@ export interface SignInOptions extends CommonOptions {
   readonly takeOver?: boolean
 }
 
+type LoginParams = Params<'login'>
+type Login = (params: LoginParams) => Promise<Result<'login'>>
+
+const { signInFailed, providerRejected } = errors
+
 /** Signs a user in, and resolves with the status. Ctrl-C cancels the sign-in. @throws RpcError */
 export async function signIn(context: Context, client: RpcClient, options: SignInOptions): Promise<Result<'login'>> {
   const { clock, fetch } = context.host
-  const link = new LinkDisplay(clock, options.browser)
+  const display = new SignInDisplay(clock, options.browser)
   // An error here has the same cause as the error of the login below, which the command reports.
   const before = await client.call('status', profileParams(options)).catch(() => undefined)
   client.onNotification((method, params) => {
-    const { profile, authorizationUrl } = params as Status
-    const isThisProfile = before === undefined || profile === before.profile
-    if (method === 'sessionChanged' && isThisProfile && authorizationUrl !== null) link.show(authorizationUrl)
+    if (method !== 'sessionChanged') return
+    const status = params as Status
+    if (before === undefined || status.profile === before.profile) display.show(status)
   })
   const stopReading =
     process.stdin.isTTY === true || options.paste
       ? deliverPastedCallbacks(process.stdin, {
           fetch,
-          link: () => link.shown,
-          onTyped: (length) => link.showTyped(length),
+          link: () => display.link,
+          onTyped: (length) => display.showTyped(length),
         })
       : undefined
+  let isCancelled = false
   // Without this, the daemon would wait for the sign-in that the user has interrupted.
-  const cancel = () => void client.call('cancelLogin', profileParams(options)).catch(() => undefined)
+  const cancel = () => {
+    isCancelled = true
+    client.call('cancelLogin', profileParams(options)).catch(() => undefined)
+  }
   process.once('SIGINT', cancel)
+  const login: Login = async (params) => {
+    // A call after the cancellation would start another sign-in.
+    if (isCancelled) throw new RpcError(signInFailed.code, signInFailed.message, { reason: 'cancelled' })
+    return await client.call('login', params)
+  }
   try {
-    return await waitForSignIn(client, options, link)
+    return await waitForSignIn(login, options, display)
   } finally {
     process.removeListener('SIGINT', cancel)
     stopReading?.()
-    link.end()
+    display.end()
   }
 }
 
-/** Shows the link first: then a browser that cannot be opened does not end the sign-in. */
-async function waitForSignIn(client: RpcClient, options: SignInOptions, link: LinkDisplay): Promise<Result<'login'>> {
-  const { browser, timeout: timeoutSeconds, userAsked, takeOver } = options
+async function waitForSignIn(login: Login, options: SignInOptions, display: SignInDisplay): Promise<Result<'login'>> {
+  const { browser, device, switchAccount, timeout, userAsked, takeOver } = options
   // A daemon of an earlier version, which an update has left running, refuses a param that it does not know.
-  const params = {
+  const params: LoginParams = {
     ...profileParams(options),
-    timeoutSeconds,
+    ...(timeout !== undefined && { timeoutSeconds: timeout }),
+    ...(switchAccount && { prompt: 'login' }),
     ...(!userAsked && { userAsked }),
     ...(takeOver && { takeOver }),
   }
-  const { authorizationUrl } = await client.call('login', { ...params, openBrowser: false, wait: false })
-  if (authorizationUrl !== null) link.show(authorizationUrl)
-  if (!browser) return await client.call('login', { ...params, openBrowser: false })
+  if (device) return await signInOnDevice(login, params, display)
+  if (browser && isOverSsh(process.env)) {
+    const status = await tryDevice(login, params, display)
+    if (status) return status
+  }
+  return await signInWithBrowser(login, params, browser, display)
+}
+
+async function signInOnDevice(login: Login, params: LoginParams, display: SignInDisplay): Promise<Result<'login'>> {
+  await showCode(login, params, display)
+  return await login({ ...params, method: 'device' })
+}
+
+async function showCode(login: Login, params: LoginParams, display: SignInDisplay): Promise<void> {
+  display.show(await login({ ...params, method: 'device', wait: false }))
+}
+
+/** Signs in on another device; undefined if the provider, or a daemon of an earlier version, gives no code. */
+async function tryDevice(
+  login: Login,
+  params: LoginParams,
+  display: SignInDisplay,
+): Promise<Result<'login'> | undefined> {
+  try {
+    await showCode(login, params, display)
+  } catch (error) {
+    // The provider may offer it to other clients only. What else is wrong, the sign-in with the link says as well.
+    if (hasCode(error, providerRejected.code) || hasCode(error, INVALID_PARAMS)) return undefined
+    throw error
+  }
+  return await login({ ...params, method: 'device' })
+}
+
+/** Shows the link first: then a browser that cannot be opened does not end the sign-in. */
+async function signInWithBrowser(
+  login: Login,
+  params: LoginParams,
+  browser: boolean,
+  display: SignInDisplay,
+): Promise<Result<'login'>> {
+  display.show(await login({ ...params, openBrowser: false, wait: false }))
+  if (!browser) return await login({ ...params, openBrowser: false })
   try {
     const environment = callersDesktop(process.env)
-    return await client.call('login', { ...params, environment }).catch((error: unknown) => {
+    return await login({ ...params, environment }).catch((error: unknown) => {
       if (!hasCode(error, INVALID_PARAMS)) throw error
-      return client.call('login', params)
+      return login(params)
     })
   } catch (error) {
-    if (!hasCode(error, errors.signInFailed.code) || error.data?.reason !== 'browser') throw error
-    link.showNoBrowser()
-    return await client.call('login', { ...params, openBrowser: false })
+    if (!hasCode(error, signInFailed.code) || error.data?.reason !== 'browser') throw error
+    const status = lacksBrowser(process.env) ? await tryDevice(login, params, display) : undefined
+    if (status) return status
+    display.showNoBrowser()
+    return await login({ ...params, openBrowser: false })
   }
 }
 
@@ -86,73 +145,4 @@ function hasCode(error: unknown, code: number): error is RpcError {
 export function callersDesktop(env: NodeJS.ProcessEnv): DesktopEnvironment {
   const { CADZERO_AUTH_BROWSER: named = '' } = env
   return desktopVariables({ ...withoutBundle(env), ...(isAbsolute(named) && { BROWSER: named }) })
-}
-
-const DOT_SECONDS = 0.5
-
-/** Shows each new link, and in a terminal that the command is waiting. */
-class LinkDisplay {
-  readonly #clock: Clock
-  readonly #opensBrowser: boolean
-  readonly #isTerminal = process.stderr.isTTY === true
-  #shown: string | undefined
-  #typed = 0
-  #dots = 0
-  #cancelTimer: () => void = () => undefined
-
-  constructor(clock: Clock, opensBrowser: boolean) {
-    this.#clock = clock
-    this.#opensBrowser = opensBrowser
-  }
-
-  /** The link that the user saw last. */
-  get shown(): string | undefined {
-    return this.#shown
-  }
-
-  show(url: string): void {
-    if (url === this.#shown) return
-    this.#shown = url
-    note(
-      this.#opensBrowser
-        ? 'Sign in with your browser. If no page opens, open this link:'
-        : 'Open this link to sign in:',
-    )
-    note(`\n  ${url}\n`)
-    if (this.#isTerminal) {
-      note('If the browser ends at a page that cannot be reached, paste the address of that page here.')
-      this.#animate()
-    } else note('Waiting for you to sign in …')
-  }
-
-  showNoBrowser(): void {
-    this.#clearLine()
-    note('No browser could be opened: open the link above yourself.')
-  }
-
-  /** In a terminal, pasted text is not echoed: it holds a code, and may be thousands of characters. */
-  showTyped(length: number): void {
-    this.#typed = length
-    if (this.#isTerminal && this.#shown !== undefined) this.#animate()
-  }
-
-  #animate(): void {
-    this.#cancelTimer()
-    this.#clearLine()
-    process.stderr.write(
-      this.#typed > 0
-        ? `${this.#typed} characters. Press Enter to use them as the address.`
-        : `Waiting for you to sign in ${'.'.repeat(this.#dots++ % 4)}`,
-    )
-    this.#cancelTimer = this.#clock.after(DOT_SECONDS, () => this.#animate())
-  }
-
-  #clearLine(): void {
-    if (this.#isTerminal) process.stderr.write('\r\x1b[K')
-  }
-
-  end(): void {
-    this.#cancelTimer()
-    this.#clearLine()
-  }
 }

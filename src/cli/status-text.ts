@@ -23,6 +23,8 @@ export function describeStatus(status: Status, now: number): string {
   if (organization) lines.splice(3, 0, ['org', describeOrganization(organization)])
   if (refresh.lastError !== null) lines.push(['last error', refresh.lastError])
   if (status.authorizationUrl !== null) lines.push(['link', status.authorizationUrl])
+  const { deviceAuthorization: device } = status
+  if (device) lines.push(['code', `${device.userCode}, to enter at ${device.verificationUri}`])
   return describeFields(lines)
 }
 

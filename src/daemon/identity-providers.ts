@@ -33,6 +33,7 @@ function oauthProvider({ issuer, clientId, scopes, signInUrl }: OAuthProfile, ho
   })
   return {
     authorize: async (redirectUri, options) => (await load()).authorize(redirectUri, options),
+    canAuthorizeDevice: async () => (await load()).canAuthorizeDevice(),
     authorizeDevice: async () => (await load()).authorizeDevice(),
     canRefresh: (session) => session.refreshToken !== null,
     refresh: async (session) => (await load()).refresh(session),

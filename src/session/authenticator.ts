@@ -8,6 +8,7 @@
 // - Only `invalid_grant` ends a session that can be refreshed; no fault of a network, a disk or a clock does (refresh.ts).
 // - Reads have no effects: `status` and `readHeader` change nothing, send nothing and notify no client (state.ts).
 import type { CallbackAddress } from '../callback/callback-listener.ts'
+import { SignInError } from '../clerk/errors.ts'
 import type { HandedOver, IdentityProvider, Revocation } from '../clerk/identity-provider.ts'
 import type { Clock } from '../host/clock.ts'
 import type { Host } from '../host/host.ts'
@@ -16,6 +17,7 @@ import type { AuthHeader } from '../rpc/contract.ts'
 import { StoreError } from '../store/errors.ts'
 import type { SessionStore } from '../store/store.ts'
 import { CurrentSession } from './current-session.ts'
+import { requireDeviceAuthorization } from './device-sign-in.ts'
 import { InteractionRequiredError } from './errors.ts'
 import { importSession } from './import-session.ts'
 import type { LoginHint } from './login-hint.ts'
@@ -176,12 +178,15 @@ export class Authenticator {
    *   unanswered sign-ins, if no person has asked for this one
    */
   async login(options: LoginOptions): Promise<void> {
+    const { cancellations } = this.#signIns
     await this.load().catch((error: unknown) => {
       if (!isOverruled(error, options.takeOver === true)) throw error
     })
     if (options.userAsked ?? true)
       await this.#signIns.endPause() // a call of `login` means that the user wants to sign in
     else if (!this.#signIns.mayPrompt) return void this.#current.requireSignedIn()
+    if (options.method === 'device') await requireDeviceAuthorization(this.#options.provider)
+    if (this.#signIns.cancellations !== cancellations) throw new SignInError('cancelled') // in the meantime, such as by Ctrl-C
     await this.#signIns.login(options)
   }
 

@@ -25,6 +25,8 @@ export interface BrowserSignInOptions extends SignInAttemptOptions {
   readonly prepare: () => Promise<unknown>
   /** Whether the provider must ask again who the user is. */
   readonly prompt: AuthorizationOptions['prompt']
+  /** Whether the user has agreed to replace the session of another installation. */
+  readonly takeOver: boolean
   /** What an earlier session says about the user who is likely to sign in. */
   readonly hints: () => Promise<AuthorizationOptions>
   readonly onRefused: (reason: RefusedReason | CallbackRefusal) => void
@@ -64,6 +66,10 @@ export class BrowserSignIn implements SignIn {
 
   get prompt(): AuthorizationOptions['prompt'] {
     return this.#options.prompt
+  }
+
+  get takeOver(): boolean {
+    return this.#options.takeOver
   }
 
   get finished(): Promise<void> {

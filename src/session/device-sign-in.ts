@@ -1,16 +1,16 @@
 // A sign-in on another device (RFC 8628): shows a code, and polls the provider until the user has entered it there.
 import { RejectedError, SignInError, UnavailableError } from '../clerk/errors.ts'
-import type { DeviceAuthorization } from '../clerk/identity-provider.ts'
+import type { DeviceAuthorization, IdentityProvider } from '../clerk/identity-provider.ts'
 import type { Status } from '../rpc/contract.ts'
 import { SignInAttempt, type SignInAttemptOptions } from './sign-in-attempt.ts'
 import type { SignIn } from './sign-ins.ts'
 
 export interface DeviceSignInOptions extends SignInAttemptOptions {
-  readonly provider: SignInAttemptOptions['provider'] & {
-    readonly authorizeDevice?: () => Promise<DeviceAuthorization>
-  }
+  readonly provider: Pick<IdentityProvider, 'authorizeDevice' | 'retire'>
   /** Makes sure that a session can be saved, before the user is asked. @throws StoreError */
   readonly prepare: () => Promise<unknown>
+  /** Whether the user has agreed to replace the session of another installation. */
+  readonly takeOver: boolean
   /** Called when the code is known. */
   readonly onWaiting: () => void
 }
@@ -32,6 +32,10 @@ export class DeviceSignIn implements SignIn {
     this.#options = options
     this.#attempt = new SignInAttempt(options, () => this.#endWait())
     void this.#start()
+  }
+
+  get takeOver(): boolean {
+    return this.#options.takeOver
   }
 
   get finished(): Promise<void> {
@@ -122,4 +126,15 @@ export class DeviceSignIn implements SignIn {
       }
     })
   }
+}
+
+/**
+ * Asked before a running sign-in is replaced, which may be the only way that the user has.
+ * @throws RejectedError if the provider has no sign-in on another device; UnavailableError
+ */
+export async function requireDeviceAuthorization(
+  provider: Pick<IdentityProvider, 'canAuthorizeDevice'>,
+): Promise<void> {
+  if (await provider.canAuthorizeDevice?.()) return
+  throw new RejectedError('device_authorization_unsupported')
 }

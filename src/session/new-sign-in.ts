@@ -41,6 +41,7 @@ export function newSignIn(
     provider,
     clock: host.clock,
     mutex,
+    takeOver,
     prepare: async () => {
       if (!takeOver) await writer.requireOwnFile() // before the person is asked
       await loader.prepareKey()

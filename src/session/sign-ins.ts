@@ -14,6 +14,8 @@ export interface SignIn {
   readonly method: SignInMethod
   /** Whether the provider was told to ask again who the user is. */
   readonly prompt: AuthorizationOptions['prompt']
+  /** Whether it replaces the session of another installation. */
+  readonly takeOver: boolean
   /** Resolves when the user is signed in; rejects with the reason if not. */
   readonly finished: Promise<void>
   /** Resolves when the user can act: the link or the code is known. Rejects as `finished` does. */
@@ -69,6 +71,7 @@ export class SignIns {
   #lastFailure: { readonly lastError: string; readonly at: number } | null = null
   /** The pause that is being saved: callers are told of a failure once a restart would know it too. */
   #pausing: Promise<void> = Promise.resolve()
+  #cancellations = 0
   #isStopped = false
 
   constructor(options: SignInsOptions) {
@@ -89,6 +92,11 @@ export class SignIns {
     this.#lastFailure = null
   }
 
+  /** How many calls have asked to cancel: a caller that was there before one of them starts no sign-in after it. */
+  get cancellations(): number {
+    return this.#cancellations
+  }
+
   /** Whether a browser may open although no person has just asked for it. */
   get mayPrompt(): boolean {
     return this.current !== undefined || this.#options.pause.mayPrompt
@@ -100,7 +108,7 @@ export class SignIns {
   }
 
   /**
-   * Starts a sign-in, or joins the one under way. One that asks for another account, or by another method, replaces it.
+   * Starts a sign-in, or joins the one under way. One that wants more than that replaces it.
    * @throws SignInError, also when `timeoutSeconds` have passed; what starting a sign-in throws
    */
   async login(options: LoginOptions): Promise<void> {
@@ -138,6 +146,7 @@ export class SignIns {
 
   /** Ends the sign-in under way; one that is being saved is let through. Resolves when it has ended. */
   async cancel(): Promise<void> {
+    this.#cancellations++
     const { current } = this
     current?.fail(new SignInError('cancelled'))
     await current?.finished.catch(() => undefined)
@@ -176,9 +185,9 @@ export class SignIns {
   }
 }
 
-/** Whether a caller can join this sign-in. */
-function suits(running: SignIn, { method = running.method, prompt }: LoginOptions): boolean {
+/** Whether a caller can join this sign-in: it has the caller's method, asks for the account and takes over as the caller wishes. */
+function suits(running: SignIn, { method = running.method, prompt, takeOver = false }: LoginOptions): boolean {
   // Another device asks its user for the account anyway.
   const asks = prompt === undefined || running.prompt === prompt || method === 'device'
-  return method === running.method && asks
+  return method === running.method && asks && (running.takeOver || !takeOver)
 }

@@ -15,6 +15,7 @@ async function newDevice(options: { answers?: (PollResult | Error)[]; device?: P
   const answers = options.answers ?? []
   const polledAt: number[] = []
   const startedAt = clock.monotonic()
+  provider.canAuthorizeDevice = async () => true
   provider.authorizeDevice = async () => ({
     userCode: 'BCDF-GHJK',
     verificationUri: PAGE,
@@ -67,12 +68,40 @@ describe('the code', () => {
   })
 
   it.each([
-    ['the provider has none', new RejectedError('device_authorization_unsupported')],
+    ['the provider refuses it', new RejectedError('unauthorized_client')],
     ['the provider is unreachable', new UnavailableError('network')],
   ])('is not there if %s', async (_name, error) => {
     const { authenticator, provider } = await newDevice()
     provider.authorizeDevice = () => Promise.reject(error)
     await expect(authenticator.login(DEVICE)).rejects.toBe(error)
+    expect(authenticator.status()).toMatchObject({ state: 'signed_out', deviceAuthorization: null })
+  })
+
+  it('is not asked for if the provider has none, and a running sign-in goes on', async () => {
+    const { authenticator, provider, comeBack } = await newDevice()
+    provider.canAuthorizeDevice = async () => false
+    await authenticator.login({ method: 'browser', openBrowser: false, wait: false, timeoutSeconds: 300 })
+    await expect(authenticator.login(DEVICE)).rejects.toMatchObject({ reason: 'device_authorization_unsupported' })
+    await comeBack()
+    expect(authenticator.status().state).toBe('signed_in')
+  })
+
+  it('is not asked for if the sign-in was cancelled while the daemon asked whether the provider has one', async () => {
+    const { authenticator, provider } = await newDevice()
+    let answer: (can: boolean) => void = () => undefined
+    const asked = new Promise<void>((resolve) => {
+      provider.canAuthorizeDevice = () => {
+        resolve()
+        return new Promise((onAnswer) => {
+          answer = onAnswer
+        })
+      }
+    })
+    const login = authenticator.login(DEVICE)
+    await asked
+    await authenticator.cancelLogin()
+    answer(true)
+    await expect(login).rejects.toMatchObject({ reason: 'cancelled' })
     expect(authenticator.status()).toMatchObject({ state: 'signed_out', deviceAuthorization: null })
   })
 
@@ -179,6 +208,7 @@ describe('the sign-in ends', () => {
       polling = resolve
     })
     const { authorizeDevice } = provider
+    provider.canAuthorizeDevice = async () => true
     provider.authorizeDevice = async () => ({
       ...((await authorizeDevice?.()) as DeviceAuthorization),
       poll: () => {

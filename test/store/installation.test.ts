@@ -150,6 +150,18 @@ describe('a session of another installation', () => {
     expect(provider.revoked).toEqual([])
   })
 
+  it('that appears during a sign-in is replaced by a later one that says so', async () => {
+    const { authenticator, openStore, comeBack, folder } = await newAuthenticator()
+    const login = { openBrowser: false, wait: false, timeoutSeconds: 300 }
+    await authenticator.login(login)
+    await openStore(other).save(newSession())
+    await authenticator.login({ ...login, takeOver: true })
+    await authenticator.login(login) // joins it
+    await comeBack()
+    expect(authenticator.status()).toMatchObject({ state: 'signed_in', store: { persisted: true } })
+    expect((await readdir(folder)).sort()).toEqual(['test.jwe', expect.stringMatching(/^test\.jwe\.other-/)])
+  })
+
   it('that appears while signed out is noticed before a person is asked', async () => {
     const { authenticator, openStore, opened } = await newAuthenticator()
     await authenticator.load()
