@@ -53,25 +53,35 @@ class Client:
         params = _given(profile=profile, rejected=rejected)
         return _headers(self.call('refresh', params, timeout, harmless=rejected is not None))
 
-    def login(
+    def login(  # noqa: PLR0913 (the params of the daemon's method)
         self,
         profile: str | None = None,
         open_browser: bool = True,
         wait: bool = True,
         timeout: float = 300.0,
         environment: dict[str, str] | None = None,
+        *,
+        prompt: str | None = None,
+        method: str | None = None,
     ) -> dict[str, Any]:
         """Signs the user in with the browser and returns the status; with `wait=False`, returns it at once.
 
         environment: the desktop variables for the browser of this sign-in; None: those of this process.
+        prompt: 'login' has the provider ask again who the user is, to sign in with another account.
+        method: 'device' opens no browser: the user enters a code on another device. With `wait=False`, the status has
+            it in `deviceAuthorization`: `userCode`, `verificationUri`, `verificationUriComplete`, `expiresAt`.
 
-        Raises SignInFailedError if the sign-in is cancelled, denied or takes longer than `timeout`.
+        Raises SignInFailedError if the sign-in is cancelled, denied or takes longer than `timeout`, and
+        ProviderRejectedError with the reason 'device_authorization_unsupported' if the provider has no such method.
         """
-        params = _given(profile=profile, openBrowser=open_browser, wait=wait, timeoutSeconds=max(1.0, timeout))
+        seconds = max(1.0, timeout)
+        params = _given(
+            profile=profile, openBrowser=open_browser, wait=wait, timeoutSeconds=seconds, prompt=prompt, method=method
+        )
         # Two more seconds, so that the daemon's own timeout comes first and says why the sign-in failed.
         limit = timeout + 2 if wait else timeout
         handed_over = desktop_environment() if environment is None else environment
-        if open_browser and handed_over:
+        if open_browser and handed_over and method != 'device':
             try:
                 return _object(self.call('login', {**params, 'environment': handed_over}, limit))
             except AuthError as error:

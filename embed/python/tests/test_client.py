@@ -42,6 +42,8 @@ class MethodTest(ClientTestCase):
         client.refresh('Bearer old', 'local')
         client.login(environment={'DISPLAY': ':5'})
         client.login('local', open_browser=False, wait=False, timeout=0.5)
+        client.login(prompt='login', environment={})
+        client.login(method='device', wait=False, environment={'DISPLAY': ':5'})
         client.cancel_login()
         client.logout('local')
         client.status()
@@ -63,6 +65,8 @@ class MethodTest(ClientTestCase):
                     },
                 ),
                 ('login', {'profile': 'local', 'openBrowser': False, 'wait': False, 'timeoutSeconds': 1.0}),
+                ('login', {'openBrowser': True, 'wait': True, 'timeoutSeconds': 300.0, 'prompt': 'login'}),
+                ('login', {'openBrowser': True, 'wait': False, 'timeoutSeconds': 300.0, 'method': 'device'}),
                 ('cancelLogin', {}),
                 ('logout', {'profile': 'local'}),
                 ('status', {}),
