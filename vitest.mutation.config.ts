@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: [
       'test/rpc/{guard-verdict,handshake}.test.ts',
-      'test/session/{state,refresh,authenticator,sign-in}.test.ts',
+      'test/session/{state,refresh,refresher,sign-in-attempt,sign-out}.test.ts',
       'test/callback/{callback-request,callback-listener}.test.ts',
       'test/store/envelope.test.ts',
       'test/clerk/{session-token,metadata,token-response,response-watch,handoff}.test.ts',

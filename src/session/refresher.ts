@@ -17,7 +17,7 @@ import { lastsFor } from './token-lifetime.ts'
 
 export interface RefresherOptions {
   readonly current: CurrentSession
-  readonly provider: IdentityProvider
+  readonly provider: Pick<IdentityProvider, 'refresh'>
   readonly backoff: ProviderBackoff
   readonly writer: SessionWriter
   readonly mutex: Mutex
