@@ -47,6 +47,7 @@ const ROOMS: Readonly<Record<string, Reasons>> = {
     rpc: 'a command speaks to a running daemon by RPC',
     config: 'a command shows the configuration and finds the folders',
     autostart: 'a command installs and removes the unit',
+    'daemon/diagnose.ts': 'the doctor compares what it sees of the network with what the daemon sees',
     'daemon/process.ts': 'one command runs the daemon',
     'daemon/single-instance.ts': 'one command stops the running daemon, and explains a daemon that does not respond',
     'daemon/uninstall.ts': 'one command uninstalls the daemon',

@@ -12,7 +12,7 @@ import type { Clock } from '../host/clock.ts'
 import { type Fetch, NetworkError } from '../host/network.ts'
 import { CallbackRefusedError, UnavailableError } from './errors.ts'
 import { ResponseWatch } from './response-watch.ts'
-import { clockSkew, correction } from './server-time.ts'
+import { CLOCK_TOLERANCE, clockSkew, correction } from './server-time.ts'
 
 export interface SessionTokenOptions {
   readonly issuer: string
@@ -31,7 +31,6 @@ export interface SessionClaims {
   readonly lifetime: number
 }
 
-const CLOCK_TOLERANCE = 5 // s; the default of Clerk's own libraries
 const JWKS_COOLDOWN = 60_000 // ms; forged tokens with invented key IDs must not each cause a request to Clerk
 const SKEW_COOLDOWN = 60 // s; forged tokens with wrong times must not each cause a request to Clerk
 const JWKS_PATH = '/.well-known/jwks.json'

@@ -14,7 +14,7 @@ const HINTS: Readonly<Record<string, Hint>> = {
   refused: () => 'check the network and the firewall, and try again: the connection was refused or cut',
   timeout: () => 'check the network and try again: there was no response in time',
   certificate: ({ certificateIssuer }) =>
-    `install the authority in the system’s certificate store, or set caFile in config.json to its file, if it is your company’s: the certificate is not trusted (issuer: ${nameOf(certificateIssuer)})`,
+    `install the authority in the system’s certificate store, or set caFile in config.json to its file, if it is your company’s; in a hotel or a train, sign in to its network in the browser first: the certificate is not trusted (issuer: ${nameOf(certificateIssuer)})`,
   proxy: (details) => (PROXY_HINTS[String(details.proxyProblem)] ?? unreachableProxy)(details),
   captive_portal: () =>
     'open a web page in your browser and sign in to the network, then try again: it responds with a page of its own',

@@ -39,14 +39,14 @@ export type StartResult =
 
 /** @throws StuckDaemonError, LockError, FileError, ConfigurationError if the port is taken, or a system error */
 export async function startDaemon(options: DaemonOptions): Promise<StartResult> {
-  const { host, folders, version, commit, passphrase } = options
+  const { host, folders, env, version, commit, passphrase } = options
   await makeFolders(host, folders)
   const { config, configurationError } = await readConfig(options)
   if (config) host.network.configure(config)
   let daemon: RunningDaemon | undefined
   let shutdownAsked = false
   const services = createServices({
-    ...{ host, folders, version, commit, passphrase },
+    ...{ host, folders, env, version, commit, passphrase },
     config: config ?? configurationError,
     notify: (name, params) => daemon?.notify(name, params),
     onShutdown: () => {

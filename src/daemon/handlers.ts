@@ -12,6 +12,8 @@ export interface HandlerOptions {
   /** The authenticator of a profile, or of the default profile. @throws ConfigurationError */
   readonly authenticator: (profile: string | undefined) => Authenticator
   readonly describe: (authenticator: Authenticator) => Result<'status'>
+  /** @throws ConfigurationError */
+  readonly diagnose: (profile: string | undefined) => Promise<Result<'diagnose'>>
   readonly shutdown: () => Result<'shutdown'>
   /** Returns the OpenRPC document. */
   readonly discover: () => Promise<object>
@@ -50,6 +52,7 @@ export function createHandlers(options: HandlerOptions): Record<string, Method> 
       one.followClock() // timers sleep with the machine: a session may be over although its end timer has not fired
       return describe(one)
     },
+    diagnose: ({ profile }) => options.diagnose(profile),
     shutdown: () => options.shutdown(),
   }
   const described = Object.entries(methods).map(([name, { params }]): [string, Method] => [

@@ -1,10 +1,11 @@
 // Creates the services of a daemon: its log, its profiles and its RPC methods. Nothing outside the process is touched yet.
-import type { Config } from '../config/config.ts'
+import { type Config, findProfile } from '../config/config.ts'
 import { ConfigurationError } from '../config/errors.ts'
 import type { Folders } from '../config/paths.ts'
+import { openerPaths } from '../host/browser.ts'
 import type { Host } from '../host/host.ts'
 import { createLog, type DaemonLog } from '../log/log.ts'
-import type { NotificationName, NotificationParams, Status } from '../rpc/contract.ts'
+import type { Diagnosis, NotificationName, NotificationParams, Status } from '../rpc/contract.ts'
 import type { RpcServerOptions } from '../rpc/server.ts'
 import { ProfileRegistry } from '../session/profile-registry.ts'
 import type { ProfileStatus } from '../session/status.ts'
@@ -17,6 +18,7 @@ export type Notify = <N extends NotificationName>(name: N, params: NotificationP
 export interface ServicesOptions {
   readonly host: Host
   readonly folders: Folders
+  readonly env: NodeJS.ProcessEnv
   readonly version: string
   readonly commit: string | null
   readonly passphrase: string | undefined
@@ -50,6 +52,7 @@ export function createServices(options: ServicesOptions): Services {
   const methods = createHandlers({
     authenticator: (profile) => profiles.get(profile),
     describe: (authenticator) => withDaemon(authenticator.status()),
+    diagnose: diagnoser(options),
     discover: async () => (await import('../rpc/openrpc.ts')).openRpcDocument(version),
     shutdown: () => {
       onShutdown()
@@ -65,6 +68,22 @@ export function createServices(options: ServicesOptions): Services {
       log.error('internal_error', { reason: error instanceof Error ? error.name : 'unknown' }),
   }
   return { log, profiles, serverOptions }
+}
+
+/** Callers that ask while a diagnosis of the same profile runs share it: a client cannot make the daemon send many requests. */
+function diagnoser({ host, env, config }: ServicesOptions): (profile: string | undefined) => Promise<Diagnosis> {
+  const running = new Map<string, Promise<Diagnosis>>()
+  return async (name) => {
+    if (config instanceof ConfigurationError) throw config
+    const profile = findProfile(config, name)
+    const shared = running.get(profile.name)
+    if (shared) return await shared
+    const one = import('./diagnose.ts')
+      .then(({ diagnose }) => diagnose({ host, profile, openers: openerPaths(env) }))
+      .finally(() => running.delete(profile.name))
+    running.set(profile.name, one)
+    return await one
+  }
 }
 
 function createRegistry(config: Config | ConfigurationError, parts: AuthenticatorParts): ProfileRegistry {

@@ -23,6 +23,21 @@ export class BrowserError extends Error {
   }
 }
 
+/** The programs that can open a page, by their paths, the first choice first. @param env of the daemon, or of a command */
+export function openerPaths(env: NodeJS.ProcessEnv): string[] {
+  const openers = openersFor(browserEnvironment(env), isSystemdService(env), env.CADZERO_AUTH_BROWSER || undefined)
+  return openers.map(({ program }) => program)
+}
+
+function isSystemdService(env: NodeJS.ProcessEnv): boolean {
+  return env.CADZERO_AUTH_SERVICE === 'systemd'
+}
+
+function openersFor(env: NodeJS.ProcessEnv, isService: boolean, program: string | undefined): Opener[] {
+  // The unit of a service gets its display from the user manager: the daemon cannot see whether there is one.
+  return findOpeners({ platform: process.platform, env, program, isShown: isService || hasDisplay(env) })
+}
+
 interface Command {
   readonly program: string
   readonly args: readonly string[]
@@ -46,10 +61,8 @@ export function systemBrowser(clock: Clock, program?: string, env: NodeJS.Proces
   return async (url, environment) => {
     if (!isOpenable(url)) throw new BrowserError()
     const child = browserEnvironment(env, environment)
-    const isService = env.CADZERO_AUTH_SERVICE === 'systemd'
-    // The unit of a service gets its display from the user manager: the daemon cannot see whether there is one.
-    const isShown = isService || hasDisplay(child)
-    for (const opener of findOpeners({ platform: process.platform, env: child, program, isShown })) {
+    const isService = isSystemdService(env)
+    for (const opener of openersFor(child, isService, program)) {
       const command = isService
         ? asOwnUnit(opener, url, env, environment)
         : { program: opener.program, args: argumentsOf(opener, url), env: withBrowserVariable(child, opener) }

@@ -57,6 +57,32 @@ const status = v.object({
   }),
 })
 
+const text = v.optional(v.string())
+
+const diagnosis = v.object({
+  profile: v.string(),
+  connections: v.array(
+    v.object({
+      target: v.picklist(['provider', 'broker']),
+      url: v.string(),
+      proxy: v.nullable(
+        v.object({
+          url: v.nullable(v.string()),
+          source: v.picklist(['configuration', 'environment', 'system']),
+          variable: text,
+          problem: text,
+        }),
+      ),
+      error: v.nullable(
+        v.object({ reason: v.string(), cause: text, certificateIssuer: text, proxyHost: text, proxyProblem: text }),
+      ),
+    }),
+  ),
+  certificates: v.array(v.object({ origin: v.string(), path: text, count: v.number() })),
+  clockSkewSeconds: v.nullable(v.number()),
+  openers: v.array(v.string()),
+})
+
 /**
  * The result of `getAuthHeader` and `refresh`. `expiresAt` and `refreshAt` are in Unix seconds: from `refreshAt` on, a client
  * with a cached header asks again in the background.
@@ -64,6 +90,8 @@ const status = v.object({
 export type AuthHeader = v.InferOutput<typeof authHeader>
 /** The result of `status` and the params of `sessionChanged`. Times are in Unix seconds. It never holds a token. */
 export type Status = v.InferOutput<typeof status>
+/** The result of `diagnose`. No address in it has a query, a user or a password. */
+export type Diagnosis = v.InferOutput<typeof diagnosis>
 
 /** The methods of the daemon. Summaries appear in the OpenRPC document. */
 export const methods = {
@@ -124,6 +152,12 @@ export const methods = {
     summary: 'Returns who is signed in, until when, and how the session is stored.',
     params: onlyProfile,
     result: status,
+  },
+  diagnose: {
+    summary:
+      'Returns what the daemon sees of the network: proxies, certificates, whether provider and broker respond, the clock.',
+    params: onlyProfile,
+    result: diagnosis,
   },
   shutdown: {
     summary: 'Stops the daemon once the running calls have finished. The session is kept.',

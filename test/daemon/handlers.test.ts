@@ -16,6 +16,7 @@ async function newHandlers() {
       ...one.status(),
       daemon: { version: '0.0.0', commit: null, pid: 1, uptimeSeconds: 0 },
     }),
+    diagnose: () => Promise.reject(new Error('not asked')),
     shutdown: () => ({ pid: 1 }),
     discover: () => Promise.resolve({}),
   })

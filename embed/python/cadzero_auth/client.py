@@ -102,6 +102,10 @@ class Client:
         """Returns the status: the state, the user and the expiry times in Unix seconds. It never holds a token."""
         return _object(self.call('status', _given(profile=profile), timeout, harmless=True))
 
+    def diagnose(self, profile: str | None = None, timeout: float = 15.0) -> dict[str, Any]:
+        """Returns what the daemon sees of the network: proxy, certificates, whether Clerk responds; no secret."""
+        return _object(self.call('diagnose', _given(profile=profile), timeout, harmless=True))
+
     def on_change(self, listener: Listener) -> Callable[[], None]:
         """Calls `listener` with the status, in the background thread, whenever it changes.
 

@@ -47,7 +47,8 @@ class MethodTest(ClientTestCase):
         client.cancel_login()
         client.logout('local')
         client.status()
-        client.call('diagnose', {'profile': 'local'})
+        client.diagnose('local')
+        client.call('later', {'profile': 'local'})
         self.assertEqual(
             calls,
             [
@@ -71,6 +72,7 @@ class MethodTest(ClientTestCase):
                 ('logout', {'profile': 'local'}),
                 ('status', {}),
                 ('diagnose', {'profile': 'local'}),
+                ('later', {'profile': 'local'}),
             ],
         )
 

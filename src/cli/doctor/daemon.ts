@@ -1,19 +1,32 @@
 // The doctor's check of the running daemon: it responds, is genuine, and has this version; then its session.
 import { explainNoDaemon } from '../../daemon/single-instance.ts'
 import { connect, NoDaemonError } from '../../rpc/client.ts'
+import type { Diagnosis } from '../../rpc/contract.ts'
 import type { CommonOptions, Context } from '../context.ts'
 import { version } from '../version.ts'
+import { compareNetwork } from './daemon-network.ts'
 import { type Finding, findingOf } from './finding.ts'
 import { checkSession } from './session.ts'
 
 const check = 'daemon'
 
-/** Starts no daemon. */
-export async function checkDaemon({ host, folders }: Context, options: CommonOptions): Promise<Finding[]> {
+/**
+ * Starts no daemon.
+ * @param own what this process sees of the network; undefined without a usable profile
+ */
+export async function checkDaemon(
+  { host, folders }: Context,
+  options: CommonOptions,
+  own: Diagnosis | undefined,
+): Promise<Finding[]> {
   try {
     const client = await connect(host.files, folders.discoveryFile, host.random)
     try {
-      return [checkVersion(client.endpoint), ...(await checkSession(client, options, host.clock))]
+      return [
+        checkVersion(client.endpoint),
+        ...(own ? await compareNetwork(client, options, own) : []),
+        ...(await checkSession(client, options, host.clock)),
+      ]
     } finally {
       client.close()
     }

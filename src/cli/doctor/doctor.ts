@@ -1,5 +1,8 @@
 // `cadzero-auth doctor`: runs every check, and prints what each found and what the user can do about it.
 import type { Profile } from '../../config/profile.ts'
+import { diagnose } from '../../daemon/diagnose.ts'
+import { openerPaths } from '../../host/browser.ts'
+import type { Diagnosis } from '../../rpc/contract.ts'
 import type { CommonOptions, Context } from '../context.ts'
 import { UsageError } from '../failure.ts'
 import { print, printJson } from '../terminal.ts'
@@ -12,6 +15,7 @@ import { describeFinding, type Finding } from './finding.ts'
 import { checkFolders } from './folders.ts'
 import { checkHandoff } from './handoff.ts'
 import { checkKeyring } from './keyring.ts'
+import { checkNetwork, isReached } from './network.ts'
 import { checkProvider } from './provider.ts'
 import { checkRedirectPort } from './redirect-port.ts'
 
@@ -39,17 +43,26 @@ export async function doctor(context: Context, options: DoctorOptions): Promise<
 async function checkAll(context: Context, options: CommonOptions): Promise<Finding[]> {
   const folders = await checkFolders(context)
   const { finding, config, profile } = await checkConfiguration(context, options.profile)
+  const diagnosis = profile && (await diagnose({ host: context.host, profile, openers: openerPaths(process.env) }))
   return [
     ...folders,
     finding,
     await checkKeyring(context, config?.keyProtection),
     checkBrowser(process.env),
-    ...(profile ? [await checkRedirectPort(profile), ...(await checkSignIn(context, profile))] : []),
+    ...(profile && diagnosis
+      ? [
+          await checkRedirectPort(profile),
+          ...checkNetwork(diagnosis, profile.name),
+          ...(await checkSignIn(context, profile, diagnosis)),
+        ]
+      : []),
     await checkAutostart(context),
-    ...(await checkDaemon(context, options)),
+    ...(await checkDaemon(context, options, diagnosis)),
   ]
 }
 
-async function checkSignIn(context: Context, profile: Profile): Promise<Finding[]> {
-  return profile.kind === 'oauth' ? await checkProvider(context, profile) : await checkHandoff(context, profile)
+/** What a server that can be reached says of itself. */
+async function checkSignIn(context: Context, profile: Profile, diagnosis: Diagnosis): Promise<Finding[]> {
+  if (profile.kind === 'handoff') return checkHandoff(profile, diagnosis)
+  return isReached(diagnosis, 'provider') ? await checkProvider(context, profile) : []
 }

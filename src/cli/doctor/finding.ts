@@ -6,6 +6,8 @@ export interface Finding {
   readonly verdict: 'ok' | 'warning' | 'failed'
   readonly found: string
   readonly hint?: string
+  /** What was found, for programs: in the output of `--json` alone. */
+  readonly details?: object
 }
 
 /** The finding for a check that threw. @param verdict how serious that is */

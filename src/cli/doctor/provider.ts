@@ -1,22 +1,13 @@
 // The doctor's check of an OAuth provider: it responds, and its metadata allows what the profile needs.
-import { clockSkew } from '../../clerk/server-time.ts'
 import type { OAuthProfile } from '../../config/profile.ts'
-import type { Fetch } from '../../host/network.ts'
 import type { Context } from '../context.ts'
-import { checkSkew } from './clock-skew.ts'
 import type { Finding } from './finding.ts'
 
 export async function checkProvider({ host }: Context, profile: OAuthProfile): Promise<Finding[]> {
   const { inspectProvider } = await import('../../clerk/inspect.ts')
-  let skew: number | undefined
-  const fetch: Fetch = async (url, init) => {
-    const response = await host.fetch(url, init)
-    skew = clockSkew(response.headers, host.clock) ?? skew
-    return response
-  }
   const { name, issuer } = profile
   const check = `provider ${issuer}`
-  const inspected = await inspectProvider(issuer, fetch, host.clock)
+  const inspected = await inspectProvider(issuer, host.fetch, host.clock)
   switch (inspected.kind) {
     case 'valid':
       return [
@@ -25,7 +16,6 @@ export async function checkProvider({ host }: Context, profile: OAuthProfile): P
         ...(inspected.canRevoke
           ? []
           : [{ check, verdict: 'warning' as const, found: 'it cannot revoke sessions; signing out is local only' }]),
-        checkSkew(skew),
       ]
     case 'unavailable': {
       const hint = `check the network, the proxy and profiles.${name}.issuer`

@@ -66,7 +66,9 @@ describe('doctor', () => {
     const env = settingsOf(sandbox)
     await sandbox.close()
     const { stdout } = await runProgram(['doctor'], { home: await temporaryFolder(), env })
-    expect(stdout).toMatch(/FAILED {3}provider http:\S+: it does not respond correctly \(network\)/)
+    expect(stdout).toMatch(
+      /FAILED {3}provider http:\S+: it cannot be reached: the connection is refused or cut \(refused\)/,
+    )
   })
 
   it('reports metadata of another issuer', async () => {
