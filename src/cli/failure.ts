@@ -49,10 +49,10 @@ export class StartError extends Error {
 }
 
 const NO_DAEMON_HINTS: Readonly<Record<NoDaemonError['reason'], string>> = {
-  absent: 'run cadzero-auth daemon to start it',
-  refused: 'run cadzero-auth daemon to start it',
+  absent: 'run cadzero-auth status to start it in the background',
+  refused: 'run cadzero-auth status to start it in the background',
   timeout: 'allow connections to 127.0.0.1 in the firewall or security program, or run cadzero-auth daemon',
-  not_genuine: 'run cadzero-auth daemon to start a new one: another program uses the port of the last one',
+  not_genuine: 'run cadzero-auth status to start a new one: another program uses the port of the last one',
 }
 
 type Rule = (error: unknown) => Failure | undefined
@@ -118,7 +118,11 @@ function rpcFailure({ code, message, data = {} }: RpcError): Failure {
   const error = reason === undefined ? message : `${message}: ${reason}`
   switch (code) {
     case errors.interactionRequired.code:
-      return { exitCode: EXIT.signInNeeded, error, ...withHint(forProfile('cadzero-auth login', data.profile)) }
+      return {
+        exitCode: EXIT.signInNeeded,
+        error: SIGN_IN_NEEDED[reason ?? ''] ?? error,
+        ...withHint(forProfile('cadzero-auth login', data.profile)),
+      }
     case errors.signInFailed.code:
       return failed(error, forProfile(SIGN_IN_HINTS[reason ?? ''], data.profile))
     case errors.temporarilyUnavailable.code:
@@ -151,6 +155,12 @@ function forProfile(hint: string | undefined, profile: unknown): string | undefi
   return typeof profile === 'string'
     ? hint?.replaceAll('cadzero-auth login', `cadzero-auth login --profile ${profile}`)
     : hint
+}
+
+const SIGN_IN_NEEDED: Readonly<Record<string, string>> = {
+  signed_out: 'you are not signed in',
+  session_expired: 'your session has expired',
+  session_revoked: 'the provider has ended your session',
 }
 
 const SIGN_IN_HINTS: Readonly<Record<string, string>> = {

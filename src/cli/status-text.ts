@@ -7,7 +7,8 @@ const STATES = { signed_out: 'signed out', signing_in: 'signing in', signed_in: 
 /** @param now Unix seconds */
 export function describeStatus(status: Status, now: number): string {
   const { store, refresh, daemon } = status
-  const storage = store.persisted ? 'on disk, encrypted' : 'in memory only'
+  const place = store.persisted ? 'on disk, encrypted' : 'in memory only'
+  const isSignedIn = status.tokenExpiresAt !== null // during a sign-in, the state does not say it
   const lines: [string, string][] = [
     ['profile', status.profile],
     ['state', STATES[status.state]],
@@ -15,7 +16,7 @@ export function describeStatus(status: Status, now: number): string {
     ['token', describeTime(status.tokenExpiresAt, now, 'expires ')],
     ['session', describeTime(status.sessionExpiresAt, now, 'ends ')],
     ['refreshed', describeTime(refresh.lastAt, now)],
-    ['stored', `${storage}; key: ${store.keyProtection ?? 'unknown'}`],
+    ['stored', `${isSignedIn ? place : 'no session'}; key: ${store.keyProtection ?? 'unknown'}`],
     ['daemon', `${daemon.version}, process ${daemon.pid}, running for ${daemon.uptimeSeconds} s`],
   ]
   const { organization } = status

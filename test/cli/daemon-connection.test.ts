@@ -34,7 +34,7 @@ describe('a command that needs the daemon', () => {
   it('exits with 3 and says how to start the daemon if it may not start one', async () => {
     const { code, stderr } = await runProgram(['status', '--no-start'], { home: await temporaryFolder() })
     expect(code).toBe(3)
-    expect(stderr).toBe('error: no daemon is running\nhint: run cadzero-auth daemon to start it\n')
+    expect(stderr).toBe('error: no daemon is running\nhint: run cadzero-auth status to start it in the background\n')
   })
 
   it('starts the daemon in the background, and the next command uses the same daemon', async () => {

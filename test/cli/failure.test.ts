@@ -77,6 +77,17 @@ test('a provider that is unavailable for an unknown cause gets the hint to try a
   })
 })
 
+test.each([
+  [{ reason: 'signed_out' }, 'you are not signed in'],
+  [{ reason: 'session_expired' }, 'your session has expired'],
+  [{ reason: 'session_revoked' }, 'the provider has ended your session'],
+  [{ reason: 'new' }, 'interaction required: new'],
+  [{}, 'interaction required'],
+])('a needed sign-in because of %j is said in a plain sentence', (data, error) => {
+  const failure = failureOf(new RpcError(1001, 'interaction required', { ...data, profile: 'staging' }))
+  expect(failure).toEqual({ exitCode: 4, error, hint: 'cadzero-auth login --profile staging' })
+})
+
 test('two profiles that want the same port at once name each other', () => {
   const data = { setting: 'profiles.staging.redirectPort', profile: 'staging', otherProfile: 'production' }
   expect(failureOf(new RpcError(1007, 'configuration', data))).toEqual({

@@ -89,7 +89,7 @@ describe('login', () => {
     await client.call('login', { wait: false })
     await client.call('cancelLogin')
     const { code, stderr } = await runProgram(['header', '--interactive'], { home, env })
-    expect({ code, stderr }).toEqual({ code: 4, stderr: expect.stringContaining('interaction required') })
+    expect({ code, stderr }).toEqual({ code: 4, stderr: expect.stringContaining('you are not signed in') })
   })
 
   it('opens the link with the program that CADZERO_AUTH_BROWSER names', async () => {

@@ -14,7 +14,7 @@ describe('header and refresh', () => {
     const { run } = await newCommands()
     const { code, stdout, stderr } = await run('header')
     expect({ code, stdout }).toEqual({ code: 4, stdout: '' })
-    expect(stderr).toBe('error: interaction required: signed_out\nhint: cadzero-auth login\n')
+    expect(stderr).toBe('error: you are not signed in\nhint: cadzero-auth login\n')
     const staging = await run('header', '--profile', 'staging')
     expect(staging.stderr).toMatch(/hint: cadzero-auth login --profile staging\n$/)
   })

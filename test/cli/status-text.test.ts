@@ -24,6 +24,19 @@ const line = (name: string, status: Status) =>
     .split('\n')
     .find((one) => one.startsWith(name))
 
+describe('the place of the session', () => {
+  const signedOut = { ...STATUS, state: 'signed_out', user: null, tokenExpiresAt: null } as const
+  it.each([
+    ['signed in', STATUS, 'on disk, encrypted'],
+    ['signed in and not saved', { ...STATUS, store: { persisted: false, keyProtection: 'keyfile' } }, 'in memory only'],
+    ['signed in, and another sign-in runs', { ...STATUS, state: 'signing_in' }, 'on disk, encrypted'],
+    ['signed out', signedOut, 'no session'],
+    ['signed out, and a sign-in runs', { ...signedOut, state: 'signing_in' }, 'no session'],
+  ] as const)('%s', (_name, status, expected) => {
+    expect(line('stored', status)).toBe(`stored     ${expected}; key: keyfile`)
+  })
+})
+
 describe('the organization', () => {
   it.each([
     [{ id: 'org_1', slug: 'acme', role: 'admin' }, 'org        acme (org_1), admin'],

@@ -45,7 +45,7 @@ class NoDaemonError(AuthError):
 
 
 NO_DAEMON_HINTS: dict[str, str] = {
-    'not_running': 'run cadzero-auth daemon to start it',
+    'not_running': 'run cadzero-auth status to start it',
     'not_installed': 'install cadzero-auth, or set CADZERO_AUTH_COMMAND to the absolute path of the program',
     'start_failed': 'run cadzero-auth doctor',
     'start_timeout': 'answer the prompt of the keyring if there is one, or run cadzero-auth doctor',

@@ -209,7 +209,7 @@ class FailureTest(LauncherTestCase):
         self.addCleanup(client.close)
         with self.assertRaises(cadzero_auth.NoDaemonError) as caught:
             client.get_auth_header(timeout=60)
-        self.assertEqual(str(caught.exception), 'no daemon is running; run cadzero-auth daemon to start it')
+        self.assertEqual(str(caught.exception), 'no daemon is running; run cadzero-auth status to start it')
 
     def test_the_reason_names_the_obstacle_that_the_started_daemon_found_too(self):
         daemon = FakeDaemon(genuine(answer_all))
