@@ -1,7 +1,8 @@
 // Connects a command to the daemon, and starts the daemon in the background if none runs.
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { isSea } from 'node:sea'
+import { endDaemon, explainNoDaemon } from '../daemon/single-instance.ts'
 import type { Clock } from '../host/clock.ts'
 import { workingFolder } from '../host/home.ts'
 import { withTimeout } from '../host/timeout.ts'
@@ -34,16 +35,37 @@ function withProfile(error: unknown, profile: string | undefined): unknown {
 
 /**
  * @param mayStart whether to start a daemon if none runs
- * @throws NoDaemonError, StartError, FileError
+ * @throws NoDaemonError, or what explains it: StuckDaemonError, LockError; StartError, FileError
  */
-export async function connectToDaemon({ host, folders }: Context, mayStart: boolean): Promise<RpcClient> {
+export async function connectToDaemon(context: Context, mayStart: boolean): Promise<RpcClient> {
+  const { host, folders } = context
   try {
     return await connect(host.files, folders.discoveryFile, host.random)
   } catch (error) {
-    if (!(error instanceof NoDaemonError) || !mayStart) throw error
+    if (!(error instanceof NoDaemonError)) throw error
+    if (!mayStart) throw await explainNoDaemon(error, host, folders)
   }
   await startInBackground(process.env, host.clock)
-  return await connect(host.files, folders.discoveryFile, host.random)
+  try {
+    return await connect(host.files, folders.discoveryFile, host.random)
+  } catch (error) {
+    throw error instanceof NoDaemonError ? await explainNoDaemon(error, host, folders) : error
+  }
+}
+
+/**
+ * Starts a daemon and ends it again, to find out why that may fail.
+ * @throws StartError; StuckDaemonError or NoDaemonError if it runs and cannot be reached
+ */
+export async function tryToStart({ host, folders }: Context): Promise<void> {
+  const child = await startInBackground(process.env, host.clock)
+  try {
+    await endDaemon(host, folders)
+  } catch (error) {
+    const cause = error instanceof NoDaemonError ? await explainNoDaemon(error, host, folders) : error
+    child.kill()
+    throw cause
+  }
 }
 
 // NODE_* would change what the daemon runs, or turn TLS off. NODE_EXTRA_CA_CERTS only adds authorities, as the system's store
@@ -59,7 +81,7 @@ export function backgroundEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv
 const START_SECONDS = 30 // a start takes 0.1 s; a keyring that asks the user for a password takes longer
 
 /** Resolves when the daemon is ready. The daemon then outlives this process. @throws StartError */
-async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<void> {
+async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<ChildProcess> {
   // A single executable is itself the program; Node needs the script.
   const program = isSea() ? [] : [String(process.argv[1])]
   const child = spawn(process.execPath, [...program, 'daemon', '--passphrase-stdin'], {
@@ -76,19 +98,18 @@ async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<
     output += chunk
   })
   const ready = once(child.stdout, 'data').then(() => true)
-  let ending = ''
+  let ending = 'is not ready yet'
   const ended = once(child, 'close').then(([code, signal]) => {
-    ending = signal ? `it was ended by ${signal}` : `it ended with code ${code}`
+    ending = signal ? `was ended by ${signal}` : `ended with code ${code}`
     return false
   })
   const timeout = () => new Error('the daemon did not get ready')
   const isReady = await withTimeout(clock, START_SECONDS, Promise.race([ready, ended]), timeout).catch(() => false)
   if (!isReady) {
     child.kill('SIGKILL') // a daemon that hangs during its start may ignore other signals, and has nothing to save
-    throw new StartError(
-      output.replace(/^error: /, '').trim() || `${ending || 'it did not get ready'} and printed no error`,
-    )
+    throw new StartError(ending, output.replace(/^error: /, '').trim())
   }
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy()
   child.unref()
+  return child
 }

@@ -2,7 +2,8 @@
 import { isSea } from 'node:sea'
 import type { ConfigurationError } from '../config/errors.ts'
 import { startDaemonProcess } from '../daemon/process.ts'
-import { endDaemon } from '../daemon/single-instance.ts'
+import { endDaemon, explainNoDaemon } from '../daemon/single-instance.ts'
+import { NoDaemonError } from '../rpc/client.ts'
 import type { Context } from './context.ts'
 import { UsageError } from './failure.ts'
 import { note, print, printError } from './terminal.ts'
@@ -66,5 +67,8 @@ function reportConfigurationError({ file, setting, expected }: ConfigurationErro
 }
 
 async function stopDaemon({ host, folders }: Context): Promise<void> {
-  print(`stopped the daemon (process ${await endDaemon(host, folders)})`)
+  const pid = await endDaemon(host, folders).catch(async (error: unknown) => {
+    throw error instanceof NoDaemonError ? await explainNoDaemon(error, host, folders) : error
+  })
+  print(`stopped the daemon (process ${pid})`)
 }

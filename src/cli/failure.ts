@@ -41,9 +41,15 @@ export class CommandError extends Error {
 
 /** The daemon could not be started in the background. */
 export class StartError extends Error {
-  /** @param output the error output of the daemon, without the leading `error: ` */
-  constructor(readonly output: string) {
-    super('the daemon could not be started')
+  /**
+   * @param ending how its start ended, such as `ended with code 1`
+   * @param output the error output of the daemon, without the leading `error: `
+   */
+  constructor(
+    ending: string,
+    readonly output: string,
+  ) {
+    super(`the daemon was started, but ${ending}`)
     this.name = 'StartError'
   }
 }
@@ -81,15 +87,19 @@ const RULES: readonly Rule[] = [
   })),
   on(StartError, ({ message, output }) => {
     const [error, hint = 'run cadzero-auth doctor'] = output.split('\nhint: ')
-    return { exitCode: EXIT.noDaemon, error: `${message}: ${error}`, hint }
+    return { exitCode: EXIT.noDaemon, error: `${message}${error ? `: ${error}` : ' and printed no error'}`, hint }
   }),
   on(ConnectionClosedError, ({ message }) => failed(message, 'try again: the daemon was stopped or replaced')),
   on(ConfigurationError, ({ file, setting, expected }) =>
     failed(`${file ?? 'configuration'}: ${setting} is missing or wrong`, correctionHint(expected)),
   ),
-  on(StuckDaemonError, ({ message, reason }) => failed(message, STUCK_HINTS[reason.kind])),
+  on(StuckDaemonError, ({ message, reason }) => ({
+    exitCode: EXIT.noDaemon,
+    error: message,
+    hint: STUCK_HINTS[reason.kind],
+  })),
   on(FileError, ({ message }) => failed(message)),
-  on(LockError, ({ message }) => failed(message)),
+  on(LockError, ({ message, hint }) => ({ exitCode: EXIT.noDaemon, error: message, hint })),
 ]
 
 export function failureOf(error: unknown): Failure {

@@ -124,8 +124,9 @@ async function connectIfRunning(host: Host, folders: Folders): Promise<RpcClient
 
 /** A crash may have left the file behind: then it says nothing about the process that holds the lock now. */
 function stuckReason({ reason, endpoint }: NoDaemonError, { name, bootId }: Host): StuckReason {
+  // Another program may have that port here: what it says is not asked.
+  if (endpoint?.host !== undefined && endpoint.host !== name) return { kind: 'other_host', host: endpoint.host }
   if (!endpoint || reason === 'not_genuine') return { kind: 'silent' }
-  if (endpoint.host !== undefined && endpoint.host !== name) return { kind: 'other_host', host: endpoint.host }
   const isOfThisStart = endpoint.bootId === undefined || endpoint.bootId === null || endpoint.bootId === bootId
   return isOfThisStart && isAlive(endpoint.pid) ? { kind: 'unreachable', pid: endpoint.pid } : { kind: 'silent' }
 }

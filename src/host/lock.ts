@@ -11,14 +11,17 @@ export interface Lock {
 /** The system cannot lock the file. */
 export class LockError extends Error {
   /** @param reason what the system says */
-  constructor(reason: string) {
+  constructor(
+    reason: string,
+    readonly hint = 'set CADZERO_AUTH_HOME to a folder on a local disk',
+  ) {
     super(`cannot lock: ${reason}`)
     this.name = 'LockError'
   }
 }
 
-const MISSING =
-  'the command flock is missing, which keeps a second daemon from starting; install the package util-linux'
+const MISSING = 'the command flock is missing, which keeps a second daemon from starting'
+const INSTALL = 'install the package util-linux'
 const HELD = 1 // the exit status of flock(1) if another process holds the lock
 
 const O_EXLOCK = 0x20 // open(2) of macOS and the BSDs: take the lock of flock(2) while opening
@@ -64,7 +67,7 @@ async function lockOnLinux(files: FileSystem, path: string, flock: string): Prom
       child.stderr?.on('data', (chunk) => {
         output += chunk
       })
-      child.once('error', () => reject(new LockError(MISSING)))
+      child.once('error', () => reject(new LockError(MISSING, INSTALL)))
       child.once('close', (status) => {
         if (status === 0 || status === HELD) resolve(status === 0)
         else reject(new LockError(`${path}: ${output.trim() || `flock ended with code ${status}`}`)) // no locks here, as on some network disks

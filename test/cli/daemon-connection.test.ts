@@ -69,7 +69,7 @@ describe('a command that needs the daemon', () => {
     await writeFile(join(home, 'log'), 'not a folder')
     const { code, stderr } = await runProgram(['status'], { home })
     expect(code).toBe(3)
-    expect(stderr).toMatch(/^error: the daemon could not be started: .*log: it is not a folder/)
+    expect(stderr).toMatch(/^error: the daemon was started, but ended with code 1: .*log: it is not a folder/)
   })
 
   it('ends a daemon that hangs during its start', async () => {
@@ -91,7 +91,10 @@ describe('a command that needs the daemon', () => {
     await expect.poll(() => readFile(pidFile, 'utf8').catch(() => ''), { timeout: 10_000 }).not.toBe('')
     const pid = Number(await readFile(pidFile, 'utf8'))
     clock.advance(60)
-    expect(await connection).toMatchObject({ name: 'StartError', output: 'it did not get ready and printed no error' })
+    expect(await connection).toMatchObject({
+      name: 'StartError',
+      message: 'the daemon was started, but is not ready yet',
+    })
     await expect.poll(() => isAlive(pid)).toBe(false)
   })
 

@@ -5,18 +5,21 @@ import { EnvironmentError } from '../../src/host/home.ts'
 import { RpcError } from '../../src/rpc/contract.ts'
 
 test('a daemon that cannot start reports its own error, with its own hint as the only hint', () => {
-  const error = new StartError('configuration: port is missing or wrong\nhint: it should be another')
+  const error = new StartError(
+    'ended with code 1',
+    'configuration: port is missing or wrong\nhint: it should be another',
+  )
   expect(failureOf(error)).toEqual({
     exitCode: 3,
-    error: 'the daemon could not be started: configuration: port is missing or wrong',
+    error: 'the daemon was started, but ended with code 1: configuration: port is missing or wrong',
     hint: 'it should be another',
   })
 })
 
 test('a daemon that cannot start and prints no hint gets a hint to run the doctor', () => {
-  expect(failureOf(new StartError('it printed no error'))).toEqual({
+  expect(failureOf(new StartError('was ended by SIGKILL', ''))).toEqual({
     exitCode: 3,
-    error: 'the daemon could not be started: it printed no error',
+    error: 'the daemon was started, but was ended by SIGKILL and printed no error',
     hint: 'run cadzero-auth doctor',
   })
 })

@@ -4,6 +4,7 @@ import { symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { hasNamespaces, newDiskWithoutLocks, OTHER_COMPUTER, OTHER_NETWORK } from '../support/elsewhere.ts'
 import { environment, PROGRAM, runProgram, temporaryFolder } from '../support/program.ts'
 import { findPythons } from '../support/python.ts'
 
@@ -14,12 +15,6 @@ const python = findPythons().at(0)
 const executable = python
   ? spawnSync(python.program, ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).stdout.trim()
   : ''
-/** Enters a network of its own, in which the daemon's port refuses connections while its process lives. */
-const OTHER_NETWORK = ['unshare', '--net', '--uts', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh']
-/** The same with another host name: for a program this is another computer with the same home directory. */
-const OTHER_COMPUTER = [...OTHER_NETWORK.slice(0, -2), 'ip link set lo up && hostname machine-b && exec "$@"', 'sh']
-const hasNamespaces =
-  spawnSync('unshare', ['--net', '--uts', 'sh', '-c', 'ip link set lo up && hostname b']).status === 0
 
 const SCRIPT = `
 import json, sys
@@ -47,6 +42,14 @@ describe.skipIf(python === undefined)(
             ),
           })
           expect(askFrom([], home, 'no start')).toEqual({ state: 'signed_out' })
+        })
+
+        it('says in the words of the system that it cannot lock', async () => {
+          expect(askFrom(await newDiskWithoutLocks(), await temporaryFolder(), 'start')).toMatchObject({
+            reason: 'cannot_lock',
+            message: expect.stringMatching(/cannot lock: \/.*daemon\.lock: flock: 3: No locks available$/),
+            hint: 'set CADZERO_AUTH_HOME to a folder on a local disk',
+          })
         })
 
         it.each(['start', 'no start'])('tells that connections to a living daemon are refused (%s)', async (start) => {

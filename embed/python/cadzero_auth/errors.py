@@ -48,6 +48,7 @@ NO_DAEMON_HINTS: dict[str, str] = {
     'not_running': 'run cadzero-auth status to start it',
     'not_installed': 'install cadzero-auth, or set CADZERO_AUTH_COMMAND to the absolute path of the program',
     'start_failed': 'run cadzero-auth doctor',
+    'cannot_lock': 'set CADZERO_AUTH_HOME to a folder on a local disk',
     'start_timeout': 'answer the prompt of the keyring if there is one, or run cadzero-auth doctor',
     'other_host': 'use cadzero-auth on that computer, or set CADZERO_AUTH_HOME to a folder that only this one uses',
     'unreachable': 'allow connections to 127.0.0.1 in the firewall or security program, then try again',

@@ -160,7 +160,8 @@ class Launcher:
                 hint = NOT_RUN_HINT
             ending = f'ended with code {code}' if code >= 0 else f'was ended by {_signal_name(-code)}'
             separator = ': ' if cause else ' and printed no error'
-            self._failure = (f'the daemon was started, but {ending}{separator}{cause}', 'start_failed', hint)
+            reason = 'cannot_lock' if cause.startswith('cannot lock: ') else 'start_failed'
+            self._failure = (f'the daemon was started, but {ending}{separator}{cause}', reason, hint)
             self.close()
         return None if self._failure is None else NoDaemonError(*self._failure)
 

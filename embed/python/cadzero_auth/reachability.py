@@ -14,15 +14,23 @@ def connection_error(endpoint: Endpoint, error: OSError) -> NoDaemonError:
     """Returns the error for a connection to `endpoint` that the system refused, dropped or did not try."""
     if is_resource_exhausted(error):
         return resource_exhausted(error)
-    if endpoint.host is not None and endpoint.host.casefold() != socket.gethostname().casefold():
-        message = f'the daemon runs on the computer {endpoint.host}, which uses the same folders'
-        return NoDaemonError(message, 'other_host')
+    elsewhere = other_host(endpoint)
+    if elsewhere is not None:
+        return elsewhere
     # A process id of an earlier start of the system says nothing about the process that has it now.
     is_of_this_start = endpoint.boot_id is None or endpoint.boot_id == _boot_id()
     if is_of_this_start and endpoint.pid is not None and _is_alive(endpoint.pid):
         message = f'the daemon (process {endpoint.pid}) runs, but connections to it are refused or dropped'
         return NoDaemonError(message, 'unreachable')
     return NoDaemonError('no daemon is running', 'not_running')
+
+
+def other_host(endpoint: Endpoint) -> NoDaemonError | None:
+    """Returns the error for a daemon that runs on another computer; None if it runs on this one, or does not say."""
+    if endpoint.host is None or endpoint.host.casefold() == socket.gethostname().casefold():
+        return None
+    message = f'the daemon runs on the computer {endpoint.host}, which uses the same folders'
+    return NoDaemonError(message, 'other_host')
 
 
 def _boot_id() -> str | None:

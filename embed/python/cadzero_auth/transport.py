@@ -26,6 +26,7 @@ from .errors import (
     resource_exhausted,
 )
 from .launcher import Command, Launcher
+from .reachability import other_host
 from .websocket import ProtocolError, WebSocket, not_genuine
 
 log = logging.getLogger('cadzero_auth')
@@ -328,7 +329,8 @@ class Transport:
         if error.reason == 'not_running':
             return failure
         # The daemon runs elsewhere or behind a firewall if the one that was started here says so in the same words.
-        return error if failure.reason != 'start_failed' or error.message in failure.message else failure
+        has_ended = failure.reason in {'start_failed', 'cannot_lock'}
+        return failure if has_ended and error.message not in failure.message else error
 
     def _try_to_connect(self) -> WebSocket:
         try:
@@ -348,6 +350,8 @@ class Transport:
         try:
             return WebSocket(endpoint, time.monotonic() + CONNECT_SECONDS)
         except NotGenuineError:
+            if (elsewhere := other_host(endpoint)) is not None:
+                raise elsewhere from None  # another program has that port here
             self._rejected_instance = endpoint.instance  # no second attempt until the file names another instance
             raise
 

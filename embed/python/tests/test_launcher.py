@@ -217,7 +217,7 @@ class FailureTest(LauncherTestCase):
         daemon.stop_listening()
         daemon.write_discovery_file(host='workstation-7')
         same = 'error: the daemon runs on the computer workstation-7, which uses the same folders'
-        for output, reason in ((same, 'other_host'), ('error: cannot lock: No locks available', 'start_failed')):
+        for output, reason in ((same, 'other_host'), ('error: cannot lock: No locks available', 'cannot_lock')):
             command = self.script(f'import sys; sys.stderr.write({output!r}); sys.exit(1)')
             with self.subTest(output), Client(command=command, discovery=daemon.path) as client:
                 with self.assertRaises(cadzero_auth.NoDaemonError) as caught:

@@ -3,6 +3,7 @@ import { explainNoDaemon } from '../../daemon/single-instance.ts'
 import { connect, NoDaemonError } from '../../rpc/client.ts'
 import type { Diagnosis } from '../../rpc/contract.ts'
 import type { CommonOptions, Context } from '../context.ts'
+import { tryToStart } from '../daemon-connection.ts'
 import { version } from '../version.ts'
 import { compareNetwork } from './daemon-network.ts'
 import { type Finding, findingOf } from './finding.ts'
@@ -11,14 +12,15 @@ import { checkSession } from './session.ts'
 const check = 'daemon'
 
 /**
- * Starts no daemon.
+ * Leaves no daemon running that did not run before.
  * @param own what this process sees of the network; undefined without a usable profile
  */
 export async function checkDaemon(
-  { host, folders }: Context,
+  context: Context,
   options: CommonOptions,
   own: Diagnosis | undefined,
 ): Promise<Finding[]> {
+  const { host, folders } = context
   try {
     const client = await connect(host.files, folders.discoveryFile, host.random)
     try {
@@ -31,9 +33,21 @@ export async function checkDaemon(
       client.close()
     }
   } catch (error) {
-    if (!(error instanceof NoDaemonError) || error.reason === 'not_genuine') return [findingOf(check, error, 'failed')]
+    if (!(error instanceof NoDaemonError)) return [findingOf(check, error)]
     const cause = await explainNoDaemon(error, host, folders)
-    return [findingOf(check, cause, cause === error ? 'warning' : 'failed')]
+    return [
+      cause === error && error.reason !== 'not_genuine' ? await checkStart(context, error) : findingOf(check, cause),
+    ]
+  }
+}
+
+/** No daemon runs: is that because none starts? */
+async function checkStart(context: Context, error: NoDaemonError): Promise<Finding> {
+  try {
+    await tryToStart(context)
+    return findingOf(check, error, 'warning')
+  } catch (startError) {
+    return findingOf(check, startError)
   }
 }
 
