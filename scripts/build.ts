@@ -2,24 +2,22 @@
 import { execFileSync } from 'node:child_process'
 import { chmod, rm } from 'node:fs/promises'
 import { build } from 'esbuild'
-import { BACKEND, options } from './bundle.ts'
+import { alias, OWN_FILES, options } from './bundle.ts'
 
 const BROKER = 'dist/broker.cjs' // for a server that mounts the broker: require('cadzero-auth/broker')
 const LAUNCHER = 'dist/cadzero-auth.cjs'
 const PROGRAM = 'dist/program.cjs'
 
 await rm('dist', { recursive: true, force: true })
-const alias = { '@clerk/backend': BACKEND, '@clerk/backend/errors': BACKEND }
 await build({ ...options, entryPoints: ['src/bootstrap/program.ts'], outfile: PROGRAM, alias })
 await build({ ...options, entryPoints: ['src/broker/broker.ts'], outfile: BROKER, alias })
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'scripts/broker-types.json'], {
   stdio: 'inherit',
 })
-await build({
-  ...options,
-  stdin: { contents: "export * from '@clerk/backend'\nexport * from '@clerk/backend/errors'", resolveDir: '.' },
-  outfile: `dist/${BACKEND}`,
-})
+for (const [file, packages] of Object.entries(OWN_FILES)) {
+  const contents = packages.map((name) => `export * from '${name}'`).join('\n')
+  await build({ ...options, stdin: { contents, resolveDir: '.' }, outfile: `dist/${file}` })
+}
 await build({
   ...options,
   entryPoints: ['src/bootstrap/launcher.ts'],

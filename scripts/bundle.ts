@@ -2,14 +2,24 @@
 import { execFileSync } from 'node:child_process'
 import type { BuildOptions } from 'esbuild'
 
-export const BACKEND = './clerk-backend.cjs' // a third of the program, in a file of its own since the daemon does not need it
+/** Packages that the daemon does not need, in files of their own: half of the program. Redis is loaded only if one is configured. */
+export const OWN_FILES: Readonly<Record<string, readonly string[]>> = {
+  './clerk-backend.cjs': ['@clerk/backend', '@clerk/backend/errors'],
+  './broker-packages.cjs': ['cockatiel', 'prom-client', 'rate-limiter-flexible'],
+  './redis.cjs': ['ioredis'],
+}
+
+/** The file of each of these packages, as esbuild takes it. */
+export const alias = Object.fromEntries(
+  Object.entries(OWN_FILES).flatMap(([file, packages]) => packages.map((name) => [name, file])),
+)
 
 export const options: BuildOptions = {
   bundle: true,
   format: 'cjs',
   platform: 'node',
   target: 'node20',
-  external: ['@napi-rs/keyring', BACKEND], // a native addon with one file per platform; and a package that only the broker needs
+  external: ['@napi-rs/keyring', ...Object.keys(OWN_FILES)], // the first is a native addon with one file per platform
   supported: { 'dynamic-import': false }, // bundled as require(): a script from the code cache has no import()
   define: { BUILT_FROM: JSON.stringify(commit()), BUILT_FROM_TIME: JSON.stringify(commitTime()) },
   minifySyntax: true,

@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises'
 import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
 import manifest from '../package.json' with { type: 'json' }
-import { options } from './bundle.ts'
+import { OWN_FILES, options } from './bundle.ts'
 import { fetchPackages } from './package/fetch.ts'
 import { collectNotices } from './package/notices.ts'
 import { type Component, createSbom } from './package/sbom.ts'
@@ -75,7 +75,7 @@ async function buildWineTrial(): Promise<void> {
 function assetsOf(addon: string): Record<string, string> {
   return {
     'program.cjs': resolve('dist/program.cjs'),
-    'clerk-backend.cjs': resolve('dist/clerk-backend.cjs'),
+    ...Object.fromEntries(Object.keys(OWN_FILES).map((file) => [basename(file), resolve('dist', file)])),
     'keyring.node': addon,
   }
 }

@@ -7,6 +7,8 @@ import { runScript } from './run-script.ts'
 const OWN: Readonly<Record<string, () => unknown>> = {
   '@napi-rs/keyring': () => loadAddon(asset('keyring.node')),
   './clerk-backend.cjs': () => run('clerk-backend.cjs'),
+  './broker-packages.cjs': () => run('broker-packages.cjs'),
+  './redis.cjs': () => run('redis.cjs'),
 }
 const loaded = new Map<string, unknown>()
 

@@ -41,3 +41,8 @@ export function networkOf(address: string): string {
   const groups = [...before, ...zeros, ...after].slice(0, NETWORK_GROUPS)
   return `${groups.map((group) => group.replace(/^0+(?=.)/, '')).join(':')}::/64`
 }
+
+export function isLoopback(peer: string | undefined): boolean {
+  const address = peer === undefined ? undefined : normalise(peer)
+  return address === '::1' || address?.startsWith('127.') === true
+}

@@ -1,10 +1,12 @@
 // Serves the broker over plain HTTP by itself, for deployments that do not mount its handler in another server.
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Readable } from 'node:stream'
 import type { Clock } from '../host/clock.ts'
 import type { Broker } from './broker.ts'
+import { Monitor } from './monitor.ts'
+import { toNodeHandler } from './node-handler.ts'
+import { localMetrics, metrics, type Operation, publicOperations } from './operations.ts'
 
 /** How long a client may take to send its request, in seconds. Node answers 408 and closes the connection. */
 export interface RequestTimeouts {
@@ -15,17 +17,34 @@ export interface RequestTimeouts {
   readonly checkInterval: number
 }
 
-export interface ServeOptions {
+export interface Listener {
   readonly host: string
   /** 0 for any free port. */
   readonly port: number
+}
+
+export interface ServeOptions extends Listener {
   readonly clock: Clock
   readonly timeouts?: RequestTimeouts
+  readonly monitor?: Monitor
+  /** Proxies of the operator's in front of the broker; undefined: the broker learns no address. */
+  readonly trustedHops?: number | undefined
+  /** Serves `/metrics`; without it, they are on the port of the broker, for this computer alone. */
+  readonly metricsListener?: Listener | undefined
+  /** Answers `/openapi.json`. */
+  readonly document?: () => object
 }
 
 export interface BrokerServer {
   readonly url: string
-  /** Accepts no more connections and resolves when running requests are done, after five seconds at the latest. */
+  /** Undefined without a listener of their own. */
+  readonly metricsUrl: string | undefined
+  /**
+   * Stops being ready, and goes on serving for `seconds`: load balancers notice in that time. Connections are closed with
+   * their next answer.
+   */
+  drain(seconds: number): Promise<void>
+  /** Accepts no more connections and resolves when running requests are done, after ten seconds at the latest. */
   close(): Promise<void>
 }
 
@@ -35,73 +54,93 @@ export const REQUEST_TIMEOUTS: RequestTimeouts = {
   checkInterval: 1, // Node's default of 30 s would let the timeouts act up to 30 s late
 }
 const MAX_HEADER_SIZE = 32 * 1024 // bytes; a session token may have several KiB
+const MAX_CONNECTIONS = 10_000
 const KEEP_ALIVE_TIMEOUT = 65 // s; longer than a load balancer's, so that the broker never closes a connection in use
-const CLOSE_TIMEOUT = 5 // s
+const CLOSE_TIMEOUT = 10 // s; longer than a request waits for Clerk
 
-/** @throws a system error if the port is in use */
+/** @throws a system error if a port is in use */
 export async function serveBroker(broker: Broker, options: ServeOptions): Promise<BrokerServer> {
-  const { host, port, clock, timeouts = REQUEST_TIMEOUTS } = options
-  const limits = {
-    maxHeaderSize: MAX_HEADER_SIZE,
-    headersTimeout: timeouts.headers * 1000,
-    requestTimeout: timeouts.request * 1000,
-    connectionsCheckingInterval: timeouts.checkInterval * 1000,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT * 1000,
-  }
-  const server = createServer(limits, (request, response) => {
+  const { clock, timeouts = REQUEST_TIMEOUTS, monitor = new Monitor(), metricsListener } = options
+  const handler = toNodeHandler(broker, { trustedHops: options.trustedHops })
+  const operations = new Map(publicOperations(monitor, options.document ?? (() => ({}))))
+  if (!metricsListener) operations.set('/metrics', localMetrics(monitor))
+  const server = newServer(timeouts, (request, response) => {
+    if (monitor.isDraining) response.setHeader('Connection', 'close')
     // After close(), a connection that becomes idle would keep the server open.
     response.on('finish', () => server.listening || setImmediate(() => server.closeIdleConnections()))
-    void respond(broker, request, response).catch(() => response.destroy())
+    const operation = operations.get(pathOf(request))
+    if (operation) void answer(operation, request, response)
+    else handler(request, response)
   })
+  const url = await listen(server, options)
+  const metricsServer = metricsListener && newServer(timeouts, metricsOnly(monitor))
+  const metricsUrl = metricsServer && (await listen(metricsServer, metricsListener))
+  return {
+    url,
+    metricsUrl,
+    async drain(seconds) {
+      monitor.drain()
+      if (seconds > 0) await clock.wait(seconds)
+    },
+    async close() {
+      monitor.drain()
+      await Promise.all([server, ...(metricsServer ? [metricsServer] : [])].map((one) => closeServer(one, clock)))
+    },
+  }
+}
+
+function newServer({ headers, request, checkInterval }: RequestTimeouts, listener: RequestListener): Server {
+  const limits = {
+    maxHeaderSize: MAX_HEADER_SIZE,
+    headersTimeout: headers * 1000,
+    requestTimeout: request * 1000,
+    connectionsCheckingInterval: checkInterval * 1000,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT * 1000,
+  }
+  const server = createServer(limits, listener)
+  server.maxConnections = MAX_CONNECTIONS
+  return server
+}
+
+async function listen(server: Server, { host, port }: Listener): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port }, resolve)
   })
-  return {
-    url: urlOf(server.address() as AddressInfo),
-    async close() {
-      const closed = once(server, 'close')
-      server.close()
-      server.closeIdleConnections()
-      const cancel = clock.after(CLOSE_TIMEOUT, () => server.closeAllConnections())
-      await closed
-      cancel()
-    },
+  return urlOf(server.address() as AddressInfo)
+}
+
+async function closeServer(server: Server, clock: Clock): Promise<void> {
+  const closed = once(server, 'close')
+  server.close()
+  server.closeIdleConnections()
+  const cancel = clock.after(CLOSE_TIMEOUT, () => server.closeAllConnections())
+  await closed
+  cancel()
+}
+
+function metricsOnly(monitor: Monitor): RequestListener {
+  const notFound: Operation = () => ({ status: 404, type: 'text/plain', text: 'not found' })
+  return (request, response) =>
+    void answer(pathOf(request) === '/metrics' ? () => metrics(monitor) : notFound, request, response)
+}
+
+async function answer(operation: Operation, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  response.on('error', () => undefined)
+  try {
+    const { status, type, text } = await operation(request)
+    response.writeHead(status, { 'Content-Type': type, 'Cache-Control': 'no-store' })
+    response.end(request.method === 'HEAD' ? undefined : text)
+  } catch {
+    response.destroy()
   }
+  request.resume()
+}
+
+function pathOf({ url = '/' }: IncomingMessage): string {
+  return url.split('?')[0] ?? ''
 }
 
 function urlOf({ address, family, port }: AddressInfo): string {
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
 }
-
-async function respond(broker: Broker, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  response.on('error', () => undefined)
-  if (request.url === '/healthz') {
-    response.writeHead(200, { 'Content-Type': 'text/plain', 'Cache-Control': 'no-store' }).end('ok')
-    return
-  }
-  const { status, headers, body } = await toParts(await broker(toFetchRequest(request)))
-  response.writeHead(status, headers).end(body)
-  request.resume() // drain a body that the broker did not read, so that it does not block the response
-}
-
-async function toParts(response: Response) {
-  const headers = Object.fromEntries(response.headers)
-  return { status: response.status, headers, body: Buffer.from(await response.arrayBuffer()) }
-}
-
-function toFetchRequest(request: IncomingMessage): Request {
-  const { url = '/', headers } = request
-  const method = FETCH_METHOD.test(request.method ?? '') ? request.method : 'GET'
-  const forwarded = new Headers()
-  for (const name of ['content-type', 'authorization'] as const) {
-    if (headers[name] !== undefined) forwarded.set(name, headers[name])
-  }
-  const hasBody = method !== 'GET' && method !== 'HEAD'
-  const body = hasBody ? { body: Readable.toWeb(request) as ReadableStream, duplex: 'half' } : {}
-  // The handler reads only the path, so the host is a constant and the client's Host header has no effect.
-  const target = new URL(url.startsWith('/') ? `http://broker${url}` : 'http://broker/')
-  return new Request(target, { method, headers: forwarded, ...body } as RequestInit)
-}
-
-const FETCH_METHOD = /^(?!CONNECT$|TRACE$|TRACK$)[A-Z]+$/i // the methods that the Request constructor accepts

@@ -1,119 +1,168 @@
-// The broker's configuration from environment variables. Errors name the variable, never its value, which may be a secret.
+// The broker's configuration from environment variables, normalised and checked: all errors at once, and none repeats a value.
 import { isSafeUrl } from '../host/network.ts'
 import type { BrokerOptions } from './broker.ts'
+import { type Environment, EnvironmentReader, listOf } from './environment.ts'
+import { parsePublicKey } from './public-key.ts'
+import type { Listener } from './server.ts'
 
-/** An environment variable is missing or invalid. */
-export class SettingError extends Error {
-  constructor(
-    readonly variable: string,
-    problem: 'missing' | 'invalid',
-    readonly hint: string,
-  ) {
-    super(`${variable} is ${problem}`)
-    this.name = 'SettingError'
-  }
-}
+export { type Environment, readSecretFiles, SettingsError } from './environment.ts'
 
 export interface BrokerSettings {
-  readonly options: Omit<BrokerOptions, 'log' | 'clock'>
-  readonly host: string
-  readonly port: number
+  readonly options: Omit<BrokerOptions, 'log' | 'clock' | 'calls' | 'limits' | 'singleUse'>
+  readonly listener: Listener
+  /** Undefined: metrics are served on the port of the broker, to this computer alone. */
+  readonly metricsListener: Listener | undefined
+  /** Proxies of the operator's in front of the broker; undefined if the operator has not said so: then no limit counts addresses. */
+  readonly trustedHops: number | undefined
+  readonly redisUrl: string | undefined
+  readonly requestsPerMinute: { readonly user: number; readonly address: number }
+  /** Requests to Clerk's Backend API in ten seconds. */
+  readonly clerkRequestsIn10Seconds: number
+  /** Requests that are answered at once; more are refused with 503. */
+  readonly maxInFlight: number
+  /** Seconds after SIGTERM in which requests are still accepted, while load balancers notice. */
+  readonly drainSeconds: number
 }
 
-type Environment = Readonly<Record<string, string | undefined>>
+/** The secrets: each can come from a file that `NAME_FILE` names. */
+export const SECRETS = ['CLERK_SECRET_KEY', 'CADZERO_BROKER_KEY', 'CLERK_JWT_KEY', 'CADZERO_BROKER_REDIS_URL'] as const
 
 const KEY_BYTES = 32
+const TEN_YEARS = 315_360_000 // s; Clerk's limit
+const SESSION_TOKENS = ['bound', 'unbound', 'off'] as const
+// Clerk allows 1,000 and 100 in ten seconds; the rest is for the operator's other programs.
+const CLERK_BUDGET = { live: 900, test: 90 }
 
-/** @throws SettingError */
+/** @throws SettingsError that names every variable that is missing or wrong */
 export function readSettings(env: Environment): BrokerSettings {
-  const apiUrl = apiUrlOf(env)
-  const jwtKey = jwtKeyOf(env)
-  const template = text(env, 'CADZERO_BROKER_TEMPLATE', /^[\w.-]{1,128}$/, 'the name of a JWT template')
-  const tokenSeconds = wholeNumber(env, 'CADZERO_BROKER_TOKEN_SECONDS', 30, 315_360_000)
-  return {
-    options: {
-      secretKey: secretKeyOf(env),
-      issuers: issuersOf(env),
-      keys: keysOf(env),
-      authorizedParties: listOf(env.CADZERO_BROKER_AUTHORIZED_PARTIES),
-      ...(apiUrl === undefined ? {} : { apiUrl }),
-      ...(jwtKey === undefined ? {} : { jwtKey }),
-      ...(template === undefined ? {} : { template }),
-      ...(tokenSeconds === undefined ? {} : { tokenSeconds }),
+  const reader = new EnvironmentReader(env)
+  const secretKey = reader.required(
+    'CLERK_SECRET_KEY',
+    'the secret key of the Clerk instance (sk_test_… or sk_live_…)',
+    (text) => (/^sk_(test|live)_\S+$/.test(text) ? text : undefined),
+  )
+  const budget = secretKey?.startsWith('sk_test_') ? CLERK_BUDGET.test : CLERK_BUDGET.live
+  const settings = {
+    options: readOptions(reader, secretKey ?? ''),
+    listener: {
+      host: hostOf(reader, 'CADZERO_BROKER_HOST'),
+      port: reader.wholeNumber('CADZERO_BROKER_PORT', 0, 65_535) ?? 8787,
     },
-    host: env.CADZERO_BROKER_HOST || '127.0.0.1',
-    port: wholeNumber(env, 'CADZERO_BROKER_PORT', 0, 65_535) ?? 8787,
+    metricsListener: metricsListenerOf(reader),
+    trustedHops: reader.wholeNumber('CADZERO_BROKER_TRUSTED_HOPS', 0, 10),
+    redisUrl: reader.optional(
+      'CADZERO_BROKER_REDIS_URL',
+      'redis://HOST:PORT or rediss://USER:PASSWORD@HOST:PORT',
+      redisUrl,
+    ),
+    requestsPerMinute: {
+      user: reader.wholeNumber('CADZERO_BROKER_USER_REQUESTS', 1, 1_000_000) ?? 60,
+      address: reader.wholeNumber('CADZERO_BROKER_ADDRESS_REQUESTS', 1, 1_000_000) ?? 3000,
+    },
+    clerkRequestsIn10Seconds: reader.wholeNumber('CADZERO_BROKER_CLERK_REQUESTS', 1, 1_000_000) ?? budget,
+    maxInFlight: reader.wholeNumber('CADZERO_BROKER_MAX_IN_FLIGHT', 1, 100_000) ?? 512,
+    drainSeconds: reader.wholeNumber('CADZERO_BROKER_DRAIN_SECONDS', 0, 300) ?? 5,
+  }
+  reader.done()
+  return settings
+}
+
+function readOptions(reader: EnvironmentReader, secretKey: string): BrokerSettings['options'] {
+  const required = {
+    secretKey,
+    issuers:
+      reader.required(
+        'CADZERO_BROKER_INSTANCES',
+        'the Frontend API URLs of the accepted instances, separated by commas',
+        listOf(baseUrl),
+      ) ?? [],
+    keys:
+      reader.required(
+        'CADZERO_BROKER_KEY',
+        'the output of: cadzero-auth broker --generate-key (32 random bytes as base64url). Separate several keys by commas: the first encrypts, all decrypt',
+        listOf(key),
+      ) ?? [],
+    publicUrl: reader.required('CADZERO_BROKER_PUBLIC_URL', 'the URL at which clients reach the broker', baseUrl) ?? '',
+    authorizedParties:
+      reader.required(
+        'CADZERO_BROKER_AUTHORIZED_PARTIES',
+        'the origins of the sign-in pages (https://www.example.com), separated by commas',
+        listOf(origin),
+      ) ?? [],
+  }
+  return { ...required, ...definedOf({ ...clerkOptions(reader), ...lifetimes(reader) }) }
+}
+
+function clerkOptions(reader: EnvironmentReader) {
+  const name = (text: string) => (/^[\w.-]{1,128}$/.test(text) ? text : undefined)
+  return {
+    audience: reader.optional(
+      'CADZERO_BROKER_AUDIENCE',
+      'the aud of the JWT template that the page uses',
+      (text) => text,
+    ),
+    apiUrl: reader.optional('CLERK_API_URL', 'an https URL (http on loopback), or unset it for Clerk’s own', baseUrl),
+    jwtKey: reader.optional('CLERK_JWT_KEY', 'the public key of the instance as PEM', parsePublicKey),
+    template: reader.optional('CADZERO_BROKER_TEMPLATE', 'the name of a JWT template', name),
+    sessionTokens: reader.optional('CADZERO_BROKER_SESSION_TOKENS', 'bound, unbound or off', (text) =>
+      SESSION_TOKENS.find((one) => one === text),
+    ),
   }
 }
 
-function secretKeyOf(env: Environment): string {
-  const name = 'CLERK_SECRET_KEY'
-  const expected = 'the secret key of the Clerk instance (sk_test_… or sk_live_…)'
-  const key = text(env, name, /^sk_(test|live)_\S+$/, expected)
-  if (key === undefined) throw new SettingError(name, 'missing', hintFor(name, expected))
-  return key
+/** In seconds; `unboundUntil` is a Unix time. */
+function lifetimes(reader: EnvironmentReader) {
+  return {
+    tokenSeconds: reader.wholeNumber('CADZERO_BROKER_TOKEN_SECONDS', 30, TEN_YEARS),
+    sessionSeconds: reader.wholeNumber('CADZERO_BROKER_SESSION_SECONDS', 300, TEN_YEARS),
+    refreshTokenSeconds: reader.wholeNumber('CADZERO_BROKER_REFRESH_TOKEN_SECONDS', 60, TEN_YEARS),
+    chainSeconds: reader.wholeNumber('CADZERO_BROKER_CHAIN_SECONDS', 60, TEN_YEARS),
+    unboundUntil: reader.optional('CADZERO_BROKER_UNBOUND_UNTIL', 'a date such as 2027-03-31', date),
+  }
 }
 
-function issuersOf(env: Environment): string[] {
-  const name = 'CADZERO_BROKER_INSTANCES'
-  const issuers = listOf(env[name])
-  if (issuers.length > 0 && issuers.every(isSafeUrl)) return issuers
-  const expected = 'the Frontend API URLs of the accepted instances, separated by commas'
-  throw new SettingError(name, problemOf(env, name), hintFor(name, expected))
+type Defined<T> = { readonly [K in keyof T]?: Exclude<T[K], undefined> }
+
+function definedOf<T extends object>(values: T): Defined<T> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Defined<T>
 }
 
-function keysOf(env: Environment): Uint8Array[] {
-  const name = 'CADZERO_BROKER_KEY'
-  const keys = listOf(env[name])
-    .map((key) => (/^[\w-]{43}$/.test(key) ? key : ''))
-    .map((key) => Buffer.from(key, 'base64url'))
-  if (keys.length > 0 && keys.every(({ length }) => length === KEY_BYTES)) return keys
-  const expected =
-    'the output of: cadzero-auth broker --generate-key (32 random bytes as base64url). Separate several keys by commas: the first encrypts, all decrypt'
-  throw new SettingError(name, problemOf(env, name), hintFor(name, expected))
+function metricsListenerOf(reader: EnvironmentReader): Listener | undefined {
+  const host = hostOf(reader, 'CADZERO_BROKER_METRICS_HOST')
+  const port = reader.wholeNumber('CADZERO_BROKER_METRICS_PORT', 0, 65_535)
+  return port === undefined ? undefined : { host, port }
 }
 
-function apiUrlOf(env: Environment): string | undefined {
-  const name = 'CLERK_API_URL'
-  const url = env[name] || undefined
-  if (url === undefined || isSafeUrl(url)) return url
-  throw new SettingError(name, 'invalid', `unset ${name} for Clerk’s own, or set it to an https URL (http on loopback)`)
+function hostOf(reader: EnvironmentReader, name: string): string {
+  const parse = (text: string) => (/^[\w.:%-]{1,253}$/.test(text) ? text : undefined)
+  return reader.optional(name, 'the address to listen on', parse) ?? '127.0.0.1'
 }
 
-function jwtKeyOf(env: Environment): string | undefined {
-  const name = 'CLERK_JWT_KEY'
-  const key = env[name] || undefined
-  if (key === undefined || key.includes('BEGIN PUBLIC KEY')) return key
-  throw new SettingError(name, 'invalid', hintFor(name, 'the public key of the instance as PEM'))
+/** Without a slash at the end, as Clerk writes `iss`. */
+function baseUrl(text: string): string | undefined {
+  return isSafeUrl(text) ? new URL(text).href.replace(/\/+$/, '') : undefined
 }
 
-function wholeNumber(env: Environment, name: string, minimum: number, maximum: number): number | undefined {
-  const expected = `a whole number from ${minimum} to ${maximum}`
-  const digits = text(env, name, /^\d{1,9}$/, expected)
-  if (digits === undefined) return undefined
-  const value = Number(digits)
-  if (value < minimum || value > maximum) throw new SettingError(name, 'invalid', hintFor(name, expected))
-  return value
+/** As a browser writes it in `azp`: scheme, host and port, without a slash at the end. */
+function origin(text: string): string | undefined {
+  if (!isSafeUrl(text)) return undefined
+  const url = new URL(text)
+  return url.pathname === '/' ? url.origin : undefined
 }
 
-/** The variable's value; undefined if it is unset or empty. */
-function text(env: Environment, name: string, pattern: RegExp, expected: string): string | undefined {
-  const value = env[name] || undefined
-  if (value !== undefined && !pattern.test(value)) throw new SettingError(name, 'invalid', hintFor(name, expected))
-  return value
+function key(text: string): Uint8Array | undefined {
+  const bytes = Buffer.from(/^[\w-]{43}$/.test(text) ? text : '', 'base64url')
+  return bytes.length === KEY_BYTES ? bytes : undefined
 }
 
-function listOf(value: string | undefined): string[] {
-  return (value ?? '')
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '')
+/** The end of a day (UTC) as Unix time in seconds. */
+function date(text: string): number | undefined {
+  const time = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T23:59:59Z`) : Number.NaN
+  return Number.isNaN(time) ? undefined : time / 1000
 }
 
-function problemOf(env: Environment, name: string): 'missing' | 'invalid' {
-  return env[name] ? 'invalid' : 'missing'
-}
-
-function hintFor(name: string, expected: string): string {
-  return `set ${name} to ${expected}`
+function redisUrl(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined
+  const { protocol, hostname } = new URL(text)
+  return ['redis:', 'rediss:'].includes(protocol) && hostname !== '' ? text : undefined
 }

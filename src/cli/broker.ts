@@ -11,12 +11,15 @@ export async function runBroker({ host }: Context, options: { readonly generateK
   if (options.generateKey) return print(host.random(KEY_BYTES).toString('base64url'))
   ignoreHangUp(process.env)
   // From the start: as process 1 of a container, a signal without a listener is lost.
-  const ended = new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
+  const signals = ['SIGTERM', 'SIGINT'] as const
+  const ended = new Promise<(typeof signals)[number]>((resolve) => {
+    for (const signal of signals) process.once(signal, resolve)
   })
-  const started = await startBroker(process.env, host.clock)
+  const started = await startBroker(process.env, host)
   if (started.kind === 'wrong_setting') throw new UsageError(started.error, started.hint)
-  print(`listening on ${started.server.url}`)
-  await ended
-  await started.server.close()
+  print(`listening on ${started.broker.url}`)
+  const signal = await ended
+  // A second signal ends the process at once, as without a listener.
+  for (const other of signals) process.removeAllListeners(other)
+  await started.broker.stop(signal === 'SIGTERM')
 }

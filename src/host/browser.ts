@@ -117,7 +117,12 @@ function asOwnUnit(opener: Opener, url: string, own: NodeJS.ProcessEnv, handedOv
 const isPlainName = (name: string) => /^[A-Za-z_]\w*$/.test(name)
 
 // The user manager may have them although the daemon has not: it removes its secrets from its own environment.
-const NEVER_IN_A_BROWSER = ['CADZERO_AUTH_PASSPHRASE', 'CADZERO_BROKER_KEY', 'CLERK_SECRET_KEY']
+const NEVER_IN_A_BROWSER = [
+  'CADZERO_AUTH_PASSPHRASE',
+  'CADZERO_BROKER_KEY',
+  'CADZERO_BROKER_REDIS_URL',
+  'CLERK_SECRET_KEY',
+]
 
 /** Resolves to whether the opener seems to have succeeded. */
 async function launch({ program, args, env }: Command, clock: Clock): Promise<boolean> {

@@ -1,46 +1,27 @@
 // `cadzero-auth broker`, in a process of its own.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { open } from 'node:fs/promises'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { open, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { newKey, tokensPath } from '../support/broker.ts'
+import { tokensPath } from '../support/broker.ts'
+import { brokerEnv, spawnBroker } from '../support/broker-process.ts'
 import { PROGRAM, runProgram, temporaryFolder } from '../support/program.ts'
 import { newSandbox } from '../support/world.ts'
 
-/** The environment of the command, with a sandbox as Clerk. */
-async function settings() {
+/** The command on a port of its own. */
+async function start(overrides: Readonly<Record<string, string>> = {}) {
   const sandbox = await newSandbox()
-  const key = newKey().toString('base64url')
-  const env = {
-    PATH: process.env.PATH,
-    CLERK_SECRET_KEY: sandbox.backend.secretKey,
-    CLERK_API_URL: sandbox.backend.url,
-    CADZERO_BROKER_KEY: key,
-    CADZERO_BROKER_INSTANCES: sandbox.issuer,
-    CADZERO_BROKER_PORT: '0',
-  }
-  return { sandbox, key, env }
-}
-
-/** The command on a free port. */
-async function start() {
-  const { sandbox, key, env } = await settings()
-  const child = spawn(process.execPath, [PROGRAM, 'broker'], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  let stdout = ''
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk
-  })
-  await once(child.stdout, 'data')
-  const url = String(/listening on (\S+)/.exec(stdout)?.[1])
+  const env = await brokerEnv(sandbox, overrides)
+  const broker = await spawnBroker(env)
   const refresh = (body: object, token?: string) => {
     const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
     const headers = { 'content-type': 'application/json', ...authorization }
-    return fetch(`${url}/api/auth/refresh`, { method: 'POST', headers, body: JSON.stringify(body) })
+    return fetch(`${broker.url}/api/auth/refresh`, { method: 'POST', headers, body: JSON.stringify(body) })
   }
-  return { sandbox, child, url, refresh, stdout: () => stdout, key }
+  return { sandbox, env, refresh, ...broker }
 }
 
 const canConnect = (url: string) =>
@@ -53,8 +34,7 @@ const canConnect = (url: string) =>
 
 describe('cadzero-auth broker', () => {
   it('serves until SIGTERM, then completes the running request, and logs no secret', async () => {
-    const { sandbox, child, url, refresh, stdout, key } = await start()
-    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+    const { sandbox, child, url, refresh, stdout, env, exited } = await start()
     const sessionId = sandbox.backend.createSession()
     const token = await sandbox.backend.sessionToken(sessionId)
     const exchanged = await refresh({ session_id: sessionId }, token)
@@ -69,36 +49,66 @@ describe('cadzero-auth broker', () => {
     sandbox.script(tokensPath(sessionId), { kind: 'hold', until })
     const running = refresh({ refresh_token })
     await arrived
-    const exited = once(child, 'exit')
     child.kill('SIGTERM')
     await expect.poll(() => canConnect(url)).toBe(false)
     release()
     expect((await running).status).toBe(200)
     expect(await exited).toEqual([0, null])
     expect(stdout()).toContain('"event":"refreshed"')
-    const secrets = [token, refresh_token, key, sandbox.backend.secretKey]
+    const secrets = [token, refresh_token, env.CADZERO_BROKER_KEY, sandbox.backend.secretKey]
     for (const secret of secrets) expect(stdout()).not.toContain(secret)
+  })
+
+  it('after SIGTERM is not ready but serves, until it has drained or a second signal comes', async () => {
+    const { child, url, exited } = await start({ CADZERO_BROKER_DRAIN_SECONDS: '300', CLERK_JWT_KEY: '' })
+    child.kill('SIGTERM')
+    const isDraining = async () => ((await (await fetch(`${url}/readyz`)).json()) as { draining: boolean }).draining
+    await expect.poll(isDraining).toBe(true)
+    expect((await fetch(`${url}/readyz`)).status).toBe(503)
+    const answer = await fetch(`${url}/livez`)
+    expect({ status: answer.status, connection: answer.headers.get('connection') }).toEqual({
+      status: 200,
+      connection: 'close',
+    })
+    child.kill('SIGTERM')
+    expect(await exited).toEqual([null, 'SIGTERM'])
+  })
+
+  it('ends at SIGINT without draining', async () => {
+    const { child, exited } = await start({ CADZERO_BROKER_DRAIN_SECONDS: '300' })
+    child.kill('SIGINT')
+    expect(await exited).toEqual([0, null])
+  })
+
+  it('takes its secrets from files', async () => {
+    const folder = await temporaryFolder()
+    const sandbox = await newSandbox()
+    const { CLERK_SECRET_KEY, CADZERO_BROKER_KEY, ...env } = await brokerEnv(sandbox)
+    await writeFile(join(folder, 'clerk'), `${CLERK_SECRET_KEY}\n`)
+    await writeFile(join(folder, 'key'), `${CADZERO_BROKER_KEY}\n`)
+    const files = { CLERK_SECRET_KEY_FILE: join(folder, 'clerk'), CADZERO_BROKER_KEY_FILE: join(folder, 'key') }
+    const { url } = await spawnBroker({ ...env, ...files })
+    expect((await fetch(`${url}/livez`)).status).toBe(200)
   })
 
   it.runIf(process.platform === 'linux')(
     'serves although the disk of its log is full, and ends at SIGTERM',
     async () => {
-      const { env } = await settings()
-      const probe = createServer().listen(0, '127.0.0.1')
-      await once(probe, 'listening')
-      const { port } = probe.address() as AddressInfo
-      probe.close()
+      const env = await brokerEnv(await newSandbox())
       const full = await open('/dev/full', 'w')
       onTestFinished(() => full.close())
       const child = spawn(process.execPath, [PROGRAM, 'broker'], {
-        env: { ...env, CADZERO_BROKER_PORT: String(port) },
+        env,
         stdio: ['ignore', full.fd, 'pipe'],
       })
       onTestFinished(() => void child.kill('SIGKILL'))
       const [said] = await once(child.stderr as Readable, 'data') // its first line could not be printed, so that it listens by now
       expect(String(said)).toBe('error: the output cannot be written: ENOSPC\n')
       for (let request = 0; request < 3; request++) {
-        const { status } = await fetch(`http://127.0.0.1:${port}/api/auth/refresh`, { method: 'POST', body: '{}' })
+        const { status } = await fetch(`${env.CADZERO_BROKER_PUBLIC_URL}/api/auth/refresh`, {
+          method: 'POST',
+          body: '{}',
+        })
         expect(status).toBe(415)
       }
       child.kill('SIGTERM')

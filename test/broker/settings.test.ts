@@ -1,79 +1,154 @@
-// The broker's environment variables: what they mean, and that an error names the variable but never its value.
+// The broker's environment variables: what they mean, what they are normalised to, and that an error never repeats a value.
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { readSettings, SettingError } from '../../src/broker/settings.ts'
+import { type Environment, readSecretFiles, readSettings, SECRETS, SettingsError } from '../../src/broker/settings.ts'
+import { systemFiles } from '../../src/host/files.ts'
 import { newKey } from '../support/broker.ts'
 import { runProgram, temporaryFolder } from '../support/program.ts'
 
 const key = newKey()
 const REQUIRED = {
-  CLERK_SECRET_KEY: 'sk_test_canary',
+  CLERK_SECRET_KEY: 'sk_live_canary',
   CADZERO_BROKER_KEY: key.toString('base64url'),
   CADZERO_BROKER_INSTANCES: 'https://clerk.example.com',
+  CADZERO_BROKER_PUBLIC_URL: 'https://api.example.com',
+  CADZERO_BROKER_AUTHORIZED_PARTIES: 'https://www.example.com',
 }
+const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const pem = String(publicKey.export({ type: 'spki', format: 'pem' }))
 
-function errorOf(env: Record<string, string>): SettingError {
+function errorOf(env: Environment): SettingsError {
   try {
     readSettings({ ...REQUIRED, ...env })
   } catch (error) {
-    if (error instanceof SettingError) return error
+    if (error instanceof SettingsError) return error
     throw error
   }
   return expect.unreachable('the settings are accepted')
 }
 
+const optionsOf = (env: Environment) => readSettings({ ...REQUIRED, ...env }).options
+
 describe('the broker’s settings', () => {
-  it('have defaults for all but the three required variables', () => {
+  it('have defaults for all but the required variables', () => {
     expect(readSettings(REQUIRED)).toEqual({
       options: {
-        secretKey: 'sk_test_canary',
+        secretKey: 'sk_live_canary',
         keys: [key],
         issuers: ['https://clerk.example.com'],
-        authorizedParties: [],
+        publicUrl: 'https://api.example.com',
+        authorizedParties: ['https://www.example.com'],
       },
-      host: '127.0.0.1',
-      port: 8787,
+      listener: { host: '127.0.0.1', port: 8787 },
+      metricsListener: undefined,
+      trustedHops: undefined,
+      redisUrl: undefined,
+      requestsPerMinute: { user: 60, address: 3000 },
+      clerkRequestsIn10Seconds: 900,
+      maxInFlight: 512,
+      drainSeconds: 5,
     })
   })
 
+  it('leave a development instance of Clerk a tenth of the requests', () => {
+    expect(readSettings({ ...REQUIRED, CLERK_SECRET_KEY: 'sk_test_canary' }).clerkRequestsIn10Seconds).toBe(90)
+  })
+
   it('treat an empty optional variable as unset', () => {
-    const empty = { CLERK_API_URL: '', CLERK_JWT_KEY: '', CADZERO_BROKER_TEMPLATE: '', CADZERO_BROKER_PORT: '' }
+    const empty = { CLERK_API_URL: '', CLERK_JWT_KEY: '', CADZERO_BROKER_TEMPLATE: ' ', CADZERO_BROKER_PORT: '' }
     expect(readSettings({ ...REQUIRED, ...empty })).toEqual(readSettings(REQUIRED))
   })
 
   it('take every variable', () => {
     const older = newKey()
-    const jwtKey = '-----BEGIN PUBLIC KEY-----'
     const settings = readSettings({
-      CLERK_SECRET_KEY: 'sk_live_canary',
+      ...REQUIRED,
       CLERK_API_URL: 'http://127.0.0.1:1',
-      CLERK_JWT_KEY: jwtKey,
+      CLERK_JWT_KEY: pem,
       CADZERO_BROKER_KEY: `${key.toString('base64url')}, ${older.toString('base64url')}`,
       CADZERO_BROKER_INSTANCES: 'https://clerk.example.com, https://clerk.other.example',
+      CADZERO_BROKER_AUDIENCE: 'cadzero-broker',
       CADZERO_BROKER_TEMPLATE: 'cadzero',
       CADZERO_BROKER_TOKEN_SECONDS: '900',
+      CADZERO_BROKER_SESSION_SECONDS: '2592000',
+      CADZERO_BROKER_SESSION_TOKENS: 'off',
+      CADZERO_BROKER_REFRESH_TOKEN_SECONDS: '86400',
+      CADZERO_BROKER_CHAIN_SECONDS: '864000',
+      CADZERO_BROKER_UNBOUND_UNTIL: '2027-03-31',
       CADZERO_BROKER_AUTHORIZED_PARTIES: 'https://www.example.com,https://example.com',
       CADZERO_BROKER_HOST: '::1',
       CADZERO_BROKER_PORT: '0',
+      CADZERO_BROKER_METRICS_HOST: '0.0.0.0',
+      CADZERO_BROKER_METRICS_PORT: '9464',
+      CADZERO_BROKER_TRUSTED_HOPS: '1',
+      CADZERO_BROKER_REDIS_URL: 'rediss://user:canary@redis.example.com:6380/1',
+      CADZERO_BROKER_USER_REQUESTS: '10',
+      CADZERO_BROKER_ADDRESS_REQUESTS: '100',
+      CADZERO_BROKER_CLERK_REQUESTS: '500',
+      CADZERO_BROKER_MAX_IN_FLIGHT: '64',
+      CADZERO_BROKER_DRAIN_SECONDS: '0',
     })
     expect(settings).toEqual({
       options: {
         secretKey: 'sk_live_canary',
         apiUrl: 'http://127.0.0.1:1',
-        jwtKey,
+        jwtKey: pem,
         keys: [key, older],
         issuers: ['https://clerk.example.com', 'https://clerk.other.example'],
+        publicUrl: 'https://api.example.com',
+        audience: 'cadzero-broker',
         template: 'cadzero',
         tokenSeconds: 900,
+        sessionSeconds: 2_592_000,
+        sessionTokens: 'off',
+        refreshTokenSeconds: 86_400,
+        chainSeconds: 864_000,
+        unboundUntil: Date.parse('2027-03-31T23:59:59Z') / 1000,
         authorizedParties: ['https://www.example.com', 'https://example.com'],
       },
-      host: '::1',
-      port: 0,
+      listener: { host: '::1', port: 0 },
+      metricsListener: { host: '0.0.0.0', port: 9464 },
+      trustedHops: 1,
+      redisUrl: 'rediss://user:canary@redis.example.com:6380/1',
+      requestsPerMinute: { user: 10, address: 100 },
+      clerkRequestsIn10Seconds: 500,
+      maxInFlight: 64,
+      drainSeconds: 0,
     })
   })
 
-  it.each(['CLERK_SECRET_KEY', 'CADZERO_BROKER_KEY', 'CADZERO_BROKER_INSTANCES'])('require %s', (name) => {
-    const { variable, message, hint } = errorOf({ [name]: '' })
-    expect({ variable, message }).toEqual({ variable: name, message: `${name} is missing` })
+  it.each([
+    ['a slash at the end', 'https://clerk.example.com/'],
+    ['upper case and the default port', 'HTTPS://Clerk.Example.com:443'],
+    ['white space and an empty part', ' https://clerk.example.com , '],
+  ])('take an instance with %s as Clerk writes it', (_, value) => {
+    expect(optionsOf({ CADZERO_BROKER_INSTANCES: value }).issuers).toEqual(['https://clerk.example.com'])
+    expect(optionsOf({ CADZERO_BROKER_PUBLIC_URL: value.replaceAll(/[ ,]/g, '') })).toHaveProperty(
+      'publicUrl',
+      'https://clerk.example.com',
+    )
+  })
+
+  it('take the origin of a page with a slash at the end', () => {
+    const env = { CADZERO_BROKER_AUTHORIZED_PARTIES: 'https://WWW.example.com/,http://localhost:5173' }
+    expect(optionsOf(env).authorizedParties).toEqual(['https://www.example.com', 'http://localhost:5173'])
+  })
+
+  it.each([
+    ['with written-out line breaks', pem.replaceAll('\n', '\\n')],
+    ['in quotes', `"${pem}"`],
+    ['in quotes with written-out line breaks', `'${pem.replaceAll('\n', '\\n')}'`],
+    ['on one line', pem.replaceAll('\n', ' ')],
+    ['with Windows line ends', pem.replaceAll('\n', '\r\n')],
+  ])('take a public key %s', (_, text) => {
+    expect(optionsOf({ CLERK_JWT_KEY: text }).jwtKey).toBe(pem)
+  })
+
+  it.each(Object.keys(REQUIRED))('require %s', (name) => {
+    const { problems, hint } = errorOf({ [name]: '' })
+    expect(problems).toMatchObject([{ variable: name, problem: 'is missing' }])
     expect(hint).toContain(`set ${name} to `)
   })
 
@@ -81,20 +156,36 @@ describe('the broker’s settings', () => {
     ['CLERK_SECRET_KEY', 'pk_test_canary'],
     ['CADZERO_BROKER_KEY', 'too-short-canary'],
     ['CADZERO_BROKER_KEY', `${key.toString('base64url')},too-short-canary`],
+    ['CADZERO_BROKER_KEY', ','],
     ['CADZERO_BROKER_INSTANCES', 'http://clerk.example.com/canary'],
     ['CADZERO_BROKER_INSTANCES', 'https://clerk.example.com,canary'],
+    ['CADZERO_BROKER_PUBLIC_URL', 'http://api.example.com/canary'],
+    ['CADZERO_BROKER_AUTHORIZED_PARTIES', 'https://www.example.com/canary'],
+    ['CADZERO_BROKER_AUTHORIZED_PARTIES', 'www.example.com'],
     ['CADZERO_BROKER_PORT', 'canary'],
     ['CADZERO_BROKER_PORT', '65536'],
+    ['CADZERO_BROKER_METRICS_PORT', '-1'],
+    ['CADZERO_BROKER_TRUSTED_HOPS', 'canary'],
     ['CADZERO_BROKER_TOKEN_SECONDS', '29'],
     ['CADZERO_BROKER_TOKEN_SECONDS', '315360001'],
+    ['CADZERO_BROKER_SESSION_TOKENS', 'canary'],
+    ['CADZERO_BROKER_UNBOUND_UNTIL', '31.3.2027'],
     ['CADZERO_BROKER_TEMPLATE', '../canary'],
+    ['CADZERO_BROKER_REDIS_URL', 'https://canary'],
     ['CLERK_API_URL', 'ftp://canary'],
     ['CLERK_JWT_KEY', 'canary'],
+    ['CLERK_JWT_KEY', '-----BEGIN PUBLIC KEY-----\ncanary\n-----END PUBLIC KEY-----'],
   ])('refuse %s=%s without repeating the value', (name, value) => {
-    const { variable, message, hint } = errorOf({ [name]: value })
-    expect({ variable, message }).toEqual({ variable: name, message: `${name} is invalid` })
-    expect(hint).toContain(`set ${name} to `.replace('set CLERK_API_URL to ', 'unset CLERK_API_URL'))
-    expect(hint).not.toContain('canary')
+    const { problems, message, hint } = errorOf({ [name]: value })
+    expect(problems).toMatchObject([{ variable: name, problem: 'is invalid' }])
+    expect(hint).toContain(`set ${name} to `)
+    expect(hint + message).not.toContain('canary')
+  })
+
+  it('name all that is wrong at once', () => {
+    const { message, hint } = errorOf({ CLERK_SECRET_KEY: '', CADZERO_BROKER_PORT: 'x', CADZERO_BROKER_KEY: 'y' })
+    expect(message).toBe('CLERK_SECRET_KEY is missing; CADZERO_BROKER_KEY is invalid; CADZERO_BROKER_PORT is invalid')
+    expect(hint.match(/set /g)).toHaveLength(3)
   })
 
   it('end the command with exit code 2, an error and a hint if one is invalid', async () => {
@@ -104,5 +195,30 @@ describe('the broker’s settings', () => {
     expect(stderr).toBe(
       'error: CADZERO_BROKER_PORT is invalid\nhint: set CADZERO_BROKER_PORT to a whole number from 0 to 65535\n',
     )
+  })
+})
+
+describe('a secret in a file', () => {
+  it.each(SECRETS)('takes the place of %s, without the newline at its end', async (name) => {
+    const file = join(await temporaryFolder(), 'secret')
+    await writeFile(file, 'the secret\n')
+    const env = await readSecretFiles({ [`${name}_FILE`]: file }, SECRETS, systemFiles)
+    expect(env[name]).toBe('the secret')
+  })
+
+  it('is refused if it cannot be read, is empty, a folder or too large, without repeating its path', async () => {
+    const folder = await temporaryFolder()
+    await writeFile(join(folder, 'empty'), '\n')
+    await writeFile(join(folder, 'large'), Buffer.alloc(65_537))
+    await mkdir(join(folder, 'folder'))
+    for (const name of ['missing', 'empty', 'large', 'folder']) {
+      const reading = readSecretFiles({ CADZERO_BROKER_KEY_FILE: join(folder, name) }, SECRETS, systemFiles)
+      await expect(reading).rejects.toThrow(/^CADZERO_BROKER_KEY_FILE cannot be read$/)
+    }
+  })
+
+  it('is refused beside the variable itself', async () => {
+    const env = { CADZERO_BROKER_KEY: 'a', CADZERO_BROKER_KEY_FILE: '/nowhere' }
+    await expect(readSecretFiles(env, SECRETS, systemFiles)).rejects.toThrow('are both set')
   })
 })

@@ -411,6 +411,9 @@ describe.skipIf(!canMount)(
         CLERK_SECRET_KEY: 'sk_test_x',
         CADZERO_BROKER_KEY: newKey().toString('base64url'),
         CADZERO_BROKER_INSTANCES: 'https://clerk.example.com',
+        CADZERO_BROKER_PUBLIC_URL: 'https://api.example.com',
+        CADZERO_BROKER_AUTHORIZED_PARTIES: 'https://www.example.com',
+        CADZERO_BROKER_DRAIN_SECONDS: '0',
         CADZERO_BROKER_PORT: '0',
       }
       const options = ['-p', '-f', '--mount-proc', '--kill-child', process.execPath, PROGRAM, 'broker']

@@ -13,6 +13,7 @@ import { copyWithoutConsole } from '../../scripts/package/windows.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connectTo, type RpcClient } from '../../src/rpc/client.ts'
 import type { Endpoint } from '../../src/rpc/discovery.ts'
+import { brokerEnv } from '../support/broker-process.ts'
 import { hasKeyring, newDesktop } from '../support/desktop.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { environment, runProgram, startDaemonProcess } from '../support/program.ts'
@@ -93,13 +94,7 @@ describe.skipIf(!isLinuxX64)(`the executable${isLinuxX64 ? '' : ' (skipped: need
     const [sandbox, options] = [await newSandbox(), { home: await temporaryFolder(), program: program() }]
     const key = (await runProgram(['broker', '--generate-key'], options)).stdout.trim()
     expect(key).toMatch(/^[\w-]{43}$/)
-    const env = {
-      CLERK_SECRET_KEY: sandbox.backend.secretKey,
-      CLERK_API_URL: sandbox.backend.url,
-      CADZERO_BROKER_KEY: key,
-      CADZERO_BROKER_INSTANCES: sandbox.issuer,
-      CADZERO_BROKER_PORT: '0',
-    }
+    const env = await brokerEnv(sandbox, { CADZERO_BROKER_KEY: key })
     const broker = spawn(program()[0], ['broker'], { env: environment({ ...options, env }) })
     onTestFinished(async () => {
       broker.kill('SIGKILL')

@@ -9,6 +9,7 @@ import { systemFiles } from '../../src/host/files.ts'
 import { readEndpoint } from '../../src/rpc/discovery.ts'
 import type { Sandbox } from '../sandbox/index.ts'
 import { newKey } from '../support/broker.ts'
+import { brokerEnv } from '../support/broker-process.ts'
 import { findSecrets, formsOf, type Secret, type Surface } from '../support/canary.ts'
 import { comeBack, configure } from '../support/handoff.ts'
 import { environment, PROGRAM, runProgram, startDaemonProcess, temporaryFolder } from '../support/program.ts'
@@ -202,14 +203,8 @@ describe('no secret is left', { timeout: 60_000 }, () => {
       { name: 'broker key', value: brokerKey },
       { name: 'secret key', value: backend.secretKey },
     ]
-    const env = {
-      ...environment({ home: scratch }),
-      CLERK_SECRET_KEY: backend.secretKey,
-      CLERK_API_URL: backend.url,
-      CADZERO_BROKER_KEY: brokerKey,
-      CADZERO_BROKER_INSTANCES: sandbox.issuer,
-      CADZERO_BROKER_PORT: '0',
-    }
+    const brokerEnvironment = await brokerEnv(sandbox, { CADZERO_BROKER_KEY: brokerKey })
+    const env = { ...environment({ home: scratch }), ...brokerEnvironment }
     const broker = spawn(process.execPath, [PROGRAM, 'broker'], { env, stdio: ['ignore', 'pipe', 'pipe'] })
     onTestFinished(() => void broker.kill('SIGKILL'))
     let said = ''

@@ -1,0 +1,49 @@
+// What the operator sees of a running broker: whether it is ready, what is degraded, and its metrics.
+import { BrokerMetrics, type Readings } from './metrics.ts'
+
+export interface Health {
+  /** Whether a load balancer may send requests. An outage of Clerk or Redis does not change it: it would drain all copies. */
+  readonly ready: boolean
+  readonly keys: 'loaded' | 'missing'
+  readonly draining: boolean
+  readonly clerk: 'ok' | 'degraded'
+  readonly redis: 'ok' | 'degraded' | 'unused'
+}
+
+/** What a broker tells its monitor about itself. */
+export interface Sources extends Readings {
+  readonly areKeysLoaded: () => boolean
+}
+
+export class Monitor {
+  readonly metrics = new BrokerMetrics()
+  #sources: Sources | undefined
+  #isDraining = false
+
+  /** Called once, by the broker. */
+  watch(sources: Sources): void {
+    this.#sources = sources
+    this.metrics.watch(sources)
+  }
+
+  /** From now on the broker is not ready. */
+  drain(): void {
+    this.#isDraining = true
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
+  health(): Health {
+    const { areKeysLoaded, isClerkAvailable, isRedisUp } = this.#sources ?? {}
+    const keys = areKeysLoaded?.() ? 'loaded' : 'missing'
+    return {
+      ready: keys === 'loaded' && !this.#isDraining,
+      keys,
+      draining: this.#isDraining,
+      clerk: isClerkAvailable?.() ? 'ok' : 'degraded',
+      redis: isRedisUp === undefined ? 'unused' : isRedisUp() ? 'ok' : 'degraded',
+    }
+  }
+}

@@ -1,0 +1,115 @@
+// Mounts the broker in a server of Node.js: plain, Express, Connect, or Fastify with its raw request.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Random, randomText, systemRandom } from '../host/random.ts'
+import { clientAddress } from './client-address.ts'
+
+/** What the server tells the broker of a request. */
+export interface RequestContext {
+  /** The address of the client, for limits and the log. */
+  readonly address?: string
+  /** For the log. */
+  readonly requestId?: string
+}
+
+type Handler = (request: Request, context: RequestContext) => Promise<Response>
+
+export interface NodeHandlerOptions {
+  /**
+   * How many proxies of the operator's are in front of the server. If it is unset, the broker learns no address: behind
+   * a proxy that was forgotten, one limit would count all clients.
+   */
+  readonly trustedHops?: number | undefined
+  readonly random?: Random
+}
+
+/** What Express adds to a request: the path before a router has cut it, and the body that a parser has already read. */
+type MountedRequest = IncomingMessage & { readonly originalUrl?: string; readonly body?: unknown }
+
+export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => void
+
+const MAX_BODY_BYTES = 16 * 1024
+// The handler sees these headers alone.
+const FORWARDED = [
+  'content-type',
+  'authorization',
+  'dpop',
+  'origin',
+  'access-control-request-method',
+  'access-control-request-headers',
+] as const
+
+const REQUEST_ID = /^[\w.:-]{1,64}$/
+
+/** A handler for `http.createServer` or `app.use('/api/auth', …)`; it answers each request that it is given. */
+export function toNodeHandler(broker: Handler, options: NodeHandlerOptions = {}): NodeHandler {
+  return (request, response) => void respond(broker, request, response, options).catch(() => response.destroy())
+}
+
+async function respond(
+  broker: Handler,
+  request: MountedRequest,
+  response: ServerResponse,
+  options: NodeHandlerOptions,
+): Promise<void> {
+  response.on('error', () => undefined)
+  const context = contextOf(request, options)
+  const answer = await broker(await toFetchRequest(request), context)
+  const body = Buffer.from(await answer.arrayBuffer())
+  response.setHeader('X-Request-Id', String(context.requestId))
+  for (const [name, value] of answer.headers) response.setHeader(name, value)
+  response.writeHead(answer.status).end(body)
+  request.resume() // drain a body that was not read, so that it does not block the response
+}
+
+function contextOf({ headers, socket }: IncomingMessage, options: NodeHandlerOptions): RequestContext {
+  const { trustedHops, random = systemRandom } = options
+  const given = String(headers['x-request-id'])
+  const requestId = headers['x-request-id'] !== undefined && REQUEST_ID.test(given) ? given : randomText(random, 12)
+  const forwardedFor = [headers['x-forwarded-for'] ?? ''].flat().join(', ')
+  const address = trustedHops === undefined ? undefined : clientAddress(socket.remoteAddress, forwardedFor, trustedHops)
+  return { requestId, ...(address === undefined ? {} : { address }) }
+}
+
+async function toFetchRequest(request: MountedRequest): Promise<Request> {
+  const { headers } = request
+  const method = FETCH_METHOD.test(request.method ?? '') ? String(request.method) : 'GET'
+  const forwarded = new Headers()
+  for (const name of FORWARDED) {
+    const value = headers[name]
+    if (value !== undefined) forwarded.set(name, Array.isArray(value) ? value.join(', ') : value)
+  }
+  const hasBody = method !== 'GET' && method !== 'HEAD'
+  const body = hasBody ? await bodyOf(request) : undefined
+  return new Request(targetOf(request), { method, headers: forwarded, ...(body === undefined ? {} : { body }) })
+}
+
+/** The host is a constant: the handler reads only the path. A path that the parser would rewrite names no route. */
+function targetOf({ originalUrl, url = '/' }: MountedRequest): string {
+  const target = originalUrl ?? url
+  const [path = ''] = target.split('?')
+  const parsed = URL.canParse(`http://broker${target}`) ? new URL(`http://broker${target}`) : undefined
+  return parsed?.pathname === path ? parsed.href : 'http://broker/'
+}
+
+/** The body as it came, or as a parser of the server's has read it. What is beyond the limit is not kept. */
+async function bodyOf(request: MountedRequest): Promise<Buffer | string> {
+  if (request.body !== undefined && request.readableDidRead) return textOf(request.body)
+  const chunks: Buffer[] = []
+  let size = 0
+  await new Promise<void>((resolve) => {
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      chunks.push(chunk)
+      if (size > MAX_BODY_BYTES) resolve() // one byte more is enough for the handler to refuse it
+    })
+    request.once('end', resolve).once('error', resolve).once('close', resolve)
+  })
+  request.removeAllListeners('data')
+  return Buffer.concat(chunks)
+}
+
+function textOf(body: unknown): Buffer | string {
+  return typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body)
+}
+
+const FETCH_METHOD = /^(?!CONNECT$|TRACE$|TRACK$)[A-Z]+$/i // the methods that the Request constructor accepts
