@@ -77,7 +77,7 @@ function diagnoser({ host, env, config }: ServicesOptions): (profile: string | u
     if (config instanceof ConfigurationError) throw config
     const profile = findProfile(config, name)
     const shared = running.get(profile.name)
-    if (shared) return await shared
+    if (shared !== undefined) return await shared
     const one = import('./diagnose.ts')
       .then(({ diagnose }) => diagnose({ host, profile, openers: openerPaths(env) }))
       .finally(() => running.delete(profile.name))
