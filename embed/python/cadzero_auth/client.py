@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import weakref
 from collections.abc import Callable
 from typing import Any
 
+from .attempts import Attempts
+from .calls import Call
 from .desktop import desktop_environment
-from .errors import AuthError, invalid_response
-from .launcher import Command
+from .errors import AuthError, InteractionRequiredError, invalid_response
+from .header_cache import CachedHeader, Freshness
+from .launcher import Command, find_command
+from .session_view import SessionView
 from .transport import Listener, Transport
 
 INVALID_PARAMS = -32602
@@ -16,19 +23,46 @@ INVALID_PARAMS = -32602
 class Client:
     """A client of the user's daemon. It connects on first use, and again after the connection is lost.
 
-    Every method may be called from any thread and returns within its `timeout`, in seconds. Each method raises an
-    AuthError if the call fails. Listeners are called in a background thread: in Fusion, a listener must hand over to
-    the main thread with a custom event before it uses `adsk`.
+    Every method may be called from any thread and returns within its `timeout`, in seconds; 0 never waits. Each method
+    raises an AuthError if the call fails. Listeners are called in a background thread: in Fusion, a listener must hand
+    over to the main thread with a custom event before it uses `adsk`.
     """
 
-    def __init__(self, command: Command = None, start: bool = True, discovery: str | None = None) -> None:
+    def __init__(
+        self,
+        command: Command = None,
+        start: bool = True,
+        discovery: str | None = None,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
         """Creates a client without connecting.
 
         command: the program that starts the daemon; None: find the installed one (see `find_command`).
         start: whether the client may start a daemon that is not running.
         discovery: the path of the discovery file; None: the daemon's default (see `discovery_file`).
+        prepare: is called in the background thread before the program is looked for, for example to install it.
         """
-        self._transport = Transport(command, start, discovery)
+        self._command = command
+        self._transport = Transport(command, start, discovery, prepare)
+        self._remember()
+        _clients.add(self)
+
+    def _remember(self) -> None:
+        """Starts with no header, no status and no attempt."""
+        self._view = SessionView()
+        self._attempts = Attempts(self._transport.submit, self._transport.reason_to_wait)
+        self._view.on_answer = self._attempts.note_answer
+        self._view.on_connected = self._ask_again
+        self._transport.view = self._view
+
+    def _forget_parent(self) -> None:
+        """Starts anew in a forked child, which has a copy of everything but the thread."""
+        self._transport.reset()
+        self._remember()
+
+    def find_command(self) -> list[str] | None:
+        """Returns the arguments of the process that runs cadzero-auth, or None if it is not installed."""
+        return find_command(self._command)
 
     def get_auth_header(
         self,
@@ -39,10 +73,43 @@ class Client:
     ) -> dict[str, str]:
         """Returns the headers for a request to the API; `interactive=True` may open the browser for a sign-in.
 
+        The client keeps the headers and refreshes them in the background, so that most calls take microseconds. A
+        header is dropped when the daemon reports a logout or another session.
+
         Raises InteractionRequiredError if the user must sign in and `interactive` is false.
         """
+        cached = self._view.headers.find(profile)
+        freshness = Freshness.NONE if cached is None else cached.freshness(min_validity_seconds)
+        if cached is not None and freshness is Freshness.FRESH:
+            return dict(cached.headers)
+        if cached is not None and freshness is Freshness.AGEING:
+            self._refresh_in_background(cached, profile)
+            return dict(cached.headers)
         params = _given(profile=profile, interactive=interactive, minValiditySeconds=min_validity_seconds)
-        return _headers(self.call('getAuthHeader', params, timeout, harmless=not interactive))
+        try:
+            if interactive:
+                return _headers(self.call('getAuthHeader', params, timeout))
+            key = ('getAuthHeader', profile, min_validity_seconds)
+            return _headers(self._attempts.get(key, 'getAuthHeader', params, timeout))
+        except AuthError as error:
+            is_usable = cached is not None and cached.freshness(0) is not Freshness.NONE
+            if cached is None or not is_usable or isinstance(error, InteractionRequiredError):
+                raise
+            return dict(cached.headers)  # the daemon cannot be asked at present, and the token is valid
+
+    def _refresh_in_background(self, cached: CachedHeader, profile: str | None) -> None:
+        if cached.may_ask():
+            with contextlib.suppress(AuthError):  # the next caller finds out, once the header has expired
+                self._ask_for_header(profile)
+
+    def _ask_for_header(self, profile: str | None) -> Call:
+        params = _given(profile=profile, interactive=False)
+        return self._attempts.start(('getAuthHeader', profile, None), 'getAuthHeader', params)
+
+    def _ask_again(self) -> None:
+        """Asks for each header that is held. Runs after each connect: a logout may have been missed before it."""
+        for profile in self._view.headers.usable_profiles():
+            self._ask_for_header(profile)
 
     def refresh(self, rejected: str | None = None, profile: str | None = None, timeout: float = 15.0) -> dict[str, str]:
         """Returns the headers with a newly issued token.
@@ -51,6 +118,8 @@ class Client:
         returns that one, so that many callers cause one refresh.
         """
         params = _given(profile=profile, rejected=rejected)
+        if rejected is not None:
+            self._view.headers.drop_token(rejected)
         return _headers(self.call('refresh', params, timeout, harmless=rejected is not None))
 
     def login(  # noqa: PLR0913 (the params of the daemon's method)
@@ -94,13 +163,25 @@ class Client:
         """Cancels the sign-in in progress, if any, and returns the status."""
         return _object(self.call('cancelLogin', _given(profile=profile), timeout))
 
-    def logout(self, profile: str | None = None, timeout: float = 15.0) -> dict[str, Any]:
-        """Deletes the session on this computer and revokes it at Clerk; `revoked` tells whether Clerk confirmed."""
-        return _object(self.call('logout', _given(profile=profile), timeout))
+    def logout(
+        self, profile: str | None = None, timeout: float = 15.0, session_id: str | None = None
+    ) -> dict[str, Any]:
+        """Deletes the session on this computer and revokes it at Clerk; `revoked` tells whether Clerk confirmed.
+
+        session_id: sign out only if this is still the session.
+        """
+        self._view.headers.drop(profile)
+        params = _given(profile=profile, sessionId=session_id)
+        return _object(self.call('logout', params, timeout, harmless=session_id is not None))
 
     def status(self, profile: str | None = None, timeout: float = 5.0) -> dict[str, Any]:
         """Returns the status: the state, the user and the expiry times in Unix seconds. It never holds a token."""
-        return _object(self.call('status', _given(profile=profile), timeout, harmless=True))
+        return _object(self._attempts.get(('status', profile, None), 'status', _given(profile=profile), timeout))
+
+    def known_status(self, profile: str | None = None) -> dict[str, Any] | None:
+        """Returns the last status that the daemon has sent, without asking it; None if there is none."""
+        status = self._view.status(profile)
+        return None if status is None else dict(status)
 
     def diagnose(self, profile: str | None = None, timeout: float = 15.0) -> dict[str, Any]:
         """Returns what the daemon sees of the network: proxy, certificates, whether Clerk responds; no secret."""
@@ -123,7 +204,7 @@ class Client:
         return self._transport.call(method, params or {}, timeout, harmless)
 
     def close(self) -> None:
-        """Closes the connection and ends the background thread. Call it when the add-in stops."""
+        """Closes the connection and ends the background thread. A later call connects again."""
         self._transport.close()
 
     def __enter__(self) -> Client:
@@ -148,3 +229,15 @@ def _object(result: Any) -> dict[str, Any]:
     if not isinstance(result, dict):
         raise invalid_response()
     return result
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _forget_parent() -> None:
+    for client in list(_clients):
+        client._forget_parent()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_forget_parent)

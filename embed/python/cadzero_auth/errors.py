@@ -50,10 +50,12 @@ NO_DAEMON_HINTS: dict[str, str] = {
     'start_failed': 'run cadzero-auth doctor',
     'cannot_lock': 'set CADZERO_AUTH_HOME to a folder on a local disk',
     'start_timeout': 'answer the prompt of the keyring if there is one, or run cadzero-auth doctor',
+    'starting': 'wait a moment, then try again',
+    'no_answer': 'run cadzero-auth daemon --replace if this lasts',
     'other_host': 'use cadzero-auth on that computer, or set CADZERO_AUTH_HOME to a folder that only this one uses',
     'unreachable': 'allow connections to 127.0.0.1 in the firewall or security program, then try again',
     'resource_exhausted': 'close files or threads of this program, or raise its limits, then try again',
-    'closed': 'create a new client',
+    'closed': 'call again; the client connects again',
 }
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO, Union
 
 from .errors import NoDaemonError
@@ -110,9 +110,14 @@ def start_daemon(command: Sequence[str], stderr: IO[bytes] | int = subprocess.DE
 class Launcher:
     """Starts a missing daemon, at most once in RESTART_SECONDS. One thread uses it."""
 
-    def __init__(self, command: Command, enabled: bool) -> None:
+    def __init__(self, command: Command, enabled: bool, prepare: Callable[[], None] | None = None) -> None:
+        """Creates a launcher that has started nothing.
+
+        prepare: is called before the program is looked for.
+        """
         self._command = command
         self._enabled = enabled
+        self._prepare = prepare
         self._started_at: float | None = None  # None once a client has connected
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
@@ -133,6 +138,8 @@ class Launcher:
             return self._process is not None and not has_exited
         self.close()
         self._process = self._failure = None
+        if self._prepare is not None:
+            self._prepare()
         command = find_command(self._command)
         if command is None:
             self._failure = ('cadzero-auth is not installed', 'not_installed', None)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .discovery import Endpoint, base64url
-from .errors import NotGenuineError
+from .errors import NoDaemonError, NotGenuineError
 from .reachability import connection_error
 
 SUBPROTOCOL = 'cadzero-auth.v1'
@@ -36,8 +36,8 @@ class WebSocket:
     def __init__(self, endpoint: Endpoint, deadline: float) -> None:
         """Connects and upgrades until `deadline`, a value of time.monotonic().
 
-        Raises NoDaemonError if the connection is refused or dropped, and NotGenuineError if the server is not the
-        daemon.
+        Raises NoDaemonError if the connection is refused or dropped, or if the server does not answer; and
+        NotGenuineError if it answers without the proof that it is the daemon.
         """
         self._output = bytearray()
         self._message: bytearray | None = None  # of a message whose final frame has not arrived
@@ -53,7 +53,7 @@ class WebSocket:
         except BaseException as error:
             self._socket.close()
             if isinstance(error, OSError):
-                raise not_genuine() from None
+                raise _no_answer() from None
             raise
 
     def fileno(self) -> int:
@@ -187,6 +187,11 @@ def not_genuine() -> NotGenuineError:
     return NotGenuineError('the server that answered is not the genuine daemon')
 
 
+def _no_answer() -> NoDaemonError:
+    """Returns the error for a server that hangs, or closes the connection, before it has proved anything."""
+    return NoDaemonError('a program listens on the port of the daemon, but does not answer', 'no_answer')
+
+
 def _upgrade(connection: socket.socket, endpoint: Endpoint, deadline: float) -> bytearray:
     """Upgrades the connection and verifies the daemon's proof; returns the bytes that followed the response's head."""
     nonce, key = base64url(secrets.token_bytes(16)), base64.b64encode(secrets.token_bytes(16)).decode()
@@ -228,7 +233,7 @@ def _read_head(connection: socket.socket, deadline: float) -> tuple[bytes, bytea
         connection.settimeout(_seconds_left(deadline))
         data = connection.recv(4096)
         if not data:
-            raise not_genuine()
+            raise _no_answer()
         received += data
     head, _, rest = received.partition(b'\r\n\r\n')
     return bytes(head), rest

@@ -26,7 +26,7 @@ command = json.loads(os.environ['CADZERO_AUTH_COMMAND'])
 
 
 def wait_until(what, condition):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
@@ -66,14 +66,26 @@ assert heard.wait(10)
 remove()
 passed('a listener is told of a change')
 
+
+def daemon_pid():
+    """Returns the process id of the daemon that answers; None during a change."""
+    try:
+        return auth.client.status(timeout=15)['daemon']['pid']
+    except cadzero_auth.AuthError:
+        return None
+
+
+first_pid = daemon_pid()
 subprocess.run([*command, 'daemon', '--stop'], check=True, stdout=subprocess.DEVNULL)
-wait_until('the daemon is started again', lambda: auth.get_auth_headers() != {})
+assert auth.get_auth_headers() != {}, 'a token that is valid is served without a daemon'
+wait_until('the daemon is started again', lambda: daemon_pid() not in {None, first_pid})
+assert auth.get_auth_headers() != {}
 passed('a stopped daemon is started again and keeps the session')
 
-subprocess.Popen([*command, 'daemon', '--replace'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-pid = auth.client.status()['daemon']['pid']
-wait_until('the new daemon answers', lambda: auth.auth_token._status().get('daemon', {}).get('pid', pid) != pid)
-assert auth.get_auth_headers() != {}
+second_pid = daemon_pid()
+replacing = subprocess.Popen([*command, 'daemon', '--replace'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+wait_until('the new daemon answers', lambda: daemon_pid() == replacing.pid)
+assert auth.get_auth_headers() != {} and second_pid != replacing.pid
 passed('the client connects to the daemon that replaces another')
 
 auth.sign_out()
@@ -89,6 +101,11 @@ passed('a sign-in opens the browser and waits for the user')
 
 auth.auth_token.clear_token()
 assert auth.get_auth_headers() == {}
+for _ in range(2):
+    auth.stop()
+    assert 'cadzero-auth' not in [thread.name for thread in threading.enumerate()]
+    assert auth.get_current_user()['is_authenticated'] is False
+passed('a stopped drop-in works again at the next call')
 auth.stop()
-assert auth.get_auth_headers() == {}
-passed('a stopped drop-in has no header')
+replacing.terminate()
+replacing.wait(30)

@@ -235,7 +235,7 @@ class FailureTest(LauncherTestCase):
         command = self.script(f'import os; os.rename({daemon.path!r}, {stale!r})')
         with Client(command=command, discovery=stale) as client:
             self.assertEqual(client.get_auth_header(timeout=60), HEADER['headers'])
-            client._transport._launcher._process.wait(30)
+            client._transport._connector.launcher._process.wait(30)
 
 
 def unused_port():
@@ -251,11 +251,11 @@ class ClientStartTest(LauncherTestCase):
         command = self.script(f'import os; os.rename({daemon.path + ".later"!r}, {daemon.path!r})')
         with Client(command=command, discovery=daemon.path) as client:
             self.assertEqual(client.get_auth_header(timeout=60), HEADER['headers'])
-            client._transport._launcher._process.wait(30)
+            client._transport._connector.launcher._process.wait(30)
 
     def test_a_daemon_that_exits_fails_the_call_before_its_timeout(self):
         missing = os.path.join(self.folder, 'endpoint.json')
         client = Client(command=self.script(''), discovery=missing)
         self.addCleanup(client.close)
-        with mock.patch('cadzero_auth.transport.START_SECONDS', 3600), self.assertRaises(cadzero_auth.NoDaemonError):
+        with mock.patch('cadzero_auth.connector.START_SECONDS', 3600), self.assertRaises(cadzero_auth.NoDaemonError):
             client.get_auth_header(timeout=60)

@@ -123,7 +123,7 @@ class ClientReachabilityTest(ClientTestCase):
         self.assertEqual(errors[-1].reason, 'unreachable')
 
     def kill_started(self, client):
-        process = client._transport._launcher._process
+        process = client._transport._connector.launcher._process
         process.kill()
         process.wait(30)
 

@@ -156,13 +156,13 @@ class ListenerTest(ClientTestCase):
 
 
 class CloseTest(ClientTestCase):
-    def test_a_closed_client_raises_and_leaves_no_thread(self):
-        _, client = self.serve(genuine(answer_all))
-        client.get_auth_header()
-        client.close()
-        self.assertNotIn('cadzero-auth', [thread.name for thread in threading.enumerate()])
-        with self.assertRaises(cadzero_auth.NoDaemonError):
-            client.status()
+    def test_a_closed_client_leaves_no_thread_and_connects_again_at_the_next_call(self):
+        daemon, client = self.serve(genuine(answer_all))
+        for times in range(1, 4):
+            self.assertEqual(client.get_auth_header(), HEADER['headers'])
+            self.assertEqual(daemon.connections, times)
+            client.close()
+            self.assertNotIn('cadzero-auth', [thread.name for thread in threading.enumerate()])
 
     def test_closing_fails_the_calls_in_progress(self):
         called = threading.Event()

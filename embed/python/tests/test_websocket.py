@@ -4,6 +4,7 @@ import os
 import threading
 import time
 import unittest
+from unittest import mock
 
 import cadzero_auth
 from cadzero_auth.discovery import Endpoint
@@ -107,8 +108,34 @@ class UpgradeTest(ClientTestCase):
     def test_endless_headers_are_refused(self):
         self.assert_sent_refused(b'HTTP/1.1 101 x\r\n' + b''.join(b'a%d: b\r\n' % at for at in range(9999)))
 
-    def test_a_server_that_closes_the_connection_is_refused(self):
-        self.assert_not_genuine(lambda daemon, connection, head: connection.close())
+    def test_a_server_that_gives_no_answer_is_no_stranger_for_that_and_is_tried_again(self):
+        def behave(daemon, connection, head):
+            if daemon.connections == 1:
+                connection.close()
+                return
+            connection.sendall(daemon.upgrade_response(head))
+            answer_all(daemon, connection)
+
+        _, client = self.serve(behave)
+        with self.assertRaises(cadzero_auth.NoDaemonError) as caught:
+            client.get_auth_header()
+        self.assertEqual(caught.exception.reason, 'no_answer')
+        self.assertEqual(client.get_auth_header(), HEADER['headers'])
+
+    def test_one_slow_upgrade_does_not_condemn_the_daemon(self):
+        resumed = threading.Event()
+
+        def behave(daemon, connection, head):
+            if daemon.connections == 1:
+                resumed.wait(30)  # stopped, or on a computer that was busy
+            connection.sendall(daemon.upgrade_response(head))
+            answer_all(daemon, connection)
+
+        _, client = self.serve(behave)
+        self.addCleanup(resumed.set)
+        with mock.patch('cadzero_auth.connector.CONNECT_SECONDS', 0.05), self.assertRaises(cadzero_auth.NoDaemonError):
+            client.get_auth_header()
+        self.assertEqual(client.get_auth_header(), HEADER['headers'])
 
     def test_a_slow_response_does_not_extend_the_deadline(self):
         def behave(daemon, connection, head):
@@ -118,11 +145,11 @@ class UpgradeTest(ClientTestCase):
 
         daemon = FakeDaemon(behave)
         self.addCleanup(daemon.close)
-        with self.assertRaises(cadzero_auth.NotGenuineError):
+        with self.assertRaises(cadzero_auth.NoDaemonError):
             WebSocket(Endpoint.parse(daemon.document()), time.monotonic() + 0.2)
 
     def test_a_rejected_instance_is_forgotten_when_the_file_names_another(self):
-        daemon, client = self.serve(lambda daemon, connection, head: connection.close())
+        daemon, client = self.serve(lambda daemon, connection, head: connection.sendall(b'HTTP/1.1 403 x\r\n\r\n'))
         with self.assertRaises(cadzero_auth.NotGenuineError):
             client.get_auth_header()
         daemon.behave = genuine(answer_all)
