@@ -1,8 +1,9 @@
-// Builds dist/: the program as one CommonJS file (Node loads that faster), its launcher, its code cache and the broker.
+// Builds dist/: the program as one CommonJS file (Node loads that faster), its launcher, its code cache, its man page and the broker.
 import { execFileSync } from 'node:child_process'
-import { chmod, rm } from 'node:fs/promises'
+import { chmod, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
 import { alias, OWN_FILES, options } from './bundle.ts'
+import { manPage } from './man.ts'
 
 const BROKER = 'dist/broker.cjs' // for a server that mounts the broker: require('cadzero-auth/broker')
 const LAUNCHER = 'dist/cadzero-auth.cjs'
@@ -25,6 +26,7 @@ await build({
   banner: { js: '#!/usr/bin/env node' },
 })
 await chmod(LAUNCHER, 0o755)
+await writeFile('dist/cadzero-auth.1', manPage())
 execFileSync(process.execPath, ['scripts/code-cache.cjs', PROGRAM, 'dist/program.cache'], {
   stdio: ['ignore', 'ignore', 'inherit'],
 })

@@ -5,7 +5,7 @@ import { startDaemonProcess } from '../daemon/process.ts'
 import { endDaemon, explainNoDaemon } from '../daemon/single-instance.ts'
 import { NoDaemonError } from '../rpc/client.ts'
 import type { Context } from './context.ts'
-import { UsageError } from './failure.ts'
+import { failureOf, UsageError } from './failure.ts'
 import { note, print, printError } from './terminal.ts'
 import { commit, version } from './version.ts'
 
@@ -59,11 +59,9 @@ async function readPassphrase(fromStdin: boolean): Promise<string | undefined> {
   return text || undefined
 }
 
-function reportConfigurationError({ file, setting, expected }: ConfigurationError): void {
-  printError(
-    `${file ?? 'configuration'}: ${setting} is missing or wrong`,
-    `correct it: it should be ${expected}; then run cadzero-auth daemon --replace`,
-  )
+function reportConfigurationError(configurationError: ConfigurationError): void {
+  const { error, hint } = failureOf(configurationError)
+  printError(error, `${hint}; then run cadzero-auth daemon --replace`)
 }
 
 async function stopDaemon({ host, folders }: Context): Promise<void> {

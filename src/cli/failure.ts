@@ -15,6 +15,9 @@ export interface Failure {
   readonly exitCode: number
   readonly error: string
   readonly hint?: string
+  /** The code and the reason of the daemon's error, for `--json`. */
+  readonly code?: number
+  readonly reason?: string
 }
 
 /** The arguments or environment variables of the command are wrong. */
@@ -26,6 +29,11 @@ export class UsageError extends Error {
     super(message)
     this.name = 'UsageError'
   }
+}
+
+/** @param names the profiles that there are */
+export function unknownProfile(names: Iterable<string>): UsageError {
+  return new UsageError('no such profile', `use one of ${[...names].join(', ')}`)
 }
 
 /** The command could not do its work. */
@@ -75,7 +83,7 @@ const STUCK_HINTS: Readonly<Record<StuckDaemonError['reason']['kind'], string>> 
 }
 
 const RULES: readonly Rule[] = [
-  on(RpcError, rpcFailure),
+  on(RpcError, (error) => ({ ...rpcFailure(error), ...wireNames(error) })),
   on(UsageError, ({ message, hint }) => ({ exitCode: EXIT.usage, error: message, ...withHint(hint) })),
   on(EnvironmentError, ({ message, hint }) => ({ exitCode: EXIT.usage, error: message, hint })),
   on(CommandError, ({ message, hint }) => failed(message, hint)),
@@ -90,9 +98,10 @@ const RULES: readonly Rule[] = [
     return { exitCode: EXIT.noDaemon, error: `${message}${error ? `: ${error}` : ' and printed no error'}`, hint }
   }),
   on(ConnectionClosedError, ({ message }) => failed(message, 'try again: the daemon was stopped or replaced')),
-  on(ConfigurationError, ({ file, setting, expected }) =>
-    failed(`${file ?? 'configuration'}: ${setting} is missing or wrong`, correctionHint(expected)),
-  ),
+  on(ConfigurationError, ({ file, setting, expected }) => ({
+    ...failed(`${file ?? 'configuration'}: ${setting} is missing or wrong`, correctionHint(setting, expected)),
+    ...(isVariable(setting) && { exitCode: EXIT.usage }),
+  })),
   on(StuckDaemonError, ({ message, reason }) => ({
     exitCode: EXIT.noDaemon,
     error: message,
@@ -123,6 +132,10 @@ function systemErrorText(error: unknown): string {
   return error instanceof Error && 'syscall' in error ? error.message : 'an unexpected error occurred'
 }
 
+function wireNames({ code, data = {} }: RpcError): Pick<Failure, 'code' | 'reason'> {
+  return { code, ...(typeof data.reason === 'string' && { reason: data.reason }) }
+}
+
 function rpcFailure({ code, message, data = {} }: RpcError): Failure {
   const reason = typeof data.reason === 'string' ? data.reason : undefined
   const error = reason === undefined ? message : `${message}: ${reason}`
@@ -142,8 +155,7 @@ function rpcFailure({ code, message, data = {} }: RpcError): Failure {
     case errors.storeUnavailable.code:
       return failed(error, typeof data.hint === 'string' ? data.hint : undefined)
     case errors.configuration.code:
-      if (typeof data.otherProfile === 'string') return samePort(data.profile, data.otherProfile)
-      return failed(`${data.file ?? message}: ${data.setting} is missing or wrong`, configurationHint(data))
+      return configurationFailure(message, data)
     case METHOD_NOT_FOUND:
       return failed(error, 'run cadzero-auth rpc rpc.discover to list the methods')
     case INVALID_PARAMS:
@@ -203,13 +215,22 @@ function retryHint(seconds: unknown): string {
 }
 
 /** A running daemon has read the configuration at its start, so that a correction alone changes nothing. */
-function configurationHint({ setting, expected }: Readonly<Record<string, unknown>>): string {
-  if (setting === 'profile') return `use ${expected}`
-  return `${correctionHint(expected)}; then run cadzero-auth daemon --stop and try again`
+function configurationFailure(message: string, data: Readonly<Record<string, unknown>>): Failure {
+  const { file = message, setting, expected, profile, otherProfile } = data
+  if (typeof otherProfile === 'string') return samePort(profile, otherProfile)
+  if (setting === 'profile') return { exitCode: EXIT.usage, error: 'no such profile', hint: `use ${expected}` }
+  const hint = `${correctionHint(setting, expected)}; then run cadzero-auth daemon --stop and try again`
+  return failed(`${file}: ${setting} is missing or wrong`, hint)
 }
 
-function correctionHint(expected: unknown): string {
-  return `correct it: it should be ${typeof expected === 'string' ? expected : 'different'}`
+function correctionHint(setting: unknown, expected: unknown): string {
+  const right = typeof expected === 'string' ? expected : 'another value'
+  return isVariable(setting) ? `set ${setting} to ${right}, or unset it` : `correct it: it should be ${right}`
+}
+
+/** Whether the setting was read from an environment variable, which an error then names. */
+function isVariable(setting: unknown): boolean {
+  return /^CADZERO_AUTH_[A-Z_]+$/.test(String(setting))
 }
 
 function paramsHint(issues: unknown): string | undefined {

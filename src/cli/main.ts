@@ -1,7 +1,7 @@
 // The command line: runs the command that the arguments name, and sets the exit code.
 import { type Command, createContext } from './context.ts'
-import { EXIT, failureOf } from './failure.ts'
-import { printError, watchOutput } from './terminal.ts'
+import { EXIT, type Failure, failureOf } from './failure.ts'
+import { note, printError, watchOutput } from './terminal.ts'
 
 const FOREGROUND = { replace: false, stop: false, passphraseStdin: false }
 
@@ -14,10 +14,22 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (isPlainDaemon) await run(async (context) => (await import('./daemon.ts')).runDaemon(context, FOREGROUND))
     else await (await import('./program.ts')).parse(argv, run)
   } catch (error) {
-    const { exitCode, error: text, hint } = failureOf(error)
-    printError(text, hint)
-    process.exitCode = exitCode
+    const failure = failureOf(error)
+    if (wantsJson(argv)) note(describeAsJson(failure))
+    else printError(failure.error, failure.hint)
+    process.exitCode = failure.exitCode
   }
+}
+
+/** One line, so that a script finds it after notes and warnings. */
+function describeAsJson({ error: message, ...details }: Failure): string {
+  return JSON.stringify({ error: { message, ...details } })
+}
+
+/** Read from the arguments themselves: if they are wrong, there are no parsed options. */
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--')
+  return argv.slice(2, end === -1 ? undefined : end).includes('--json')
 }
 
 async function run(command: Command): Promise<void> {

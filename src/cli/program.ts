@@ -1,12 +1,13 @@
 // The commands, their options and their help. Each command loads its file only when it runs.
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Argument, Command, CommanderError, type HelpConfiguration, InvalidArgumentError, Option } from 'commander'
 import type { CommonOptions, Command as RunnableCommand } from './context.ts'
-import { EXIT } from './failure.ts'
+import { EXIT, UsageError } from './failure.ts'
+import { paint } from './terminal.ts'
 import { versionWithCommit } from './version.ts'
 
 type Run = (command: RunnableCommand) => Promise<void>
 
-/** Runs the command that the arguments name. Prints help or a usage error itself, and sets its exit code. */
+/** Runs the command that the arguments name. Prints help itself, and sets its exit code. @throws UsageError; what the command throws */
 export async function parse(argv: readonly string[], run: Run): Promise<void> {
   try {
     await createProgram(run).parseAsync(argv)
@@ -16,23 +17,49 @@ export async function parse(argv: readonly string[], run: Run): Promise<void> {
   }
 }
 
-function createProgram(run: Run): Command {
+const HELP: HelpConfiguration = {
+  styleTitle: (title) => paint('bold', title, process.stdout),
+  minWidthToWrap: 20, // by default Commander wraps no description in 60 columns
+}
+
+/** Every command. The completion of shells and the man page are made from it too. */
+export function createProgram(run: Run): Command {
   const program = new Command('cadzero-auth')
     .description('Keeps you signed in to CADZERO, and gives your programs valid Authorization headers.')
-    .version(versionWithCommit)
-    .exitOverride()
-    .showHelpAfterError('hint: run cadzero-auth --help')
-    .configureOutput({ outputError: (text, write) => write(text) })
+    .version(versionWithCommit, '-v, --version', 'show the version')
+    .helpOption('-h, --help', 'show the help')
+    .helpCommand('help [command]', 'show the help of a command')
+    .configureHelp(HELP)
+    .configureOutput({ outputError: () => undefined }) // parse throws it instead
   addDaemon(program, run)
   addSession(program, run)
   addDeveloperCommands(program, run)
   addService(program, run)
-  program
-    .command('version')
-    .description('show the version, its commit and the time of that commit')
-    .option('--json', 'print JSON')
-    .action((options) => run(async () => (await import('./version-command.ts')).showVersion(options)))
+  addShell(program, run)
+  throwUsageErrors(program)
   return program
+}
+
+function throwUsageErrors(command: Command): void {
+  command.exitOverride((error) => {
+    if (error.exitCode === 0 || error.code === 'commander.help') throw error
+    throw new UsageError(usageText(error), `run ${fullName(command)} --help`)
+  })
+  for (const one of command.commands) throwUsageErrors(one)
+}
+
+/** `cadzero-auth service install`. */
+export function fullName(command: Command): string {
+  return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`
+}
+
+/** Commander's message in the form of all other errors. */
+function usageText({ message }: CommanderError): string {
+  return message
+    .replace(/^error: /, '')
+    .replace(/\n\(Did you mean (.*)\?\)$/s, '; did you mean $1?')
+    .replace(/ is invalid\. (.)/, (_, first: string) => ` is invalid: ${first.toLowerCase()}`)
+    .replace(/\.$/, '')
 }
 
 function addDaemon(program: Command, run: Run): void {
@@ -69,7 +96,7 @@ function addSession(program: Command, run: Run): void {
   )
 
   common(program.command('status').description('show the user, when the session ends, and how it is stored'))
-    .option('--watch', 'show each change, until Ctrl-C')
+    .option('--watch', 'show each change, until Ctrl-C; in a pipe also every ten seconds')
     .action((options) => run(async (context) => (await import('./session.ts')).status(context, options)))
 
   common(program.command('header').description('print a header for curl: curl -H "$(cadzero-auth header)" …'))
@@ -121,12 +148,32 @@ function addDeveloperCommands(program: Command, run: Run): void {
     .action((options) => run(async (context) => (await import('./broker.ts')).runBroker(context, options)))
 }
 
+const SHELLS = ['bash', 'zsh', 'fish', 'powershell']
+
+function addShell(program: Command, run: Run): void {
+  program
+    .command('version')
+    .description('show the version, its commit and the time of that commit')
+    .option('--json', 'print JSON')
+    .action((options) => run(async () => (await import('./version-command.ts')).showVersion(options)))
+
+  program
+    .command('completion')
+    .description('print a script that completes commands and options in a shell')
+    .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
+    .action((shell) => run(async (context) => (await import('./completion.ts')).completion(context, program, shell)))
+}
+
 function addService(program: Command, run: Run): void {
   const service = program
     .command('service')
     .description('start the daemon when you log on (systemd user unit, launchd agent or Run key; no administrator)')
   const add = (name: string, description: string) =>
-    service.command(name).description(description).option('--json', 'print JSON').configureHelp({ sortOptions: true })
+    service
+      .command(name)
+      .description(description)
+      .option('--json', 'print JSON')
+      .configureHelp({ ...HELP, sortOptions: true })
 
   add('install', 'install the service and start it; run this again after an update').action((options) =>
     run(async (context) => (await import('./autostart/service.ts')).installService(context, options)),
@@ -152,7 +199,7 @@ function common(command: Command, needsDaemon = true): Command {
   command
     .option('--profile <name>', 'the profile to use instead of the default one')
     .option('--json', 'print JSON')
-    .configureHelp({ sortOptions: true })
+    .configureHelp({ ...HELP, sortOptions: true })
   return needsDaemon ? command.option('--no-start', 'do not start the daemon if it is not running') : command
 }
 

@@ -40,7 +40,10 @@ export interface AuthorizationArguments extends CommonOptions {
 
 /** Prints a new header with which any WebSocket client can connect once. */
 export async function authorization(context: Context, options: AuthorizationArguments): Promise<void> {
-  const endpoint = await withDaemon(context, options, async (client) => client.endpoint)
+  const endpoint = await withDaemon(context, options, async (client) => {
+    if (options.profile !== undefined) await client.call('status', profileParams(options)) // fails if there is no such profile
+    return client.endpoint
+  })
   const url = `ws://${endpoint.endpoint}${endpoint.path}`
   const { value } = authorize(endpoint, context.host.random)
   if (options.json) printJson({ url, subprotocol: SUBPROTOCOL, headers: { Authorization: value } })

@@ -1,11 +1,13 @@
 // `status`, `header`, `refresh` and `logout`: one RPC call each.
+import type { CancelTimer } from '../host/clock.ts'
+import type { RpcClient } from '../rpc/client.ts'
 import { CLOSE_RESTART } from '../rpc/connection.ts'
 import { errors, type Result, RpcError, type Status } from '../rpc/contract.ts'
 import { type CommonOptions, type Context, profileParams } from './context.ts'
 import { withDaemon } from './daemon-connection.ts'
 import { signIn } from './sign-in.ts'
-import { describeStatus } from './status-text.ts'
-import { describeTime, note, outputEnded, print, printJson } from './terminal.ts'
+import { describeStatus, VALUE_COLUMN } from './status-text.ts'
+import { describeTime, isPiped, note, outputEnded, print, printJson, printWrapped } from './terminal.ts'
 
 export interface HeaderArguments extends CommonOptions {
   readonly interactive?: boolean
@@ -68,22 +70,49 @@ export interface StatusArguments extends CommonOptions {
 }
 
 export async function status(context: Context, options: StatusArguments): Promise<void> {
+  const { clock } = context.host
   await withDaemon(context, options, async (client) => {
-    const first = await client.call('status', profileParams(options))
-    const show = (one: Status) =>
-      print(options.json ? JSON.stringify(one) : describeStatus(one, context.host.clock.now()))
-    if (!options.watch) return options.json ? printJson(first) : show(first)
-    // Before anything is shown: after that, Ctrl-C may come at any time. It ends the command without the signal's name.
-    const interrupted = new Promise<void>((resolve) => process.once('SIGINT', () => resolve()))
-    show(first)
-    client.onNotification((method, params) => {
-      const changed = params as Status
-      if (method !== 'sessionChanged' || changed.profile !== first.profile) return
-      if (!options.json) print('')
-      show(changed)
-    })
-    const closeCode = await Promise.race([client.closed, interrupted, outputEnded])
-    if (closeCode === undefined) return
-    note(closeCode === CLOSE_RESTART ? 'the daemon has stopped' : 'the connection to the daemon was lost')
+    const ask = () => client.call('status', profileParams(options))
+    if (options.watch) return await watch(context, client, ask, options)
+    const now = await ask()
+    if (options.json) printJson(now)
+    else printWrapped(describeStatus(now, clock.now()), VALUE_COLUMN)
   })
+}
+
+// A pipe reports only at a write that its reader has gone: without this, `| head -1` would end at the next change.
+const REPEAT_SECONDS = 10
+
+/** Shows the status and each change of it, until the daemon, the reader or the user ends that. */
+async function watch(
+  { host: { clock } }: Context,
+  client: RpcClient,
+  ask: () => Promise<Status>,
+  { json }: StatusArguments,
+): Promise<void> {
+  const first = await ask()
+  const show = (one: Status, before = '\n') =>
+    json ? print(JSON.stringify(one)) : printWrapped(before + describeStatus(one, clock.now()), VALUE_COLUMN)
+  // Before anything is shown: after that, Ctrl-C may come at any time. It ends the command without the signal's name.
+  const interrupted = new Promise<void>((resolve) => process.once('SIGINT', () => resolve()))
+  show(first, '')
+  client.onNotification((method, params) => {
+    const changed = params as Status
+    if (method === 'sessionChanged' && changed.profile === first.profile) show(changed)
+  })
+  let stopRepeating: CancelTimer | undefined
+  const repeat = () => {
+    stopRepeating = clock.after(
+      REPEAT_SECONDS,
+      () =>
+        void ask()
+          .then(show, () => undefined)
+          .then(repeat),
+    )
+  }
+  if (isPiped()) repeat()
+  const closeCode = await Promise.race([client.closed, interrupted, outputEnded])
+  stopRepeating?.()
+  if (closeCode === undefined) return
+  note(closeCode === CLOSE_RESTART ? 'the daemon has stopped' : 'the connection to the daemon was lost')
 }

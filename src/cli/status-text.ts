@@ -1,6 +1,6 @@
 // The status of a session as text for a person.
 import type { Status } from '../rpc/contract.ts'
-import { describeTime } from './terminal.ts'
+import { describeSpan, describeTime } from './terminal.ts'
 
 const STATES = { signed_out: 'signed out', signing_in: 'signing in', signed_in: 'signed in' } as const
 
@@ -13,7 +13,7 @@ export function describeStatus(status: Status, now: number): string {
     ['profile', status.profile],
     ['state', STATES[status.state]],
     ['user', status.user ? `${describeUser(status)} (${status.user.id})` : '-'],
-    ['token', describeTime(status.tokenExpiresAt, now, 'expires ')],
+    ['token', describeToken(status, now)],
     ['session', describeTime(status.sessionExpiresAt, now, 'ends ')],
     ['refreshed', describeTime(refresh.lastAt, now)],
     ['stored', `${isSignedIn ? place : 'no session'}; key: ${store.keyProtection ?? 'unknown'}`],
@@ -22,6 +22,8 @@ export function describeStatus(status: Status, now: number): string {
   const { organization } = status
   // An earlier version of the daemon, which an update has left running, says nothing of organizations.
   if (organization) lines.splice(3, 0, ['org', describeOrganization(organization)])
+  // Nor does it say why a sign-in has failed.
+  if (status.signIn && status.state !== 'signing_in') lines.push(['sign-in', describeFailedSignIn(status.signIn, now)])
   if (refresh.lastError !== null) lines.push(['last error', refresh.lastError])
   if (status.authorizationUrl !== null) lines.push(['link', status.authorizationUrl])
   const { deviceAuthorization: device } = status
@@ -29,14 +31,37 @@ export function describeStatus(status: Status, now: number): string {
   return describeFields(lines)
 }
 
+/** An idle daemon refreshes nothing, so that an expired token is no error. */
+function describeToken({ tokenExpiresAt }: Status, now: number): string {
+  if (tokenExpiresAt === null || tokenExpiresAt > now) return describeTime(tokenExpiresAt, now, 'expires ')
+  return `expired ${describeSpan(Math.round(now - tokenExpiresAt))} ago; the daemon refreshes it at the next request`
+}
+
+const SIGN_IN_FAILURES: Readonly<Record<string, string>> = {
+  access_denied: 'it was declined in the browser',
+  browser: 'no browser could be opened',
+  cancelled: 'it was cancelled',
+  invalid_response: 'the response of the provider proves no sign-in',
+  timeout: 'it timed out',
+}
+
+function describeFailedSignIn({ lastError, at }: NonNullable<Status['signIn']>, now: number): string {
+  const words = SIGN_IN_FAILURES[lastError]
+  const reason = words === undefined ? lastError : `${words} (${lastError})`
+  return `failed ${describeSpan(Math.max(0, Math.round(now - at)))} ago: ${reason}`
+}
+
 function describeOrganization({ id, slug, role }: NonNullable<Status['organization']>): string {
   const name = slug === null ? id : `${slug} (${id})`
   return role === null ? name : `${name}, ${role}`
 }
 
+/** The column of the values. */
+export const VALUE_COLUMN = 11
+
 /** `name  value` lines, with the values in one column. */
 export function describeFields(fields: readonly (readonly [string, string])[]): string {
-  return fields.map(([name, value]) => `${name.padEnd(11)}${value}`).join('\n')
+  return fields.map(([name, value]) => `${name.padEnd(VALUE_COLUMN)}${value}`).join('\n')
 }
 
 export function describeUser({ user }: Pick<Status, 'user'>): string {

@@ -1,5 +1,5 @@
 // Output to the terminal: results to standard output, errors, hints and notes to standard error.
-
+import { stripVTControlCharacters, styleText } from 'node:util'
 import { EXIT } from './failure.ts'
 
 // A reader that has gone: `… | head -1`. On Windows it is EOF.
@@ -27,6 +27,11 @@ export function watchOutput(): void {
   process.stderr.on('error', () => undefined) // there is no other place to say it
 }
 
+/** Whether standard output goes to another program. */
+export function isPiped(): boolean {
+  return process.stdout.isTTY !== true && 'connecting' in process.stdout // a socket has it, a file does not
+}
+
 export function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
@@ -41,8 +46,46 @@ export function note(text: string): void {
 }
 
 export function printError(error: string, hint?: string): void {
-  note(`error: ${error}`)
-  if (hint !== undefined) note(`hint: ${hint}`)
+  note(`${paint('red', 'error:', process.stderr)} ${error}`)
+  if (hint !== undefined) note(`${paint('cyan', 'hint:', process.stderr)} ${hint}`)
+}
+
+export type Style = 'bold' | 'red' | 'green' | 'yellow' | 'cyan'
+
+/** The text in a colour if this output is a terminal that has colours and NO_COLOR is not set, otherwise the text as it is. */
+export function paint(style: Style, text: string, output: NodeJS.WriteStream): string {
+  const isColoured = output.isTTY === true && !process.env.NO_COLOR && output.hasColors()
+  return isColoured ? styleText(style, text, { validateStream: false }) : text
+}
+
+/** Prints lines, in a terminal wrapped to its width. @param indent the column at which a wrapped line goes on */
+export function printWrapped(text: string, indent: number): void {
+  const { columns } = process.stdout
+  print(columns === undefined ? text : wrap(text, columns, indent))
+}
+
+/** Wraps each line between words. A word that is longer than a line, such as a link, stays whole. */
+export function wrap(text: string, width: number, indent: number): string {
+  return text
+    .split('\n')
+    .map((line) => wrapLine(line, width, indent))
+    .join('\n')
+}
+
+function wrapLine(line: string, width: number, indent: number): string {
+  if (shownLength(line) <= width) return line
+  const lines = ['']
+  for (const part of line.match(/\s*\S+/g) ?? []) {
+    const current = String(lines.at(-1))
+    if (shownLength(current + part) <= width || current.trim() === '') lines[lines.length - 1] = current + part
+    else lines.push(' '.repeat(indent) + part.trimStart())
+  }
+  return lines.join('\n')
+}
+
+/** Without the control sequences of colours. */
+function shownLength(text: string): number {
+  return stripVTControlCharacters(text).length
 }
 
 /**

@@ -6,8 +6,9 @@ import { runProgram, temporaryFolder } from '../support/program.ts'
 test('config prints the effective configuration without secrets', async () => {
   const home = await temporaryFolder()
   const env = { CADZERO_AUTH_CLIENT_ID: 'client_1', CADZERO_AUTH_PASSPHRASE: 'canary' }
-  const { code, stdout } = await runProgram(['config', '--json'], { home, env })
+  const { code, stdout } = await runProgram(['config'], { home, env })
   expect(code).toBe(0)
+  expect(await runProgram(['config', '--json'], { home, env })).toEqual({ code, stdout, stderr: '' })
   expect(JSON.parse(stdout)).toMatchObject({
     file: join(home, 'config', 'config.json'),
     defaultProfile: 'production',

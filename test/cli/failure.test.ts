@@ -1,6 +1,7 @@
 // The exit code, the error and the hint for each kind of failure.
 import { expect, test } from 'vitest'
 import { failureOf, StartError } from '../../src/cli/failure.ts'
+import { ConfigurationError } from '../../src/config/errors.ts'
 import { EnvironmentError } from '../../src/host/home.ts'
 import { RpcError } from '../../src/rpc/contract.ts'
 
@@ -65,6 +66,8 @@ test.each([
     const error = new RpcError(1003, 'temporarily unavailable', { reason: 'network', retryAfterSeconds: 2, ...data })
     expect(failureOf(error)).toEqual({
       exitCode: 1,
+      code: 1003,
+      reason: 'network',
       error: `temporarily unavailable: network (${cause})`,
       hint: expect.stringMatching(new RegExp(`${hint}.*; your session is kept$`)),
     })
@@ -75,6 +78,8 @@ test('a provider that is unavailable for an unknown cause gets the hint to try a
   const error = new RpcError(1003, 'temporarily unavailable', { reason: 'server', retryAfterSeconds: 2, cause: 'new' })
   expect(failureOf(error)).toEqual({
     exitCode: 1,
+    code: 1003,
+    reason: 'server',
     error: 'temporarily unavailable: server',
     hint: 'try again in 2 s; your session is kept',
   })
@@ -95,6 +100,7 @@ test('two profiles that want the same port at once name each other', () => {
   const data = { setting: 'profiles.staging.redirectPort', profile: 'staging', otherProfile: 'production' }
   expect(failureOf(new RpcError(1007, 'configuration', data))).toEqual({
     exitCode: 1,
+    code: 1007,
     error: 'the profiles staging and production have the same redirectPort, and production is signing in',
     hint: 'finish the sign-in of production first, or set another redirectPort for one of them',
   })
@@ -108,4 +114,17 @@ test.each([
   expect(hintOf()).toContain('cadzero-auth login')
   expect(hintOf()).not.toContain('--profile')
   expect(hintOf('staging')).toContain('cadzero-auth login --profile staging')
+})
+
+test('a wrong setting of the environment is wrong usage, and its hint names the variable', () => {
+  expect(failureOf(new ConfigurationError('CADZERO_AUTH_PORT', 'a port'))).toEqual({
+    exitCode: 2,
+    error: 'configuration: CADZERO_AUTH_PORT is missing or wrong',
+    hint: 'set CADZERO_AUTH_PORT to a port, or unset it',
+  })
+  expect(failureOf(new ConfigurationError('port', 'a port', '/c.json'))).toEqual({
+    exitCode: 1,
+    error: '/c.json: port is missing or wrong',
+    hint: 'correct it: it should be a port',
+  })
 })

@@ -1,7 +1,7 @@
 // The arguments of the command line: usage errors, help and the version.
 import { describe, expect, it } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
-import { runProgram, temporaryFolder } from '../support/program.ts'
+import { runProgram, stopDaemonAfterTest, temporaryFolder } from '../support/program.ts'
 
 describe('the command line', () => {
   it.each([
@@ -30,7 +30,7 @@ describe('the command line', () => {
     if (commit !== null) expect(commitTime).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
   })
 
-  it.each([['--help'], ['--version'], ['login', '--help'], ['status', '--help']])(
+  it.each([['--help'], ['--version'], ['-v'], ['login', '--help'], ['status', '--help']])(
     'prints to standard output and exits with 0 for %s %s',
     async (...args) => {
       const { code, stdout, stderr } = await runProgram(args.filter(Boolean), { home: await temporaryFolder() })
@@ -38,4 +38,57 @@ describe('the command line', () => {
       expect(stdout.length).toBeGreaterThan(4)
     },
   )
+
+  it.each([
+    [['nonsense'], "unknown command 'nonsense'", 'cadzero-auth'],
+    [['stats'], "unknown command 'stats'; did you mean status?", 'cadzero-auth'],
+    [['status', '--nonsense'], "unknown option '--nonsense'", 'cadzero-auth status'],
+    [['service', 'restart', 'now'], expect.stringMatching(/^too many arguments/), 'cadzero-auth service restart'],
+    [['service', 'nonsense'], "unknown command 'nonsense'", 'cadzero-auth service'],
+    [
+      ['login', '--timeout', 'soon'],
+      "option '--timeout <seconds>' argument 'soon' is invalid: not a number of seconds",
+      'cadzero-auth login',
+    ],
+    [
+      ['completion', 'tcsh'],
+      expect.stringMatching(/is invalid: allowed choices are bash, zsh, fish, powershell$/),
+      'cadzero-auth completion',
+    ],
+  ])('refers to the help of the command itself for %j', async (args, message, command) => {
+    const { code, stderr } = await runProgram([...args, '--json'], { home: await temporaryFolder() })
+    expect(code).toBe(2)
+    expect(JSON.parse(stderr)).toEqual({ error: { message, exitCode: 2, hint: `run ${command} --help` } })
+  })
+
+  it('prints an error as one line of JSON with --json, and as text after --', async () => {
+    const home = await temporaryFolder()
+    expect(await runProgram(['status', '--no-start', '--json'], { home })).toEqual({
+      code: 3,
+      stdout: '',
+      stderr:
+        '{"error":{"message":"no daemon is running","exitCode":3,"hint":"run cadzero-auth daemon to start it"}}\n',
+    })
+    expect((await runProgram(['--', '--json'], { home })).stderr).toMatch(/^error: /)
+  })
+
+  it.each([
+    ['status'],
+    ['header'],
+    ['login'],
+    ['logout'],
+    ['refresh'],
+    ['authorization'],
+    ['rpc', 'status'],
+    ['config'],
+    ['doctor'],
+  ])('exits with 2 for an unknown profile of %s %s', async (...command) => {
+    const home = await temporaryFolder()
+    stopDaemonAfterTest({ home })
+    const { code, stderr } = await runProgram([...command.filter(Boolean), '--profile', 'nowhere'], { home })
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: 'error: no such profile\nhint: use one of local, staging, production\n',
+    })
+  })
 })

@@ -69,8 +69,10 @@ describe('status', () => {
   it('refuses an unknown profile and names the known ones', async () => {
     const { run } = await newCommands()
     const { code, stderr } = await run('status', '--profile', 'nowhere')
-    expect(code).toBe(1)
-    expect(stderr).toContain('hint: use one of local, staging, production')
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: 'error: no such profile\nhint: use one of local, staging, production\n',
+    })
   })
 })
 

@@ -51,3 +51,31 @@ describe('the organization', () => {
     expect(line('org', old as Status)).toBeUndefined()
   })
 })
+
+describe('the token', () => {
+  it('is no error if it has expired while the daemon was idle', () => {
+    expect(line('token', { ...STATUS, tokenExpiresAt: NOW - 300 })).toBe(
+      'token      expired 5 min ago; the daemon refreshes it at the next request',
+    )
+  })
+})
+
+describe('a failed sign-in', () => {
+  it.each([
+    ['access_denied', 'it was declined in the browser (access_denied)'],
+    ['timeout', 'it timed out (timeout)'],
+    ['rate_limited', 'rate_limited'],
+  ])('is shown with its reason %s', (lastError, reason) => {
+    expect(line('sign-in', { ...STATUS, signIn: { lastError, at: NOW - 90 } })).toBe(
+      `sign-in    failed 90 s ago: ${reason}`,
+    )
+  })
+
+  it('is not shown during the next one, nor by a daemon of version 1.0', () => {
+    const { signIn: _, ...old } = STATUS
+    expect(
+      line('sign-in', { ...STATUS, state: 'signing_in', signIn: { lastError: 'timeout', at: NOW } }),
+    ).toBeUndefined()
+    expect(line('sign-in', old as Status)).toBeUndefined()
+  })
+})

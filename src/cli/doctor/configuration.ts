@@ -3,6 +3,7 @@ import { type Config, loadConfig } from '../../config/config.ts'
 import { ConfigurationError } from '../../config/errors.ts'
 import type { Profile } from '../../config/profile.ts'
 import type { Context } from '../context.ts'
+import { unknownProfile } from '../failure.ts'
 import { type Finding, findingOf } from './finding.ts'
 
 export interface CheckedConfiguration {
@@ -13,7 +14,7 @@ export interface CheckedConfiguration {
   readonly profile?: Profile
 }
 
-/** @param name the profile; undefined for the default profile */
+/** @param name the profile; undefined for the default profile @throws UsageError if there is no such profile */
 export async function checkConfiguration(
   { host, folders }: Context,
   name: string | undefined,
@@ -24,10 +25,7 @@ export async function checkConfiguration(
     host.network.configure(config) // the doctor's own requests go the way of the daemon's
     const wanted = name ?? config.defaultProfile
     const profile = config.profiles.get(wanted)
-    if (!profile) {
-      const hint = `use one of ${[...config.profiles.keys()].join(', ')}`
-      return { config, finding: { check, verdict: 'failed', found: 'no such profile', hint } }
-    }
+    if (!profile) throw unknownProfile(config.profiles.keys())
     if (profile instanceof ConfigurationError) {
       const hint = `set profiles.${wanted}.clientId (OAuth) or profiles.${wanted}.signInUrl (hand-off) in ${folders.configFile}`
       const found = `profile ${wanted} has no sign-in method configured`

@@ -5,13 +5,13 @@ import { openerPaths } from '../../host/browser.ts'
 import type { Diagnosis } from '../../rpc/contract.ts'
 import type { CommonOptions, Context } from '../context.ts'
 import { UsageError } from '../failure.ts'
-import { print, printJson } from '../terminal.ts'
+import { paint, printJson, printWrapped } from '../terminal.ts'
 import { checkAutostart } from './autostart.ts'
 import { checkBrowser } from './browser.ts'
 import type { ClerkOptions } from './clerk.ts'
 import { checkConfiguration } from './configuration.ts'
 import { checkDaemon } from './daemon.ts'
-import { describeFinding, type Finding } from './finding.ts'
+import { describeFinding, type Finding, FOUND_COLUMN } from './finding.ts'
 import { checkFolders } from './folders.ts'
 import { checkHandoff } from './handoff.ts'
 import { checkKeyring } from './keyring.ts'
@@ -36,8 +36,14 @@ export async function doctor(context: Context, options: DoctorOptions): Promise<
     ? await (await import('./clerk.ts')).checkClerk(context, options, process.env)
     : await checkAll(context, options)
   if (options.json) printJson(findings)
-  else for (const finding of findings) print(describeFinding(finding))
+  else for (const finding of findings) printWrapped(describeFinding(finding, colour), FOUND_COLUMN)
   return findings.every(({ verdict }) => verdict !== 'failed')
+}
+
+const COLOURS = { ok: 'green', warning: 'yellow', failed: 'red' } as const
+
+function colour(verdict: Finding['verdict'], mark: string): string {
+  return paint(COLOURS[verdict], mark, process.stdout)
 }
 
 async function checkAll(context: Context, options: CommonOptions): Promise<Finding[]> {

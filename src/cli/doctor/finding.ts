@@ -18,7 +18,14 @@ export function findingOf(check: string, error: unknown, verdict: Finding['verdi
 
 const MARKS = { ok: 'ok     ', warning: 'warning', failed: 'FAILED ' } as const
 
-export function describeFinding({ check, verdict, found, hint }: Finding): string {
-  const line = `${MARKS[verdict]}  ${check}: ${found}`
-  return hint === undefined ? line : `${line}\n         hint: ${hint}`
+/** The column at which the text begins. */
+export const FOUND_COLUMN = 9
+
+/** @param colour of the mark; none by default */
+export function describeFinding(
+  { check, verdict, found, hint }: Finding,
+  colour = (_: Finding['verdict'], mark: string) => mark,
+): string {
+  const line = `${colour(verdict, MARKS[verdict])}  ${check}: ${found}`
+  return hint === undefined ? line : `${line}\n${' '.repeat(FOUND_COLUMN)}hint: ${hint}`
 }

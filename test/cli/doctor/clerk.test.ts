@@ -43,9 +43,13 @@ describe('doctor --clerk', () => {
     expect(one.finding('template cadzero')?.found).toContain('15 min')
     backend.addTemplate('other', 60)
     const which = await look('--set-template-lifetime', '1h')
-    expect({ code: which.code, said: which.stderr }).toEqual({
+    expect({ code: which.code, error: which.error }).toEqual({
       code: 1,
-      said: 'error: the instance has several JWT templates\nhint: select one with --template: cadzero, other\n',
+      error: {
+        message: 'the instance has several JWT templates',
+        hint: 'select one with --template: cadzero, other',
+        exitCode: 1,
+      },
     })
     const named = await look('--set-template-lifetime', '1h', '--template', 'other')
     expect(named.finding('template cadzero')?.found).toContain('15 min')
@@ -56,18 +60,21 @@ describe('doctor --clerk', () => {
     'refuses %j as a lifetime without a request to Clerk',
     async (text) => {
       const { look, sandbox } = await newInstance()
-      const { code, stderr } = await look(`--set-template-lifetime=${text}`)
+      const { code, error } = await look(`--set-template-lifetime=${text}`)
       expect({ code, asked: sandbox.requests.length }).toEqual({ code: 2, asked: 0 })
-      expect(stderr).toMatch(/^error: Clerk does not accept this lifetime\nhint: .*30 s/)
+      expect(error).toMatchObject({
+        message: 'Clerk does not accept this lifetime',
+        hint: expect.stringContaining('30 s'),
+      })
     },
   )
 
   it('reports a missing and a wrong secret key without showing it', async () => {
     const { home, backend } = await newInstance()
     const without = await runDoctor(home, ['--clerk'])
-    expect({ code: without.code, said: without.stderr.split('\n')[0] }).toEqual({
+    expect({ code: without.code, said: without.error?.message }).toEqual({
       code: 2,
-      said: 'error: CLERK_SECRET_KEY is missing or wrong',
+      said: 'CLERK_SECRET_KEY is missing or wrong',
     })
     const wrong = await runDoctor(home, ['--clerk'], { CLERK_SECRET_KEY: 'sk_test_canary', CLERK_API_URL: backend.url })
     expect(wrong.code).toBe(1)
@@ -78,8 +85,8 @@ describe('doctor --clerk', () => {
   it('does not send the secret key over plain HTTP', async () => {
     const { home } = await newInstance()
     const env = { CLERK_SECRET_KEY: 'sk_test_canary', CLERK_API_URL: 'http://api.example.com' }
-    const { code, stderr } = await runDoctor(home, ['--clerk'], env)
-    expect({ code, said: stderr.split('\n')[0] }).toEqual({ code: 2, said: 'error: CLERK_API_URL is wrong' })
+    const { code, error } = await runDoctor(home, ['--clerk'], env)
+    expect({ code, said: error?.message }).toEqual({ code: 2, said: 'CLERK_API_URL is wrong' })
   })
 
   it.each([

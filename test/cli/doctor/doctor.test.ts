@@ -84,7 +84,7 @@ describe('doctor', () => {
   it('reports a wrong setting', async () => {
     const { stdout } = await runProgram(['doctor'], { home: await temporaryFolder(), env: { CADZERO_AUTH_PORT: 'x' } })
     expect(stdout).toMatch(
-      /FAILED {3}configuration: .*CADZERO_AUTH_PORT is missing or wrong\n\s+hint: correct it: it should be a port/,
+      /FAILED {3}configuration: .*CADZERO_AUTH_PORT is missing or wrong\n\s+hint: set CADZERO_AUTH_PORT to a port/,
     )
   })
 
