@@ -15,9 +15,6 @@ export interface Failure {
   readonly exitCode: number
   readonly error: string
   readonly hint?: string
-  /** The code and the reason of the daemon's error, for `--json`. */
-  readonly code?: number
-  readonly reason?: string
 }
 
 /** The arguments or environment variables of the command are wrong. */
@@ -83,7 +80,7 @@ const STUCK_HINTS: Readonly<Record<StuckDaemonError['reason']['kind'], string>> 
 }
 
 const RULES: readonly Rule[] = [
-  on(RpcError, (error) => ({ ...rpcFailure(error), ...wireNames(error) })),
+  on(RpcError, rpcFailure),
   on(UsageError, ({ message, hint }) => ({ exitCode: EXIT.usage, error: message, ...withHint(hint) })),
   on(EnvironmentError, ({ message, hint }) => ({ exitCode: EXIT.usage, error: message, hint })),
   on(CommandError, ({ message, hint }) => failed(message, hint)),
@@ -130,10 +127,6 @@ function withHint(hint: string | undefined): { hint?: string } {
 /** The message of a system error names a path and a cause, and no secret. Another message may hold anything. */
 function systemErrorText(error: unknown): string {
   return error instanceof Error && 'syscall' in error ? error.message : 'an unexpected error occurred'
-}
-
-function wireNames({ code, data = {} }: RpcError): Pick<Failure, 'code' | 'reason'> {
-  return { code, ...(typeof data.reason === 'string' && { reason: data.reason }) }
 }
 
 function rpcFailure({ code, message, data = {} }: RpcError): Failure {

@@ -1,4 +1,5 @@
 // The command line: runs the command that the arguments name, and sets the exit code.
+import { RpcError } from '../rpc/contract.ts'
 import { type Command, createContext } from './context.ts'
 import { EXIT, type Failure, failureOf } from './failure.ts'
 import { note, printError, watchOutput } from './terminal.ts'
@@ -15,15 +16,16 @@ export async function main(argv: readonly string[]): Promise<void> {
     else await (await import('./program.ts')).parse(argv, run)
   } catch (error) {
     const failure = failureOf(error)
-    if (wantsJson(argv)) note(describeAsJson(failure))
+    if (wantsJson(argv)) note(describeAsJson(failure, error))
     else printError(failure.error, failure.hint)
     process.exitCode = failure.exitCode
   }
 }
 
 /** One line, so that a script finds it after notes and warnings. */
-function describeAsJson({ error: message, ...details }: Failure): string {
-  return JSON.stringify({ error: { message, ...details } })
+function describeAsJson({ error: message, ...details }: Failure, error: unknown): string {
+  const { code = undefined, data = undefined } = error instanceof RpcError ? error : {}
+  return JSON.stringify({ error: { message, ...details, code, reason: data?.reason } })
 }
 
 /** Read from the arguments themselves: if they are wrong, there are no parsed options. */

@@ -58,7 +58,7 @@ function usageText({ message }: CommanderError): string {
   return message
     .replace(/^error: /, '')
     .replace(/\n\(Did you mean (.*)\?\)$/s, '; did you mean $1?')
-    .replace(/ is invalid\. (.)/, (_, first: string) => ` is invalid: ${first.toLowerCase()}`)
+    .replace(/( is invalid[^.]*)\. (.)/, (_, what: string, first: string) => `${what}: ${first.toLowerCase()}`)
     .replace(/\.$/, '')
 }
 

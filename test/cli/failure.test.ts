@@ -66,8 +66,6 @@ test.each([
     const error = new RpcError(1003, 'temporarily unavailable', { reason: 'network', retryAfterSeconds: 2, ...data })
     expect(failureOf(error)).toEqual({
       exitCode: 1,
-      code: 1003,
-      reason: 'network',
       error: `temporarily unavailable: network (${cause})`,
       hint: expect.stringMatching(new RegExp(`${hint}.*; your session is kept$`)),
     })
@@ -78,8 +76,6 @@ test('a provider that is unavailable for an unknown cause gets the hint to try a
   const error = new RpcError(1003, 'temporarily unavailable', { reason: 'server', retryAfterSeconds: 2, cause: 'new' })
   expect(failureOf(error)).toEqual({
     exitCode: 1,
-    code: 1003,
-    reason: 'server',
     error: 'temporarily unavailable: server',
     hint: 'try again in 2 s; your session is kept',
   })
@@ -100,7 +96,6 @@ test('two profiles that want the same port at once name each other', () => {
   const data = { setting: 'profiles.staging.redirectPort', profile: 'staging', otherProfile: 'production' }
   expect(failureOf(new RpcError(1007, 'configuration', data))).toEqual({
     exitCode: 1,
-    code: 1007,
     error: 'the profiles staging and production have the same redirectPort, and production is signing in',
     hint: 'finish the sign-in of production first, or set another redirectPort for one of them',
   })

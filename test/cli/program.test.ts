@@ -50,11 +50,6 @@ describe('the command line', () => {
       "option '--timeout <seconds>' argument 'soon' is invalid: not a number of seconds",
       'cadzero-auth login',
     ],
-    [
-      ['completion', 'tcsh'],
-      expect.stringMatching(/is invalid: allowed choices are bash, zsh, fish, powershell$/),
-      'cadzero-auth completion',
-    ],
   ])('refers to the help of the command itself for %j', async (args, message, command) => {
     const { code, stderr } = await runProgram([...args, '--json'], { home: await temporaryFolder() })
     expect(code).toBe(2)
@@ -67,8 +62,12 @@ describe('the command line', () => {
       code: 3,
       stdout: '',
       stderr:
-        '{"error":{"message":"no daemon is running","exitCode":3,"hint":"run cadzero-auth daemon to start it"}}\n',
+        '{"error":{"message":"no daemon is running","exitCode":3,"hint":"run cadzero-auth status to start it in the background"}}\n',
     })
+    const { stderr } = await runProgram(['completion', 'tcsh'], { home })
+    expect(stderr).toMatch(
+      /^error: .*'tcsh' is invalid for argument 'shell': allowed choices are bash, zsh, fish, powershell\nhint: /,
+    )
     expect((await runProgram(['--', '--json'], { home })).stderr).toMatch(/^error: /)
   })
 

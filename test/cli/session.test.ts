@@ -15,6 +15,8 @@ describe('header and refresh', () => {
     const { code, stdout, stderr } = await run('header')
     expect({ code, stdout }).toEqual({ code: 4, stdout: '' })
     expect(stderr).toBe('error: you are not signed in\nhint: cadzero-auth login\n')
+    const { error } = JSON.parse((await run('header', '--json')).stderr)
+    expect(error).toMatchObject({ code: 1001, reason: 'signed_out', exitCode: 4, hint: 'cadzero-auth login' })
     const staging = await run('header', '--profile', 'staging')
     expect(staging.stderr).toMatch(/hint: cadzero-auth login --profile staging\n$/)
   })
