@@ -75,6 +75,7 @@ function on<E extends Error>(kind: new (...args: any[]) => E, failure: (error: E
 
 const STUCK_HINTS: Readonly<Record<StuckDaemonError['reason']['kind'], string>> = {
   other_host: 'use cadzero-auth on that computer, or set CADZERO_AUTH_HOME to a folder that only this computer uses',
+  other_network: 'use cadzero-auth there, or set CADZERO_AUTH_HOME to a folder that is used only here',
   unreachable: 'allow connections to 127.0.0.1 in the firewall or security program, then try again',
   silent: 'end the daemon process that hangs, then try again',
 }

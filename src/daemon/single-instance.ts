@@ -3,6 +3,7 @@ import type { Folders } from '../config/paths.ts'
 import { errorCode, FileError } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import { type Lock, LockError, takeLock } from '../host/lock.ts'
+import { hasOtherLoopback } from '../host/network-namespace.ts'
 import { connect, NoDaemonError, type RpcClient } from '../rpc/client.ts'
 
 export type Instance =
@@ -13,6 +14,8 @@ export type Instance =
 export type StuckReason =
   /** The daemon runs on another computer that uses the same folders. */
   | { readonly kind: 'other_host'; readonly host: string }
+  /** The daemon runs on this computer, but its 127.0.0.1 is another one. */
+  | { readonly kind: 'other_network'; readonly pid: number; readonly host: string }
   /** A daemon has published its address, but connections to it are refused or dropped. */
   | { readonly kind: 'unreachable'; readonly pid: number }
   | { readonly kind: 'silent' }
@@ -29,6 +32,8 @@ export class StuckDaemonError extends Error {
 
 const MESSAGES: { readonly [K in StuckReason['kind']]: (reason: Extract<StuckReason, { kind: K }>) => string } = {
   other_host: ({ host }) => `the daemon runs on the computer ${host}, which uses the same folders`,
+  other_network: ({ pid, host }) =>
+    `the daemon (process ${pid} on ${host}) runs in another network namespace, such as that of a container`,
   unreachable: ({ pid }) => `the daemon (process ${pid}) runs, but connections to it are refused or dropped`,
   silent: () => 'another daemon holds the lock but does not respond',
 }
@@ -59,7 +64,8 @@ export async function claimInstance(host: Host, folders: Folders, replace: boole
           else throw error
           return undefined
         })
-    if (stuck.kind === 'other_host') throw new StuckDaemonError(stuck) // waiting here changes nothing there
+    // Waiting here changes nothing there.
+    if (stuck.kind === 'other_host' || stuck.kind === 'other_network') throw new StuckDaemonError(stuck)
     if (running && !replace) {
       running.close()
       return { kind: 'second', runningPid: running.endpoint.pid }
@@ -128,7 +134,9 @@ function stuckReason({ reason, endpoint }: NoDaemonError, { name, bootId }: Host
   if (endpoint?.host !== undefined && endpoint.host !== name) return { kind: 'other_host', host: endpoint.host }
   if (!endpoint || reason === 'not_genuine') return { kind: 'silent' }
   const isOfThisStart = endpoint.bootId === undefined || endpoint.bootId === null || endpoint.bootId === bootId
-  return isOfThisStart && isAlive(endpoint.pid) ? { kind: 'unreachable', pid: endpoint.pid } : { kind: 'silent' }
+  const { pid } = endpoint
+  if (!isOfThisStart || !isAlive(pid)) return SILENT
+  return hasOtherLoopback(pid) ? { kind: 'other_network', pid, host: name } : { kind: 'unreachable', pid }
 }
 
 function isAlive(pid: number): boolean {

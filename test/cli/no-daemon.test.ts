@@ -36,10 +36,10 @@ describe.skipIf(!hasNamespaces)(
         /use cadzero-auth on that computer/,
       ],
       [
-        'behind a firewall',
+        'in another network namespace, such as a container',
         OTHER_NETWORK,
-        /the daemon \(process \d+\) runs, but connections to it are refused or dropped/,
-        /allow connections to 127\.0\.0\.1/,
+        /the daemon \(process \d+ on \S+\) runs in another network namespace/,
+        /use cadzero-auth there/,
       ],
     ])('%s is named by each command and by the doctor', async (_name, enter, said, hint) => {
       const home = await temporaryFolder()
@@ -95,11 +95,11 @@ describe('a daemon that is not running', () => {
       check: 'daemon',
       verdict: 'warning',
       found: 'no daemon is running',
-      hint: 'run cadzero-auth daemon to start it',
+      hint: 'run cadzero-auth status to start it in the background',
     })
     expect(await runProgram(['status', '--no-start'], { home })).toMatchObject({
       code: 3,
-      stderr: 'error: no daemon is running\nhint: run cadzero-auth daemon to start it\n',
+      stderr: 'error: no daemon is running\nhint: run cadzero-auth status to start it in the background\n',
     })
   })
 })

@@ -52,14 +52,12 @@ describe.skipIf(python === undefined)(
           })
         })
 
-        it.each(['start', 'no start'])('tells that connections to a living daemon are refused (%s)', async (start) => {
+        it.each(['start', 'no start'])('tells that a daemon runs in another network namespace (%s)', async (start) => {
           const home = await homeWithDaemon()
           expect(askFrom(OTHER_NETWORK, home, start)).toMatchObject({
-            reason: 'unreachable',
-            message: expect.stringMatching(
-              /^the daemon \(process \d+\) runs, but connections to it are refused or dropped$/,
-            ),
-            hint: expect.stringContaining('allow connections to 127.0.0.1'),
+            reason: 'other_network',
+            message: expect.stringMatching(/^the daemon \(process \d+ on \S+\) runs in another network namespace, /),
+            hint: expect.stringContaining('use cadzero-auth there'),
           })
         })
       },

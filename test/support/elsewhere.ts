@@ -1,10 +1,10 @@
-// Commands that run a program as on another computer, behind a firewall, or on a disk without locks (Linux, as root).
+// Commands that run a program as on another computer, in a container, or on a disk without locks (Linux, as root).
 import { spawnSync } from 'node:child_process'
 import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryFolder } from './folder.ts'
 
-/** Enters a network of its own, in which the daemon's port refuses connections while its process lives. */
+/** Enters a network of its own, as a container has. */
 export const OTHER_NETWORK = ['unshare', '--net', '--uts', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh']
 /** The same with another host name: for a program this is another computer with the same home directory. */
 export const OTHER_COMPUTER = [

@@ -53,6 +53,7 @@ NO_DAEMON_HINTS: dict[str, str] = {
     'starting': 'wait a moment, then try again',
     'no_answer': 'run cadzero-auth daemon --replace if this lasts',
     'other_host': 'use cadzero-auth on that computer, or set CADZERO_AUTH_HOME to a folder that only this one uses',
+    'other_network': 'use cadzero-auth there, or set CADZERO_AUTH_HOME to a folder that is used only here',
     'unreachable': 'allow connections to 127.0.0.1 in the firewall or security program, then try again',
     'resource_exhausted': 'close files or threads of this program, or raise its limits, then try again',
     'closed': 'call again; the client connects again',

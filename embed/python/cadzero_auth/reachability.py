@@ -20,6 +20,10 @@ def connection_error(endpoint: Endpoint, error: OSError) -> NoDaemonError:
     # A process id of an earlier start of the system says nothing about the process that has it now.
     is_of_this_start = endpoint.boot_id is None or endpoint.boot_id == _boot_id()
     if is_of_this_start and endpoint.pid is not None and _is_alive(endpoint.pid):
+        if _has_other_loopback(endpoint.pid):
+            where = f'process {endpoint.pid} on {socket.gethostname()}'
+            message = f'the daemon ({where}) runs in another network namespace, such as that of a container'
+            return NoDaemonError(message, 'other_network')
         message = f'the daemon (process {endpoint.pid}) runs, but connections to it are refused or dropped'
         return NoDaemonError(message, 'unreachable')
     return NoDaemonError('no daemon is running', 'not_running')
@@ -31,6 +35,14 @@ def other_host(endpoint: Endpoint) -> NoDaemonError | None:
         return None
     message = f'the daemon runs on the computer {endpoint.host}, which uses the same folders'
     return NoDaemonError(message, 'other_host')
+
+
+def _has_other_loopback(pid: int) -> bool:
+    """Returns whether the process has another 127.0.0.1 than this one; False if the system does not tell."""
+    try:
+        return os.readlink(f'/proc/{pid}/ns/net') != os.readlink('/proc/self/ns/net')
+    except OSError:
+        return False
 
 
 def _boot_id() -> str | None:

@@ -74,6 +74,15 @@ class ReasonTest(unittest.TestCase):
             )
             self.assertIn('use cadzero-auth on that computer', found.hint)
 
+    def test_a_daemon_with_a_loopback_of_its_own_is_told_from_one_behind_a_firewall(self):
+        links = {f'/proc/{os.getpid()}/ns/net': 'net:[1]', '/proc/self/ns/net': 'net:[2]'}
+        with mock.patch('os.readlink', side_effect=links.__getitem__):
+            found = self.reason()
+        self.assertEqual(found.reason, 'other_network')
+        self.assertRegex(found.message, r'^the daemon \(process \d+ on .+\) runs in another network namespace, ')
+        with mock.patch('os.readlink', side_effect=FileNotFoundError):
+            self.assertEqual(self.reason().reason, 'unreachable')
+
     def test_a_daemon_of_1_0_names_no_computer_and_the_case_of_a_name_does_not_matter(self):
         self.assertEqual(self.reason(host=None).reason, 'unreachable')
         self.assertEqual(self.reason(host=socket.gethostname().swapcase()).reason, 'unreachable')
