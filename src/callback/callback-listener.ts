@@ -1,14 +1,24 @@
 // The loopback listener that the browser is redirected to (RFC 8252 section 7.3). It is open only while a sign-in runs.
-// Invariants: only a callback with the expected state reaches the sign-in; a refused callback changes nothing, and has a page
-// and a reason for the log; every response is constant; the code and the token leave the address bar by a redirect.
+// Invariants: only a callback with the expected state, from a tab that a person sees, reaches the sign-in; a refused callback
+// changes nothing, and has a page and a reason for the log; every response is constant; the code leaves the address bar by a
+// redirect.
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../host/clock.ts'
 import { LOOPBACK_HOSTS } from '../host/network.ts'
 import type { FindSocketOwner, SocketOwner } from '../host/socket-owner.ts'
-import { hasState, isInterrupted, isPrefetch, queryAt, repeatsParameter } from './callback-request.ts'
+import {
+  type ExpectedState,
+  hasState,
+  isInterrupted,
+  isPrefetch,
+  isVisit,
+  lacksState,
+  queryAt,
+  repeatsParameter,
+} from './callback-request.ts'
+import { Connections } from './connections.ts'
 import { type LoopbackServers, listenOnLoopback } from './loopback-server.ts'
 import type { Outcome } from './outcome.ts'
 import type { Page } from './page.ts'
@@ -61,12 +71,12 @@ const LAST_PAGE_SECONDS = 0.9 // for the browser to follow the redirect to its l
 export class CallbackListener {
   readonly #options: CallbackListenerOptions
   readonly #loopback: LoopbackServers
-  /** The state that a callback must carry; null if none is needed, undefined until the sign-in expects one. */
-  #state: string | null | undefined
+  /** Undefined until the sign-in expects a callback. */
+  #state: ExpectedState | undefined
   /** The callbacks in progress by their query: a repeated request gets the outcome of the first. */
   readonly #inProgress = new Map<string, Promise<Outcome>>()
   #finalOutcome: Outcome | undefined
-  readonly #owners = new WeakMap<Socket, Promise<SocketOwner>>()
+  readonly #connections: Connections
   readonly #unparsed = new WeakSet<Duplex>()
   readonly #report: (refusal: CallbackRefusal) => void
 
@@ -80,10 +90,12 @@ export class CallbackListener {
     this.#options = options
     this.#loopback = loopback
     this.#report = limitedReport(options.onRefused)
+    const { clock, socketOwner } = options
+    this.#connections = new Connections({ clock, socketOwner, onEvicted: () => this.#report('too_many_connections') })
     for (const server of loopback.servers) {
+      this.#connections.watch(server)
       server.on('request', (request, response) => void this.#respond(request, response))
       server.on('clientError', (error, socket) => this.#respondToParseError(error, socket))
-      server.on('drop', () => this.#report('too_many_connections'))
     }
   }
 
@@ -92,9 +104,12 @@ export class CallbackListener {
     return `http://${host}:${this.#loopback.port}${path}`
   }
 
-  /** Accepts callbacks with this state from now on; with null, callbacks without one. */
-  expect(state: string | null): void {
-    this.#state = state
+  /**
+   * Accepts callbacks with this state from now on; with null, callbacks with any or without one.
+   * @param mayBeMissing whether a callback without a state and without a code is accepted as well
+   */
+  expect(state: string | null, mayBeMissing = false): void {
+    this.#state = { value: state, mayBeMissing }
   }
 
   /** Closes the port: at once, or, after a final outcome, when the browser has had time to load its last page. */
@@ -122,16 +137,6 @@ export class CallbackListener {
     return names.some((name) => authority === `${name}:${this.#loopback.port}`)
   }
 
-  /** Found once per connection, since a search takes some milliseconds. */
-  #ownerOf(socket: Socket): Promise<SocketOwner> {
-    let owner = this.#owners.get(socket)
-    if (owner === undefined) {
-      owner = this.#options.socketOwner(socket)
-      this.#owners.set(socket, owner)
-    }
-    return owner
-  }
-
   /** Node may report one request more than once, as its remaining bytes arrive. */
   #respondToParseError(error: Error, socket: Duplex): void {
     if (this.#unparsed.has(socket)) return
@@ -148,7 +153,7 @@ export class CallbackListener {
 
   async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => undefined)
-    const owner = await this.#ownerOf(request.socket)
+    const owner = await this.#connections.ownerOf(request.socket)
     if (owner === 'other') return this.#refuse(response, 'other_user', pages.otherUser)
     if (owner === 'closed') {
       this.#report('peer_closed')
@@ -159,32 +164,37 @@ export class CallbackListener {
     if (isPrefetch(request.headers)) return sendNothing(response)
     const target = request.url ?? ''
     const result = (Object.keys(RESULT_PATHS) as Outcome[]).find((outcome) => RESULT_PATHS[outcome] === target)
-    if (result) return send(response, pages[result])
     if (OF_BROWSERS.test(target)) return sendNothing(response)
+    if (!isVisit(request.headers)) return this.#refuse(response, 'not_a_visit', pages.notAVisit)
+    if (result) return send(response, pages[result])
     const query = queryAt(this.#options.address.path, target)
     if (query === undefined) return this.#refuse(response, 'wrong_path', pages.notFound)
-    // Nothing but its state says that this callback belongs to the user.
-    if (owner === 'outside' && this.#state === null)
-      return this.#refuse(response, 'outside_without_state', pages.outside)
     const callback = new URL(this.redirectUri)
     callback.search = query
-    await this.#respondToCallback(callback, response)
+    await this.#respondToCallback(callback, owner, response)
   }
 
-  async #respondToCallback(callback: URL, response: ServerResponse): Promise<void> {
+  async #respondToCallback(callback: URL, owner: SocketOwner, response: ServerResponse): Promise<void> {
     const { searchParams } = callback
     if (this.#options.address.losesState && isInterrupted(searchParams)) {
       this.#options.onInterrupted()
       return this.#refuse(response, 'interrupted', pages.interrupted)
     }
-    if (!hasState(searchParams, this.#state)) return this.#refuse(response, 'wrong_state', pages.wrongLink)
+    const expected = this.#state
+    if (expected === undefined) return this.#refuse(response, 'wrong_state', pages.wrongLink)
+    const isBare = lacksState(searchParams, expected)
+    // From another system, nothing but its state says that this callback belongs to the user.
+    if (isBare && owner === 'outside') return this.#refuse(response, 'outside_without_state', pages.outside)
+    if (!isBare && !hasState(searchParams, expected.value)) {
+      return this.#refuse(response, 'wrong_state', pages.wrongLink)
+    }
     if (repeatsParameter(searchParams)) return this.#refuse(response, 'repeated_parameter', pages.wrongLink)
-    redirect(response, RESULT_PATHS[this.#finalOutcome ?? (await this.#handle(callback))])
+    redirect(response, RESULT_PATHS[this.#finalOutcome ?? (await this.#handle(callback, isBare))])
   }
 
   /** Handles a callback once at a time: a code goes to the provider once, while different tokens are verified in parallel. */
-  #handle(callback: URL): Promise<Outcome> {
-    const key = this.#state === null ? callback.search : ''
+  #handle(callback: URL, isBare: boolean): Promise<Outcome> {
+    const key = isBare ? callback.search : ''
     const inProgress = this.#inProgress.get(key)
     if (inProgress !== undefined) return inProgress
     const handling = this.#options.onCallback(callback).then((outcome) => {

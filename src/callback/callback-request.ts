@@ -8,12 +8,24 @@ export function queryAt(path: string, target: string): string | undefined {
   return target.startsWith(`${path}?`) ? target.slice(path.length + 1) : undefined
 }
 
-/** Whether the parameters carry exactly one state, and it is the expected one. Null for a page that returns no state. */
-export function hasState(params: URLSearchParams, expected: string | null | undefined): boolean {
-  if (expected === null) return true
+/** The state that a callback must carry. */
+export interface ExpectedState {
+  /** Null for a page that returns no state. */
+  readonly value: string | null
+  /** Whether a callback without a state and without a code is accepted as well, since the page may return none. */
+  readonly mayBeMissing: boolean
+}
+
+/** Whether the callback has nothing that says to which sign-in it belongs, and needs nothing. */
+export function lacksState(params: URLSearchParams, { value, mayBeMissing }: ExpectedState): boolean {
+  return value === null || (mayBeMissing && !params.has('state') && !params.has('code'))
+}
+
+/** Whether the parameters carry exactly one state, and it is the expected one. */
+export function hasState(params: URLSearchParams, expected: string | null): boolean {
   const states = params.getAll('state')
   const [state] = states
-  return states.length === 1 && state !== undefined && expected !== undefined && isSameText(state, expected)
+  return states.length === 1 && state !== undefined && expected !== null && isSameText(state, expected)
 }
 
 /** Whether Clerk has redirected with an error but without the state, having lost the authorization request. */
@@ -31,6 +43,18 @@ export function isPrefetch(headers: IncomingHttpHeaders): boolean {
   return [headers['sec-purpose'], headers.purpose, headers['x-purpose'], headers['x-moz']].some(
     (value) => typeof value === 'string' && /prefetch|prerender|preview/i.test(value),
   )
+}
+
+/**
+ * Whether a person has gone to this address, as far as the browser tells: no image, frame, script or request of another page.
+ * Browsers before 2023, and some in-app ones, tell nothing. The mode `cors` alone is that of a program: with it a browser would
+ * name the destination and the site, and for another page its origin.
+ */
+export function isVisit(headers: IncomingHttpHeaders): boolean {
+  const { origin, 'sec-fetch-dest': dest, 'sec-fetch-mode': mode, 'sec-fetch-site': site } = headers
+  if (origin !== undefined) return false
+  const isOfProgram = mode === 'cors' && dest === undefined && site === undefined
+  return isOfProgram || ((dest ?? 'document') === 'document' && (mode ?? 'navigate') === 'navigate')
 }
 
 function isSameText(a: string, b: string): boolean {

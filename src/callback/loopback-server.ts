@@ -9,8 +9,8 @@ export interface LoopbackServers {
   readonly port: number
 }
 
-const MAX_CONNECTIONS = 64 // a browser opens a few; more would only keep sockets and memory busy
 const REQUEST_TIMEOUT = 5000 // ms; the browser is on this machine
+const CHECK_INTERVAL = 1000 // ms; Node looks for late requests every 30 s by itself, whatever the timeouts are
 // Browsers send the cookies of all programs on this computer, whatever their port: at most 180 of 4 KiB.
 const MAX_HEADER_SIZE = 768 * 1024 // bytes
 const ATTEMPTS = 5 // to find an ephemeral port that is free on both loopback addresses
@@ -42,10 +42,9 @@ async function listen(host: string, port: number): Promise<Server> {
     maxHeaderSize: MAX_HEADER_SIZE,
     headersTimeout: REQUEST_TIMEOUT,
     requestTimeout: REQUEST_TIMEOUT,
-    connectionsCheckingInterval: REQUEST_TIMEOUT / 5,
+    connectionsCheckingInterval: CHECK_INTERVAL,
     requireHostHeader: false, // the listener refuses it itself, with a page
   })
-  server.maxConnections = MAX_CONNECTIONS
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port }, resolve)

@@ -22,7 +22,7 @@ const refusedPages = {
   incomplete: refused(
     'Sign-in incomplete',
     'Something is missing.',
-    'The sign-in page did not send a token, or did not say whose token it is.',
+    'The sign-in page did not send what CADZERO needs. Your CADZERO may be older than the page, or newer.',
   ),
   forged: refused(
     'Not from Clerk',
@@ -32,7 +32,7 @@ const refusedPages = {
   expired: refused(
     'Too late',
     'This came too late.',
-    'The sign-in page sent a token that is not valid at this time. If this happens again, check the clock of this computer.',
+    'What the sign-in page sent is not valid at this time. If this happens again, check the clock of this computer.',
   ),
   wrong_audience: refused(
     'From another place',
@@ -122,6 +122,13 @@ export const pages = {
     'This came from outside.',
     'The browser runs outside the system in which CADZERO waits, and the sign-in page proves nothing to it.',
     'Nothing has changed. Copy the address of this page, paste it into the terminal in which <code>cadzero-auth login</code> waits, and press Enter.',
+  ),
+  notAVisit: refusedRequest(
+    403,
+    'Not opened by a person',
+    'A web page asked for this.',
+    'Only a tab that you see can complete the sign-in, not a part of another page.',
+    AGAIN,
   ),
   tooLarge: refusedRequest(
     431,

@@ -6,6 +6,8 @@ export type CallbackRefusal =
   | 'peer_closed'
   | 'wrong_host'
   | 'wrong_method'
+  /** Another page has sent the request in the background, as for an image or in a frame. */
+  | 'not_a_visit'
   | 'wrong_path'
   | 'wrong_state'
   | 'repeated_parameter'

@@ -37,7 +37,7 @@ const SYSTEM: SocketOwnerOptions = {
 }
 
 export function socketOwnerFinder({ ownUid, read, addresses }: SocketOwnerOptions = SYSTEM): FindSocketOwner {
-  const readTable = oneAtATime(read)
+  const readTable = oneAtATime(async (table) => parseTable(await read(table)))
   return async ({ remoteAddress, remotePort, localPort, remoteFamily }) => {
     if (ownUid === undefined) return 'unpublished'
     let isOpenHere = true
@@ -61,8 +61,8 @@ function isAddressOf(addresses: readonly string[], address: string): boolean {
 }
 
 /** A read costs the kernel milliseconds: reads run one at a time, and all callers that wait for the next one share it. */
-function oneAtATime(read: (table: Table) => Promise<string>): (table: Table) => Promise<string> {
-  const waiting = new Map<Table, Promise<string>>()
+function oneAtATime<T>(read: (table: Table) => Promise<T>): (table: Table) => Promise<T> {
+  const waiting = new Map<Table, Promise<T>>()
   let last: Promise<unknown> = Promise.resolve()
   return (table) => {
     const shared = waiting.get(table)
@@ -79,11 +79,34 @@ function oneAtATime(read: (table: Table) => Promise<string>): (table: Table) => 
 
 const ESTABLISHED = '01' // the table gives a closed socket to uid 0, so other states prove nothing
 
-/** An end of a connection between two ports. A line is: number, local, remote, state, queues, timer, retries, uid. */
-function findEnd(table: string, localPort: number, remotePort: number): { state: string; uid: number } | undefined {
-  const line = `^ *\\d+: [0-9A-F]+:${hex(localPort)} [0-9A-F]+:${hex(remotePort)} ([0-9A-F]+) \\S+ \\S+ \\S+ +(\\d+) `
-  const ends = [...table.matchAll(new RegExp(line, 'gm'))].map(([, state = '', uid]) => ({ state, uid: Number(uid) }))
-  return ends.find(({ state }) => state === ESTABLISHED) ?? ends[0]
+interface End {
+  readonly state: string
+  readonly uid: number
+}
+
+/** The ends of all connections by their two ports. */
+type Ends = ReadonlyMap<string, readonly End[]>
+
+// A line is: number, local, remote, state, queues, timer, retries, uid.
+const LINE = /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:([0-9A-F]{4}) ([0-9A-F]+) \S+ \S+ \S+ +(\d+) /gm
+
+/** Parsed once for all who wait: a table with thousands of closed connections takes milliseconds. */
+function parseTable(table: string): Ends {
+  const ends = new Map<string, End[]>()
+  for (const [, local = '', remote = '', state = '', uid] of table.matchAll(LINE)) {
+    const key = local + remote
+    const known = ends.get(key)
+    const end = { state, uid: Number(uid) }
+    if (known === undefined) ends.set(key, [end])
+    else known.push(end)
+  }
+  return ends
+}
+
+/** An end of a connection between two ports. */
+function findEnd(ends: Ends, localPort: number, remotePort: number): End | undefined {
+  const found = ends.get(hex(localPort) + hex(remotePort)) ?? []
+  return found.find(({ state }) => state === ESTABLISHED) ?? found[0]
 }
 
 function hex(port: number): string {

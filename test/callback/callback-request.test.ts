@@ -1,6 +1,14 @@
 // The checks on a request to the callback listener.
 import { describe, expect, test } from 'vitest'
-import { hasState, isInterrupted, isPrefetch, queryAt, repeatsParameter } from '../../src/callback/callback-request.ts'
+import {
+  hasState,
+  isInterrupted,
+  isPrefetch,
+  isVisit,
+  lacksState,
+  queryAt,
+  repeatsParameter,
+} from '../../src/callback/callback-request.ts'
 
 const STATE = 'A1b2C3d4'
 const params = (query: string) => new URLSearchParams(query)
@@ -50,13 +58,27 @@ describe('the state', () => {
   })
 
   test('never matches before the sign-in expects one', () => {
-    for (const query of ['', 'state=', 'state=undefined', `state=${STATE}`]) {
-      expect(hasState(params(query), undefined), query).toBe(false)
+    for (const query of ['', 'state=', 'state=null', `state=${STATE}`]) {
+      expect(hasState(params(query), null), query).toBe(false)
     }
   })
 
   test('is not needed if the page returns none', () => {
-    for (const query of ['', 'state=x', 'state=x&state=y']) expect(hasState(params(query), null), query).toBe(true)
+    for (const query of ['', 'state=x', 'code=1']) {
+      expect(lacksState(params(query), { value: null, mayBeMissing: false }), query).toBe(true)
+    }
+  })
+
+  test.each([
+    ['token=1', true],
+    ['', true],
+    ['token=1&state=', false],
+    ['token=1&state=x', false],
+    ['code=1', false],
+    ['token=1&code=1', false],
+  ])('of a page of unknown version may be missing in %j: %s', (query, mayLack) => {
+    expect(lacksState(params(query), { value: STATE, mayBeMissing: true })).toBe(mayLack)
+    expect(lacksState(params(query), { value: STATE, mayBeMissing: false })).toBe(false)
   })
 })
 
@@ -99,3 +121,25 @@ test.each([[{}], [{ 'sec-purpose': '' }], [{ purpose: 'navigate' }], [{ accept: 
     expect(isPrefetch(headers)).toBe(false)
   },
 )
+
+test.each([
+  [{}],
+  [{ 'sec-fetch-dest': 'document', 'sec-fetch-mode': 'navigate', 'sec-fetch-site': 'cross-site' }],
+  [{ 'sec-fetch-mode': 'navigate' }],
+  [{ 'sec-fetch-mode': 'cors' }], // the fetch of Node.js
+])('the headers %j are those of a visit', (headers) => expect(isVisit(headers)).toBe(true))
+
+test.each([
+  [{ origin: 'https://evil.example' }],
+  [{ origin: 'null' }],
+  [{ 'sec-fetch-dest': 'image', 'sec-fetch-mode': 'no-cors' }],
+  [{ 'sec-fetch-dest': 'iframe', 'sec-fetch-mode': 'navigate' }],
+  [{ 'sec-fetch-dest': 'document', 'sec-fetch-mode': 'cors' }],
+  [{ 'sec-fetch-mode': 'cors', 'sec-fetch-site': 'cross-site' }],
+  [{ 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty' }],
+  [{ 'sec-fetch-mode': 'cors', origin: 'https://evil.example' }],
+  [{ 'sec-fetch-mode': 'no-cors' }],
+  [{ 'sec-fetch-dest': 'empty' }],
+  [{ 'sec-fetch-mode': 'websocket' }],
+  [{ 'sec-fetch-dest': '' }],
+])('the headers %j are not those of a visit', (headers) => expect(isVisit(headers)).toBe(false))

@@ -15,6 +15,7 @@ const STATUS: Readonly<Record<string, number>> = {
   failed: 200,
   notFound: 404,
   otherUser: 403,
+  notAVisit: 403,
   outside: 403,
   tooLarge: 431,
 } // the others have 400
