@@ -396,7 +396,7 @@ async function checkRecovery(chaos: Chaos, world: World, when: string): Promise<
   if (!refreshed) return chaos.lost(`no refresh succeeds ${when}`)
   if (!(await eventually(async () => (await client.call('status')).store.persisted, RECOVERY_SECONDS)))
     chaos.lost(`not saved ${when}`)
-  const binding = { profile: 'production', issuer: sandbox.issuer, clientId: sandbox.clientId }
+  const binding = { profile: 'production', issuer: sandbox.issuer, clientId: sandbox.clientId, broker: null }
   const { headers } = await client.call('getAuthHeader', { interactive: false })
   const generation = await generationOf(home, binding)
   await world.restart()

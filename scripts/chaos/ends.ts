@@ -18,7 +18,7 @@ async function newHome(chaos: Chaos) {
   const home = join(chaos.folder, 'home')
   await mkdir(home)
   const start = () => startDaemon({ program: chaos.program, home, env: settingsOf(sandbox) })
-  const binding = { profile: 'production', issuer: sandbox.issuer, clientId: sandbox.clientId }
+  const binding = { profile: 'production', issuer: sandbox.issuer, clientId: sandbox.clientId, broker: null }
   return { sandbox, home, start, generation: () => generationOf(home, binding) }
 }
 

@@ -169,7 +169,7 @@ const killsOfDaemon: Scenario = {
     const home = join(chaos.folder, 'home')
     await mkdir(home)
     const env = settingsOf(sandbox)
-    const binding = { profile: 'production', issuer: sandbox.issuer, clientId: sandbox.clientId }
+    const binding = { profile: 'production', issuer: sandbox.issuer, clientId: sandbox.clientId, broker: null }
     let daemon = await startDaemon({ program: chaos.program, home, env })
     await signIn(await daemon.connect(), sandbox)
     const starts: number[] = []

@@ -5,12 +5,18 @@ import { join } from 'node:path'
 import { systemClock } from '../../src/host/clock.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
+import type { Binding } from '../../src/store/envelope.ts'
 import { loadInstallation } from '../../src/store/installation.ts'
 import { keyfileProvider } from '../../src/store/key.ts'
 import { SessionStore } from '../../src/store/store.ts'
 import { StoreKeys } from '../../src/store/store-keys.ts'
 
-export const BINDING = { profile: 'production', issuer: 'https://clerk.example.com', clientId: 'client_1' }
+export const BINDING: Binding = {
+  profile: 'production',
+  issuer: 'https://clerk.example.com',
+  clientId: 'client_1',
+  broker: null,
+}
 
 /** The folders of the daemon in its home. */
 export const foldersOf = (home: string) => ({

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { type Config, findProfile } from '../config/config.ts'
 import type { Folders } from '../config/paths.ts'
+import type { Profile } from '../config/profile.ts'
 import type { Host } from '../host/host.ts'
 import type { Log } from '../log/log.ts'
 import { Authenticator } from '../session/authenticator.ts'
@@ -54,7 +55,7 @@ export function authenticatorFactory(config: Config, parts: AuthenticatorParts):
       folder: folders.sessions,
       keys,
       installation: findInstallation,
-      binding: { profile: name, issuer: profile.issuer, clientId },
+      binding: { profile: name, issuer: profile.issuer, clientId, broker: brokerOf(profile) },
     })
     const loginHint = new LoginHint(host.files, join(folders.data, `known-user-${name}.json`))
     const promptPause = new PromptPause({ files, clock, path: join(folders.data, `prompt-pause-${name}.json`) })
@@ -72,6 +73,12 @@ export function authenticatorFactory(config: Config, parts: AuthenticatorParts):
       onExpiring: (sessionExpiresAt, inSeconds) => onExpiring(name, sessionExpiresAt, inSeconds),
     })
   }
+}
+
+/** The broker in one spelling. It counts also if `refresh` is off: what is off for now must not let go of the session. */
+function brokerOf(profile: Profile): string | null {
+  if (profile.kind === 'oauth' || profile.brokerUrl === undefined) return null
+  return new URL(profile.brokerUrl).href.replace(/\/$/, '')
 }
 
 function keyProviders(wanted: Config['keyProtection'], parts: AuthenticatorParts): readonly KeyProvider[] {

@@ -6,7 +6,7 @@ import type { Method } from '../rpc/dispatcher.ts'
 import { preEncoded } from '../rpc/pre-encoded.ts'
 import type { Authenticator } from '../session/authenticator.ts'
 import { CallbackPortError, InteractionRequiredError, ShuttingDownError } from '../session/errors.ts'
-import { StoreError } from '../store/errors.ts'
+import { OtherBrokerError, StoreError } from '../store/errors.ts'
 
 export interface HandlerOptions {
   /** The authenticator of a profile, or of the default profile. @throws ConfigurationError */
@@ -96,6 +96,9 @@ export function toRpcError(error: unknown): unknown {
     return rpcError('temporarilyUnavailable', { reason, retryAfterSeconds, ...failure })
   }
   if (error instanceof RejectedError) return rpcError('providerRejected', { reason: error.reason })
+  if (error instanceof OtherBrokerError) {
+    return rpcError('configuration', { setting: error.setting, expected: error.expected })
+  }
   if (error instanceof StoreError) return rpcError('storeUnavailable', { reason: error.code, hint: error.message })
   if (error instanceof ShuttingDownError) return rpcError('shuttingDown')
   if (error instanceof CallbackPortError) {

@@ -180,7 +180,7 @@ export class Authenticator {
   async login(options: LoginOptions): Promise<void> {
     const { cancellations } = this.#signIns
     await this.load().catch((error: unknown) => {
-      if (!isOverruled(error, options.takeOver === true)) throw error
+      if (!isOverruled(error, options)) throw error
     })
     if (options.userAsked ?? true)
       await this.#signIns.endPause() // a call of `login` means that the user wants to sign in
@@ -273,7 +273,9 @@ export class Authenticator {
 }
 
 /** Whether the person's wish to sign in goes before a file that cannot be used; the file is kept under another name. */
-function isOverruled(error: unknown, takeOver: boolean): boolean {
+function isOverruled(error: unknown, { takeOver = false, userAsked = true }: LoginOptions): boolean {
   if (!(error instanceof StoreError)) return false
-  return error.code === 'key_missing' || (takeOver && error.code === 'other_installation') // a lost key does not come back
+  if (error.code === 'other_installation') return takeOver
+  if (error.code === 'other_broker') return userAsked // the setting may be a mistake, which only a person can tell
+  return error.code === 'key_missing' // a lost key does not come back
 }

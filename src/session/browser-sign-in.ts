@@ -131,7 +131,7 @@ export class BrowserSignIn implements SignIn {
       // A user who wants another account gets no hint at the earlier one.
       const request = await provider.authorize(listener.redirectUri, prompt ? { prompt } : await hints())
       if (this.isDone) return
-      listener.expect(request.state)
+      listener.expect(request.state, request.mayLackState)
       this.#request = request
       onWaiting()
       this.#attempt.start()

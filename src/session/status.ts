@@ -1,6 +1,8 @@
 // What a profile's status says, derived from its state. Pure, and without a secret.
+import { displayText } from '../clerk/display-text.ts'
 import type { Status } from '../rpc/contract.ts'
 import type { KeyProtection } from '../store/key.ts'
+import type { User } from '../store/session.ts'
 import type { State } from './state.ts'
 
 export type ProfileStatus = Omit<Status, 'daemon'>
@@ -26,7 +28,7 @@ export function describeStatus(parts: StatusParts): ProfileStatus {
   return {
     profile,
     state: signIn ? 'signing_in' : resting,
-    user: signedIn?.session.user ?? null,
+    user: signedIn ? shownUser(signedIn.session.user) : null,
     organization: signedIn?.session.organization ?? null,
     sessionId: signedIn?.session.sessionId ?? null,
     tokenExpiresAt: signedIn?.header.expiresAt ?? null,
@@ -37,4 +39,9 @@ export function describeStatus(parts: StatusParts): ProfileStatus {
     signIn: lastSignIn,
     store: { persisted: problem === null && state.kind !== 'unloaded', keyProtection },
   }
+}
+
+/** Version 1.0 saved names as an OAuth provider had sent them. */
+function shownUser({ id, email, name }: User): User {
+  return { id, email: displayText(email), name: displayText(name) }
 }

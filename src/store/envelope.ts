@@ -1,5 +1,6 @@
-// A session sealed in a compact JWE (RFC 7516, `dir` and `A256GCM`), bound to its profile, issuer, client and key.
+// A session sealed in a compact JWE (RFC 7516, `dir` and `A256GCM`), bound to its profile, issuer, client, broker and key.
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose'
+import { OtherBrokerError } from './errors.ts'
 import type { Installation } from './installation.ts'
 import type { StoreKey } from './key.ts'
 import { parseSession, type Session } from './session.ts'
@@ -10,6 +11,8 @@ export interface Binding {
   readonly issuer: string
   /** Null if the profile signs in by hand-off. */
   readonly clientId: string | null
+  /** The broker that refreshes the session, as an absolute URL; null if there is none. */
+  readonly broker: string | null
 }
 
 /** The protected header of an envelope: readable without the key, and authenticated only when the envelope opens. */
@@ -41,6 +44,7 @@ export async function seal(
       profile: binding.profile,
       iss: binding.issuer,
       client_id: binding.clientId,
+      broker: binding.broker,
       installation: installation.id,
       installation_place: installation.place,
     })
@@ -62,14 +66,19 @@ export async function opens(envelope: string, key: StoreKey): Promise<boolean> {
   )
 }
 
-/** @throws if the envelope was changed, was sealed with another key or for another binding, or holds no session */
+/**
+ * An envelope without a broker opens for every broker: it is of version 1.0 of the program, or its session has no refresh token yet.
+ * @throws OtherBrokerError; another error if the envelope was changed, was sealed with another key or for another binding, or
+ *   holds no session
+ */
 export async function unseal(envelope: string, key: StoreKey, binding: Binding): Promise<Session> {
   const { plaintext, protectedHeader } = await decrypt(envelope, key)
-  const { typ, version, profile, iss, client_id } = protectedHeader
+  const { typ, version, profile, iss, client_id, broker } = protectedHeader
   if (typ !== TYPE || version !== ENVELOPE_VERSION) throw new Error('not a session envelope of this version')
   if (profile !== binding.profile || iss !== binding.issuer || client_id !== binding.clientId) {
     throw new Error('the envelope belongs to another profile, issuer or client')
   }
+  if (typeof broker === 'string' && broker !== binding.broker) throw new OtherBrokerError(profile, broker)
   return parseSession(JSON.parse(new TextDecoder().decode(plaintext)))
 }
 

@@ -2,6 +2,7 @@
 
 export type StoreProblem =
   | 'other_installation'
+  | 'other_broker'
   | 'key_locked'
   | 'key_missing'
   | 'keyring_unavailable'
@@ -13,6 +14,8 @@ export type StoreProblem =
 
 const MESSAGES: Record<StoreProblem, string> = {
   other_installation: 'the saved session belongs to another installation of cadzero-auth',
+  other_broker:
+    'the saved session belongs to another broker; set brokerUrl back, or sign in again (cadzero-auth login)',
   key_locked: 'the keyring that holds the store key is locked or does not respond; unlock it and try again',
   key_missing: 'the key that encrypts the saved session is gone; sign in again (cadzero-auth login) to make a new one',
   keyring_unavailable: 'this system has no usable keyring; set keyProtection to auto, keyfile or passphrase',
@@ -32,6 +35,20 @@ export class StoreError extends Error {
   ) {
     super(message)
     this.name = 'StoreError'
+  }
+}
+
+/** Another broker than the configured one refreshes the saved session: the configuration is to be put right. */
+export class OtherBrokerError extends StoreError {
+  readonly setting: string
+  /** What the setting should be, or what to do. */
+  readonly expected: string
+
+  constructor(profile: string, broker: string) {
+    super('other_broker')
+    this.name = 'OtherBrokerError'
+    this.setting = `profiles.${profile}.brokerUrl`
+    this.expected = `${broker}, to which the saved session belongs; or sign in again with cadzero-auth login`
   }
 }
 

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 
 const text = v.pipe(v.string(), v.minLength(1))
+const coordinate = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{43}$/)) // 32 bytes, base64url (RFC 7518 section 6.2.1)
 const unixTime = v.pipe(v.number(), v.finite(), v.minValue(0))
 
 const sessionSchema = v.object({
@@ -20,6 +21,10 @@ const sessionSchema = v.object({
     lifetime: v.pipe(v.number(), v.finite(), v.minValue(0)),
   }),
   refreshToken: v.nullable(text),
+  /** The key to which the broker has bound the refresh token (RFC 9449); absent if there is no broker, and in the files of version 1.0. */
+  proofKey: v.optional(
+    v.object({ kty: v.literal('EC'), crv: v.literal('P-256'), x: coordinate, y: coordinate, d: coordinate }),
+  ),
   /** The organization in which the user is active; absent in the files of version 1.0. */
   organization: v.optional(v.nullable(v.object({ id: text, slug: v.nullable(text), role: v.nullable(text) }))),
   /** Set while a refresh may have spent the refresh token: its response is not known yet, or was lost in a crash. */

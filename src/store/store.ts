@@ -3,11 +3,12 @@
 // Invariants:
 // - A file that may still be of use is never overwritten: it is set aside first.
 // - The file of another installation is never overwritten, set aside or deleted without the explicit wish of a person.
+// - A session is given to the broker that it belongs to, and to no other: with another one configured, the file stays as it is.
 // - A session or a key that cannot be read now (locked keyring, broken disk) is a StoreError, never "signed out".
 import type { Clock } from '../host/clock.ts'
 import type { FileSystem } from '../host/files.ts'
 import { type Binding, ENVELOPE_VERSION, opens, readHeader, seal, unseal } from './envelope.ts'
-import { StoreError, storeErrorOf } from './errors.ts'
+import { OtherBrokerError, StoreError, storeErrorOf } from './errors.ts'
 import type { Installation } from './installation.ts'
 import type { KeyProtection, StoreKey } from './key.ts'
 import type { Session } from './session.ts'
@@ -51,7 +52,8 @@ export class SessionStore {
   /**
    * The saved session, or undefined if there is none. A file that can never open (damaged, or of another profile,
    * issuer, client or key) is set aside and counts as none.
-   * @throws StoreError if the file or its key cannot be read now, or belongs to another installation; it is left untouched
+   * @throws StoreError if the file or its key cannot be read now, or belongs to another installation or broker; it is left
+   *   untouched
    */
   async load(): Promise<Session | undefined> {
     const content = await this.#file.read()
@@ -76,7 +78,7 @@ export class SessionStore {
    * Compares the file with what this store last read or wrote: a backup may have been restored over it, or the user may
    * have deleted it. A file that does not open is set aside, since the user may want it back.
    * @throws StoreError if the comparison is not possible now, the whole folder is gone, or the file belongs to another
-   * installation; nothing is changed then
+   * installation or broker; nothing is changed then
    */
   async checkFile(): Promise<FileCheck> {
     const content = await this.#file.read()
@@ -93,7 +95,8 @@ export class SessionStore {
         await this.#requireNotOther(content.text)
         try {
           return await this.#open(content.text)
-        } catch {
+        } catch (error) {
+          if (error instanceof OtherBrokerError) throw error
           await this.setAside()
           return 'foreign'
         }

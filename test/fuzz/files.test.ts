@@ -42,7 +42,7 @@ const entriesOf = (names: readonly string[], value: fc.Arbitrary<unknown>, maxLe
   fc.array(fc.tuple(fc.constantFrom(...names), value), { maxLength }).map((entries) => Object.fromEntries(entries))
 
 describe('any session file', FUZZ_TIMEOUT, () => {
-  const binding = { profile: 'production', issuer: 'https://clerk.example.com', clientId: 'client_1' }
+  const binding = { profile: 'production', issuer: 'https://clerk.example.com', clientId: 'client_1', broker: null }
   const header = { alg: 'dir', enc: 'A256GCM', typ: 'cadzero-session+jwe', version: 1, profile: binding.profile }
 
   type Damage =

@@ -200,7 +200,7 @@ class Provider {
   }
 }
 
-const binding = { profile: 'test', issuer: 'https://clerk.example.com', clientId: 'client_1' }
+const binding = { profile: 'test', issuer: 'https://clerk.example.com', clientId: 'client_1', broker: null }
 const secret = systemRandom(32)
 const keyProvider: KeyProvider = {
   protection: 'keyfile',

@@ -21,7 +21,7 @@ import { newSession } from '../support/session.ts'
 import { ownInstallation } from '../support/store.ts'
 
 const NOW = 1_800_000_000
-const binding = { profile: 'test', issuer: 'https://clerk.example.com', clientId: 'client_1' }
+const binding = { profile: 'test', issuer: 'https://clerk.example.com', clientId: 'client_1', broker: null }
 const renewal: Renewal = {
   accessToken: { value: 'next', receivedAt: NOW, lifetime: 60 },
   refreshToken: 'refresh-1',

@@ -20,6 +20,7 @@ const HEADER = {
   client_id: 'client_1',
   installation: ownInstallation.id,
   installation_place: ownInstallation.place,
+  broker: null as string | null | undefined,
 }
 
 /** An envelope as `seal` makes it, but for a change of its header or its content. */
@@ -30,7 +31,7 @@ async function sealed(key: StoreKey, change: Partial<typeof HEADER> = {}, conten
 }
 
 describe('seal', () => {
-  it('makes a compact JWE with version, profile, issuer, client, key id and installation in its header', async () => {
+  it('makes a compact JWE with version, profile, issuer, client, broker, key id and installation in its header', async () => {
     const key = newKey()
     const session = newSession()
     const envelope = await seal(session, key, binding, ownInstallation)
@@ -96,6 +97,30 @@ describe('unseal', () => {
     const key = newKey()
     const envelope = await seal(newSession(), key, binding, ownInstallation)
     await expect(unseal(envelope, key, { ...binding, ...change })).rejects.toThrow('another profile, issuer or client')
+  })
+
+  const withBroker = (broker: string | null) => ({ ...binding, broker })
+
+  it('throws for the envelope of another broker, and names the setting and the broker', async () => {
+    const key = newKey()
+    const envelope = await seal(newSession(), key, withBroker('https://api.example.com'), ownInstallation)
+    for (const other of ['https://evil.example', null]) {
+      await expect(unseal(envelope, key, withBroker(other))).rejects.toMatchObject({
+        code: 'other_broker',
+        setting: 'profiles.production.brokerUrl',
+        expected: expect.stringContaining('https://api.example.com'),
+      })
+    }
+    expect(await unseal(envelope, key, withBroker('https://api.example.com'))).toMatchObject({ generation: 1 })
+  })
+
+  it.each([
+    ['of version 1.0', undefined],
+    ['without a broker', null],
+  ])('opens an envelope %s for every broker', async (_name, broker) => {
+    const key = newKey()
+    const envelope = await sealed(key, { broker })
+    expect(await unseal(envelope, key, withBroker('https://api.example.com'))).toMatchObject({ generation: 1 })
   })
 
   it.each([

@@ -89,7 +89,9 @@ describe('SessionStore', () => {
     const { open, folder, path } = await newStore()
     await open().save(newSession())
     const good = await readFile(path)
+    const DOT = 46
     for (let at = 0; at < good.length; at += 7) {
+      if (at + 1 === good.length || good[at + 1] === DOT) continue // it may carry unused bits, which decode to the same bytes
       const bad = Buffer.from(good)
       bad[at] = bad[at] === 65 ? 66 : 65 // another base64url character
       await writeFile(path, bad, { mode: 0o600 })

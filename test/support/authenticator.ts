@@ -71,7 +71,7 @@ export async function newAuthenticator(
       clock,
       folder,
       keys: new StoreKeys([keyfileProvider(systemFiles, join(home, 'store-key.jwk'), systemRandom)]),
-      binding: { profile: 'test', issuer: 'https://clerk.example.com', clientId: 'client_1' },
+      binding: { profile: 'test', issuer: 'https://clerk.example.com', clientId: 'client_1', broker: null },
       installation: async () => installation,
     })
   if (options.saved) await openStore().save(options.saved)

@@ -19,7 +19,7 @@ import { temporaryFolder } from './folder.ts'
 import { newSession } from './session.ts'
 import { ownInstallation } from './store.ts'
 
-const binding = { profile: 'test', issuer: 'https://clerk.example.com', clientId: 'client_1' }
+const binding = { profile: 'test', issuer: 'https://clerk.example.com', clientId: 'client_1', broker: null }
 
 /** A signed-in profile unless `saved` is null. Its refreshes and revocations do as the test says. */
 export async function newSessionParts({ saved = newSession() }: { saved?: Session | null } = {}) {

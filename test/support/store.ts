@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
+import type { Binding } from '../../src/store/envelope.ts'
 import { StoreError } from '../../src/store/errors.ts'
 import { type KeyProvider, keyfileProvider } from '../../src/store/key.ts'
 import type { Keyring } from '../../src/store/keyring.ts'
@@ -11,7 +12,12 @@ import { StoreKeys } from '../../src/store/store-keys.ts'
 import { TestClock } from './clock.ts'
 import { temporaryFolder } from './folder.ts'
 
-export const binding = { profile: 'production', issuer: 'https://clerk.example.com', clientId: 'client_1' }
+export const binding: Binding = {
+  profile: 'production',
+  issuer: 'https://clerk.example.com',
+  clientId: 'client_1',
+  broker: null,
+}
 
 /** The installation that every store of a test belongs to unless it says otherwise. */
 export const ownInstallation = { id: 'own-installation-00000', place: 'computer:/data' }
@@ -29,7 +35,7 @@ export async function newStore({ files = systemFiles, providers }: StoreOptions 
   await mkdir(folder, { mode: 0o700 })
   const newKeys = () =>
     new StoreKeys(providers?.(home) ?? [keyfileProvider(files, join(home, 'store-key.jwk'), systemRandom)])
-  const open = (change: Partial<typeof binding> = {}, keys = newKeys(), now?: number, installation = ownInstallation) =>
+  const open = (change: Partial<Binding> = {}, keys = newKeys(), now?: number, installation = ownInstallation) =>
     new SessionStore({
       files,
       clock: new TestClock(now),
