@@ -2,12 +2,13 @@
 
 const LONGEST_TEXT = 320 // characters; no e-mail address is longer
 
-/** The text without control characters and line breaks, and of limited length; null if nothing is left or it is not a text. */
+// Control characters (and with them a terminal's escapes), formatting characters (and with them the direction of writing), line
+// and paragraph separators, and halves of surrogate pairs.
+const NOT_SHOWN = /[\p{C}\p{Zl}\p{Zp}]+/gu
+
+/** The text without characters that change how others are shown, and of limited length; null if nothing is left or it is no text. */
 export function displayText(value: unknown): string | null {
   if (typeof value !== 'string') return null
-  const clean = value
-    .replaceAll(/\p{C}+/gu, ' ')
-    .trim()
-    .slice(0, LONGEST_TEXT)
-  return clean === '' ? null : clean
+  const shown = [...value.replaceAll(NOT_SHOWN, ' ').trim()].slice(0, LONGEST_TEXT)
+  return shown.length === 0 ? null : shown.join('').trim()
 }

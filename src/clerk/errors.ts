@@ -35,6 +35,7 @@ const REJECTIONS = [
   'unsupported_grant_type',
   'unsupported_response_type',
   'invalid_target',
+  'invalid_dpop_proof',
   'redirect_uri_mismatch',
   'unsafe_metadata',
   'issuer_mismatch',

@@ -30,6 +30,8 @@ export interface AuthorizationRequest {
   readonly url: string
   /** The state that the callback must carry; null if the page cannot return one. */
   readonly state: string | null
+  /** Whether a callback without a state and without a code is accepted all the same: the page may be of version 1. */
+  readonly mayLackState?: boolean
   /**
    * Exchanges the callback, whose state has been checked, for a session.
    * @throws CallbackRefusedError if the sign-in should keep waiting; SignInError, RejectedError, UnavailableError

@@ -69,12 +69,16 @@ export class ResponseWatch {
     if (status === NETWORK_AUTHENTICATION_REQUIRED) return unusable(last)
     if (status === 408 || status >= 500) return new UnavailableError('server', retryAfterSeconds)
     if (status < 400) return unusable(last) // an unusable body, or a redirect: none is followed
+    if (error !== undefined && NOT_NOW.includes(error)) return new UnavailableError('server', retryAfterSeconds)
     // RFC 6749 requires 400; Clerk documents 401 as well.
     if (error === 'invalid_grant') return new SessionEndedError('session_revoked')
     if (error !== undefined) return new RejectedError(rejectedReason(error))
     return unusable(last) // HTML or a truncated body says nothing about the session
   }
 }
+
+// Whatever their status: the server has a fault, or has just been asked for its nonce and wants another one (RFC 9449 section 8).
+const NOT_NOW: readonly string[] = ['temporarily_unavailable', 'server_error', 'unknown_key', 'use_dpop_nonce']
 
 const NETWORK_AUTHENTICATION_REQUIRED = 511 // RFC 6585 section 6: said by a network that wants a sign-in of its own
 

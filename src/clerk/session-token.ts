@@ -33,6 +33,9 @@ export interface SessionClaims {
 
 const JWKS_COOLDOWN = 60_000 // ms; forged tokens with invented key IDs must not each cause a request to Clerk
 const SKEW_COOLDOWN = 60 // s; forged tokens with wrong times must not each cause a request to Clerk
+// Decoders of base64 skip line breaks and tabs, which would inject a header into the request of a client (RFC 7515 section 7.1).
+const COMPACT_JWS = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
+const LONGEST_TOKEN = 16 * 1024 // characters; a session token is about 1 KiB
 const JWKS_PATH = '/.well-known/jwks.json'
 
 export class SessionTokenVerifier {
@@ -60,6 +63,7 @@ export class SessionTokenVerifier {
    * @throws CallbackRefusedError if the token proves nothing, UnavailableError if the keys cannot be fetched
    */
   async verify(token: string): Promise<SessionClaims> {
+    if (token.length > LONGEST_TOKEN || !COMPACT_JWS.test(token)) throw new CallbackRefusedError('forged')
     try {
       return await this.#verify(token)
     } catch (error) {

@@ -31,6 +31,8 @@ export interface HandoffProfile {
   readonly authorizedParties: readonly string[]
   /** Whether the page returns the state that the callback URL carries. */
   readonly requireState: boolean
+  /** Whether the page may send a session token in the callback, as pages of version 1 do. */
+  readonly tokenInCallback: boolean
   /** 0 for any free port. */
   readonly redirectPort: number
 }
@@ -48,7 +50,8 @@ const DEFAULT_SCOPES = ['openid', 'profile', 'email', 'offline_access']
  */
 export function parseProfile(name: string, given: ProfileSettings, file: string): Profile | ConfigurationError {
   const settings = { ...inherited(name, given), ...given }
-  const { clientId, signInUrl, brokerUrl, refresh = true, redirectPort, requireState = true } = settings
+  const { clientId, signInUrl, brokerUrl, refresh = true, redirectPort } = settings
+  const { requireState = true, tokenInCallback = true } = settings
   const issuer = settings.issuer ?? issuerOf(settings.publishableKey ?? '')
   if (issuer === undefined) throw new ConfigurationError(`profiles.${name}.issuer`, ISSUER_RULE, file)
   if (clientId !== undefined) {
@@ -72,6 +75,7 @@ export function parseProfile(name: string, given: ProfileSettings, file: string)
     refresh,
     authorizedParties: settings.authorizedParties ?? [],
     requireState,
+    tokenInCallback,
     redirectPort: redirectPort ?? PAGE_PORT,
   }
 }

@@ -51,6 +51,7 @@ const profileSchema = v.strictObject({
   brokerUrl: v.optional(url(URL_RULE)),
   authorizedParties: v.optional(list('a list of origins')),
   requireState: v.optional(v.boolean(BOOLEAN_RULE)),
+  tokenInCallback: v.optional(v.boolean(BOOLEAN_RULE)),
   refresh: v.optional(v.boolean(BOOLEAN_RULE)),
 })
 

@@ -44,12 +44,13 @@ function oauthProvider({ issuer, clientId, scopes, signInUrl }: OAuthProfile, ho
 }
 
 function handoffProvider(profile: HandoffProfile, host: Host): IdentityProvider {
-  const { issuer, signInUrl, authorizedParties, requireState } = profile
-  const { fetch, clock, random } = host
+  const { issuer, signInUrl, authorizedParties, requireState, tokenInCallback } = profile
+  const { fetch, clock, random, name: clientName } = host
   const brokerUrl = profile.refresh ? profile.brokerUrl : undefined
   const load = once(async () => {
     const { Handoff } = await import('../clerk/handoff.ts')
-    return new Handoff({ issuer, signInUrl, brokerUrl, authorizedParties, requireState, fetch, clock, random })
+    const page = { signInUrl, authorizedParties, requireState, tokenInCallback, clientName }
+    return new Handoff({ issuer, brokerUrl, ...page, fetch, clock, random })
   })
   return {
     authorize: async (redirectUri, options) => (await load()).authorize(redirectUri, options),

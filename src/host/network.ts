@@ -88,10 +88,10 @@ export function isSecureTransport({ protocol, hostname }: URL): boolean {
   return protocol === 'https:' || (protocol === 'http:' && isLoopbackHost(hostname))
 }
 
-/** Whether secrets may be sent to this URL: over a secure transport, with no user, query or fragment. */
+// The parser turns a backslash into a slash, drops line breaks and tabs, and an empty user: the text must be what it means.
+const PLAIN_URL = /^https?:\/\/[^\s\p{C}\\/?#@]+(\/[^\s\p{C}\\?#]*)?$/iu
+
+/** Whether secrets may be sent to this URL: over a secure transport, with no user, query or fragment, and no spelling that misleads. */
 export function isSafeUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const url = new URL(text)
-  const { username, password, search, hash } = url
-  return isSecureTransport(url) && !username && !password && !search && !hash
+  return PLAIN_URL.test(text) && URL.canParse(text) && isSecureTransport(new URL(text))
 }

@@ -6,6 +6,7 @@ import { systemRandom } from '../../src/host/random.ts'
 import type { Session } from '../../src/store/session.ts'
 import { TestClock } from '../support/clock.ts'
 import { ISSUER, newJwksFetch, SESSION_ID, signToken, USER_ID } from '../support/session-token.ts'
+import { strictBroker } from '../support/strict-broker.ts'
 
 const PAGE = 'https://www.example.com/cadzero/auth-callback'
 const BROKER = 'https://api.example.com'
@@ -23,6 +24,8 @@ async function newHandoff(options: Partial<HandoffOptions> = {}, broker: Fetch =
     brokerUrl: undefined,
     authorizedParties: [],
     requireState: true,
+    tokenInCallback: true,
+    clientName: 'computer',
     fetch,
     clock,
     random: systemRandom,
@@ -31,10 +34,13 @@ async function newHandoff(options: Partial<HandoffOptions> = {}, broker: Fetch =
   const now = clock.now()
   const token = await signToken(now)
   const params = { token, session_id: SESSION_ID, user_id: USER_ID, user_email: 'ada@example.com', user_name: 'Ada' }
+  /** Comes back to the callback of a new sign-in, with its state if it has one. */
   const exchange = (query: Record<string, string> | [string, string][]) => {
-    const callback = new URL(CALLBACK)
-    callback.search = new URLSearchParams(query).toString()
-    return handoff.authorize(CALLBACK).exchange(callback)
+    const request = handoff.authorize(CALLBACK)
+    const callback = new URL(String(new URL(request.url).searchParams.get('redirect_url')))
+    const added = Array.isArray(query) ? query : Object.entries(query)
+    for (const [name, value] of added) callback.searchParams.append(name, value)
+    return request.exchange(callback)
   }
   return { handoff, now, token, params, exchange }
 }
@@ -70,13 +76,76 @@ describe('the request to the page', () => {
   })
 })
 
+describe('the request to the page of a profile with a broker', () => {
+  test('has a challenge, and the name of this computer without what changes how it is shown', async () => {
+    const { handoff } = await newHandoff({ brokerUrl: BROKER, clientName: 'ada’s\u202e lap\u001btop' })
+    const { url, state, mayLackState } = handoff.authorize(CALLBACK)
+    const { searchParams } = new URL(url)
+    expect(searchParams.get('redirect_url')).toBe(`${CALLBACK}?state=${state}`)
+    expect(searchParams.get('code_challenge')).toMatch(/^[\w-]{43}$/)
+    expect(searchParams.get('code_challenge_method')).toBe('S256')
+    expect(searchParams.get('client_name')).toBe('ada’s  lap top')
+    expect([searchParams.has('state'), mayLackState]).toEqual([false, false])
+  })
+
+  test('has its state beside the callback if the page may return none', async () => {
+    const { handoff } = await newHandoff({ brokerUrl: BROKER, requireState: false })
+    const { url, state, mayLackState } = handoff.authorize(CALLBACK)
+    const { searchParams } = new URL(url)
+    expect([searchParams.get('redirect_url'), searchParams.get('state')]).toEqual([CALLBACK, state])
+    expect([state?.length, mayLackState]).toEqual([43, true])
+  })
+})
+
+describe('a callback with a code', () => {
+  async function newStrict(options: Partial<HandoffOptions> = {}) {
+    const broker = strictBroker(new TestClock().now())
+    const world = await newHandoff({ brokerUrl: BROKER, ...options }, broker.fetch)
+    const request = world.handoff.authorize(CALLBACK)
+    const { searchParams } = new URL(request.url)
+    const redirectUri = String(searchParams.get('redirect_url'))
+    const code = broker.code(String(searchParams.get('code_challenge')), redirectUri)
+    const callback = new URL(redirectUri)
+    callback.searchParams.set('state', String(request.state))
+    callback.searchParams.set('code', code)
+    return { ...world, broker, request, callback }
+  }
+
+  test.each([true, false])('becomes a session (requireState: %s)', async (requireState) => {
+    const { request, callback, broker } = await newStrict({ requireState })
+    expect(await request.exchange(callback)).toMatchObject({
+      user: { id: USER_ID, email: 'ada@example.com', name: 'Ada' },
+      sessionId: SESSION_ID,
+      proofKey: { kty: 'EC' },
+    })
+    expect(broker.seen).toHaveLength(1)
+  })
+
+  test('of another sign-in is refused, since its challenge is another one, and the sign-in keeps waiting', async () => {
+    const { handoff, callback } = await newStrict()
+    await expect(handoff.authorize(CALLBACK).exchange(callback)).rejects.toMatchObject(refused('expired'))
+  })
+
+  test('is refused as unverified if the broker does not answer', async () => {
+    const { request, callback, broker } = await newStrict()
+    broker.script.push(() => Promise.reject(new NetworkError('unreachable')))
+    await expect(request.exchange(callback)).rejects.toMatchObject(refused('unverified'))
+  })
+
+  test('that the broker rejects for its proof ends the sign-in', async () => {
+    const { request, callback, broker } = await newStrict()
+    broker.script.push(() => broker.refuse('invalid_dpop_proof'))
+    await expect(request.exchange(callback)).rejects.toMatchObject({ reason: 'invalid_dpop_proof' })
+  })
+})
+
 describe('a callback', () => {
   test('with a valid token becomes a session that ends with the token', async () => {
     const { exchange, params, token, now } = await newHandoff()
     expect(await exchange(params)).toEqual({
       accessToken: { value: token, receivedAt: now, lifetime: 60 },
       refreshToken: null,
-      user: { id: USER_ID, email: 'ada@example.com', name: 'Ada' },
+      user: { id: USER_ID, email: null, name: null },
       sessionId: SESSION_ID,
       sessionExpiresAt: now + 60,
       organization: null,
@@ -141,16 +210,38 @@ describe('a callback', () => {
     await expect(exchange({ error: 'access_denied' })).rejects.toMatchObject(refused('incomplete'))
   })
 
-  test('with another error is incomplete', async () => {
+  test.each([
+    ['server_error', { name: 'UnavailableError', reason: 'server' }],
+    ['temporarily_unavailable', { name: 'UnavailableError', reason: 'server' }],
+    ['invalid_request', { name: 'RejectedError', reason: 'invalid_request' }],
+    ['an-error-of-nobody', { name: 'RejectedError', reason: 'rejected' }],
+  ])('with the error %s ends the sign-in', async (error, failure) => {
     const { exchange } = await newHandoff()
-    await expect(exchange({ error: 'server_error' })).rejects.toMatchObject(refused('incomplete'))
+    await expect(exchange({ error })).rejects.toMatchObject(failure)
   })
 
-  test('keeps no control characters and at most 320 characters of a name', async () => {
-    const { exchange, params } = await newHandoff()
-    const name = `Ada\r\n\u0000${'x'.repeat(5000)}`
-    const { user } = await exchange({ ...params, user_name: name, user_email: ' \n' })
-    expect(user).toEqual({ id: USER_ID, email: null, name: `Ada ${'x'.repeat(316)}` })
+  test('takes name and e-mail address from the token alone, without control characters and cut to 320', async () => {
+    const { exchange, params, now } = await newHandoff()
+    const name = `Ada\u001b[31m\u202e\u2028${'x'.repeat(5000)}`
+    const token = await signToken(now, { claims: { name, email: ' \n' } })
+    const { user } = await exchange({ ...params, token, user_name: 'Eve', user_email: 'eve@example.com' })
+    expect(user).toEqual({ id: USER_ID, email: null, name: `Ada [31m ${'x'.repeat(311)}` })
+  })
+
+  test.each(['\r', '\n', '\t', ' ', '%0a'])('whose token has %j in its signature is refused', async (sign) => {
+    const { exchange, params, token } = await newHandoff()
+    const broken = `${token.slice(0, -5)}${sign}${token.slice(-5)}`
+    await expect(exchange({ ...params, token: broken })).rejects.toMatchObject(refused('forged'))
+  })
+
+  test('with a token is incomplete if the profile accepts none', async () => {
+    const { exchange, params } = await newHandoff({ tokenInCallback: false })
+    await expect(exchange(params)).rejects.toMatchObject(refused('incomplete'))
+  })
+
+  test('with a code is incomplete without a broker, which a code needs', async () => {
+    const { exchange } = await newHandoff()
+    await expect(exchange({ code: 'code' })).rejects.toMatchObject(refused('incomplete'))
   })
 })
 
@@ -233,6 +324,12 @@ describe('a saved session', () => {
     const refresh = (sessionExpiresAt: number) => handoff.refresh(session({ sessionExpiresAt }))
     await expect(refresh(now)).rejects.toMatchObject({ reason: 'session_expired' })
     await expect(refresh(now + 3600)).rejects.toMatchObject({ reason: 'session_revoked' })
+  })
+
+  test('that the broker has not taken over yet does not end because the broker refuses its token', async () => {
+    const refusal: Fetch = async () => Response.json({ error: 'invalid_grant' }, { status: 400 })
+    const { handoff } = await newHandoff({ brokerUrl: BROKER }, refusal)
+    await expect(handoff.refresh(session({ refreshToken: null }))).rejects.toMatchObject({ name: 'RejectedError' })
   })
 
   test('is revoked through the broker, while its token stays valid until it expires', async () => {

@@ -30,6 +30,7 @@ test('a profile with a page and no client ID signs in by hand-off and has the fi
     refresh: true,
     authorizedParties: [],
     requireState: true,
+    tokenInCallback: true,
     redirectPort: 8765,
   })
 })
@@ -47,6 +48,7 @@ test('keeps every setting of a profile that signs in by hand-off', () => {
     refresh: false,
     authorizedParties: ['https://www.example.com'],
     requireState: false,
+    tokenInCallback: false,
     redirectPort: 0,
   }
   expect(parseProfile('mine', given, FILE)).toStrictEqual({ kind: 'handoff', name: 'mine', ...given })

@@ -32,6 +32,7 @@ const handoff: HandoffProfile = {
   refresh: true,
   authorizedParties: [],
   requireState: true,
+  tokenInCallback: true,
 }
 
 const session = (refreshToken: string | null, sessionId: string | null): Session => ({

@@ -71,7 +71,9 @@ async function expectUnavailable(create: () => Promise<Listener>, failure: objec
   await expect(server.refresh(session)).rejects.toMatchObject(unavailable)
   await expect(server.authorize('http://127.0.0.1:1/callback')).rejects.toMatchObject(unavailable)
   expect(await server.revoke(session)).toMatchObject({ revoked: false })
-  await expect(new BrokerClient(url, network, clock).refresh(session, null)).rejects.toMatchObject(unavailable)
+  await expect(
+    new BrokerClient({ url, fetch: network, clock, random: systemRandom }).refresh(session, null),
+  ).rejects.toMatchObject(unavailable)
   expect(received).toEqual([])
 }
 

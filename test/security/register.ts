@@ -11,7 +11,7 @@ export type Register = Readonly<Record<string, Row>>
 
 const row = (means: string, said?: string): Row => (said === undefined ? { means } : { means, said })
 
-/** A: a web page. B: another user or program. C: the callback. D: secrets. E: the keychain. F: browsers. */
+/** A: a web page. B: another user or program. C: the callback. D: secrets. E: the keychain. F: browsers. G: the hand-off. */
 export const attacks: Register = {
   A1: row('a web page opens a WebSocket'),
   A2: row('a request without an Origin is taken for a trusted program'),
@@ -62,6 +62,16 @@ export const attacks: Register = {
   E4: row('a key that no longer opens the session'),
 
   F1: row('a browser blocks the redirect to loopback'),
+
+  G1: row('a setting sends the session to another broker'),
+  G2: row('a page in the background signs the user in as another person'),
+  G3: row('the callback claims a name or an address that no provider has confirmed'),
+  G4: row('another user holds all connections of the callback'),
+  G5: row('a token stays in the history of the browser'),
+  G6: row('a refresh token is stolen'),
+  G7: row('a name changes how a terminal shows the rest'),
+  G8: row('a broker names times without bounds'),
+  G9: row('an uninstallation removes the files of another program'),
 }
 
 /** The ID token modules of the OpenID Foundation's conformance suite for a relying party. */

@@ -16,6 +16,7 @@ export interface HandoffSettings {
   readonly brokerUrl?: string
   readonly authorizedParties?: readonly string[]
   readonly signInUrl?: string
+  readonly tokenInCallback?: boolean
 }
 
 export interface HandoffWorld {
@@ -40,8 +41,13 @@ export async function configure(home: string, issuer: string, settings: HandoffS
   await writeFile(join(home, 'config', 'config.json'), JSON.stringify({ profiles: { production } }))
 }
 
-export async function newHandoff(settings?: HandoffSettings, options?: SandboxOptions): Promise<HandoffWorld> {
-  const sandbox = await newSandbox(options)
+/** @param given a sandbox that a broker of the test already uses */
+export async function newHandoff(
+  settings?: HandoffSettings,
+  options?: SandboxOptions,
+  given?: Sandbox,
+): Promise<HandoffWorld> {
+  const sandbox = given ?? (await newSandbox(options))
   const home = await temporaryFolder()
   await configure(home, sandbox.issuer, settings)
   const daemon = await startDaemonProcess({ home })
