@@ -66,10 +66,10 @@ export class Connections {
 
   #makePlace(latest: Socket): void {
     const other = firstOpen(this.#ofOthers, (socket) => this.#idle.has(socket))
-    if (other !== undefined) return this.#evict(other)
     const oldest = firstOpen(this.#idle.keys())
     const isReady = oldest !== undefined && this.#options.clock.monotonic() - (this.#idle.get(oldest) ?? 0) >= GRACE
-    if (isReady) this.#evict(oldest)
+    if (other !== undefined) this.#evict(other)
+    else if (isReady) this.#evict(oldest)
     else if (this.#count > MOST) this.#evict(oldest ?? latest)
   }
 
