@@ -158,13 +158,15 @@ const TEMPORARY = /^\..+\.[0-9a-f]{16}\.tmp$/
 /**
  * Replaces a private file in one step that survives a crash: new file, fsync, rename, fsync of the folder.
  * @param durable false for a file that has no use after a crash: readers always see it whole, but there is no fsync
- * @throws a system error; the old file is then still there, whole
+ * @param beforeRename the last check before the old file is replaced; if it throws, the old file stays
+ * @throws a system error, or what `beforeRename` throws; the old file is then still there, whole
  */
 export async function writePrivateFile(
   files: FileSystem,
   path: string,
   data: string | Uint8Array,
   durable = true,
+  beforeRename: () => Promise<void> = async () => undefined,
 ): Promise<void> {
   const folder = dirname(path)
   const temporary = join(folder, `.${basename(path)}.${systemRandom(8).toString('hex')}.tmp`)
@@ -177,6 +179,7 @@ export async function writePrivateFile(
     } finally {
       await handle.close()
     }
+    await beforeRename()
     await renameOver(files, temporary, path)
   } catch (error) {
     await removeFile(files, temporary).catch(() => undefined) // the first error is the cause

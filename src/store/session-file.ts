@@ -78,9 +78,12 @@ export class SessionFile {
     await attempt(() => this.#files.lstat(this.#folder))
   }
 
-  /** Replaces the file so that it survives a crash. If this throws, the previous file is still there, whole. */
-  async write(text: string): Promise<void> {
-    await attempt(() => writePrivateFile(this.#files, this.#path, text))
+  /**
+   * Replaces the file so that it survives a crash. If this throws, the previous file is still there, whole.
+   * @param beforeRename the last check before the previous file is replaced
+   */
+  async write(text: string, beforeRename: () => Promise<void>): Promise<void> {
+    await attempt(() => writePrivateFile(this.#files, this.#path, text, true, beforeRename))
   }
 
   /** Deletes the file, if there is one. */

@@ -111,7 +111,8 @@ export class SessionStore {
     await this.requireOwnFile()
     const { key } = await this.#keys.current()
     const envelope = await seal(session, key, this.#binding, await this.#installation())
-    await this.#file.write(envelope)
+    // Once more: writing and syncing take a while, in which another installation may have saved a session of its own.
+    await this.#file.write(envelope, () => this.requireOwnFile())
     this.#lastText = envelope
   }
 

@@ -82,6 +82,25 @@ describe('a session of another installation', () => {
     await isUntouched()
   })
 
+  it('stays if it appears while a new file is being written', async () => {
+    let isAppearing = false
+    const files: FileSystem = {
+      ...systemFiles,
+      open: async (...args) => {
+        const handle = await systemFiles.open(...args)
+        if (!isAppearing && /production\.jwe\..*tmp$/.test(String(args[0]))) {
+          isAppearing = true
+          await open({}, undefined, undefined, other).save(newSession())
+        }
+        return handle
+      },
+    }
+    const { open, path, folder } = await newStore({ files })
+    await expect(open().save(newSession())).rejects.toMatchObject(OTHER)
+    expect(readHeader(await readFile(path, 'utf8')).installation).toBe(other.id)
+    expect(await readdir(folder)).toEqual(['production.jwe'])
+  })
+
   it('is kept under another name, which no purge deletes, if a person wants to sign in here', async () => {
     const { store, session, folder, path, open } = await shared()
     const before = await readFile(path, 'utf8')
