@@ -64,6 +64,29 @@ it.skipIf(!hasKeyring)(
   },
 )
 
+it.skipIf(!hasKeyring)(
+  `keeps the key in a file if the keyring has no collection, and the doctor says why${why}`,
+  async () => {
+    const [sandbox, desktop, home] = [await newSandbox(), await newDesktop(), await temporaryFolder()]
+    const env = environment({ home, env: { ...settingsOf(sandbox), CADZERO_AUTH_KEY_PROTECTION: 'auto' } })
+    const daemon = desktop.run([process.execPath, PROGRAM, 'daemon'], env, 'locked')
+    await once(daemon.stdout ?? daemon, 'data')
+    const client = await connect(systemFiles, join(home, 'data', 'endpoint.json'), systemRandom)
+    onTestFinished(() => client.close())
+    expect(await signIn(client, sandbox)).toMatchObject({ store: { persisted: true, keyProtection: 'keyfile' } })
+    const doctor = desktop.run([process.execPath, PROGRAM, 'doctor', '--json'], env, 'locked')
+    let report = ''
+    doctor.stdout?.on('data', (chunk) => (report += chunk))
+    await once(doctor, 'close')
+    expect(JSON.parse(report)).toContainEqual({
+      check: 'keyring',
+      verdict: 'warning',
+      found: expect.stringContaining('without a collection'),
+      hint: expect.stringContaining('keyProtection'),
+    })
+  },
+)
+
 it('keeps the key in a file if there is no keyring, and says so in the status', async () => {
   const [sandbox, home] = [await newSandbox(), await temporaryFolder()]
   const env = { ...settingsOf(sandbox), CADZERO_AUTH_KEY_PROTECTION: 'auto', XDG_RUNTIME_DIR: home }

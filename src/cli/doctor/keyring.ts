@@ -25,7 +25,12 @@ export async function checkKeyring(
     case 'locked':
       return { check, verdict: 'failed', found: 'it is locked', hint: 'unlock the keyring' }
     case 'unavailable':
-      return { check, verdict, found: 'this system has no keyring', hint: alternative }
+      return {
+        check,
+        verdict,
+        found: 'this system has no keyring, or one without a collection that can hold the key',
+        hint: alternative,
+      }
     case 'addon_missing': {
       const cure = process.platform === 'win32' ? 'install the Microsoft Visual C++ Redistributable (x64), or ' : ''
       const hint = `${cure}${alternative}`
