@@ -47,20 +47,37 @@ export interface Uninstalled {
   readonly hadEntry: boolean
   /** Set if the key was to be removed from the keyring but was kept. */
   readonly keptKey: KeptKey | undefined
+  /** Whether the key was removed from the keyring. */
+  readonly removedKey: boolean
+  /** The paths of the files and folders that no longer exist. */
+  readonly removed: readonly string[]
 }
 
 /** @throws StuckDaemonError, LockError, FileError, whatever `removeEntry` throws, or a system error */
 export async function uninstall(options: UninstallOptions): Promise<Uninstalled> {
   const { host, folders, purge } = options
+  const before = await existingPaths(host, folders) // the daemon removes some of them itself, at the logout and at its end
   if (purge) await revokeSessions(options)
   const hadEntry = await options.removeEntry()
   await endDaemon(host, folders).catch(ignoreNoDaemon)
   const usesKeyring = purge && (await isKeyInKeyring(options))
   await removeFiles(host, folders, purge)
-  const keptKey = usesKeyring ? await removeKeyringEntry(options) : undefined
+  const key = usesKeyring ? await removeKeyringEntry(options) : 'absent'
   await removeAddon(host, folders) // the step before may have unpacked it
   await removeEmptyFolders(host, folders, purge)
-  return { hadEntry, keptKey }
+  const after = new Set(await existingPaths(host, folders))
+  const removed = before.filter((path) => !after.has(path))
+  return { hadEntry, keptKey: typeof key === 'string' ? undefined : key, removedKey: key === 'removed', removed }
+}
+
+/** The paths in the folders of this program, and the folders themselves. None of a folder that cannot be read. */
+async function existingPaths({ files }: Host, { sessions, config, data, log, addon }: Folders): Promise<string[]> {
+  const found: string[] = []
+  for (const folder of [sessions, config, addon, data, log]) {
+    const names = await files.readdir(folder).catch(() => undefined)
+    if (names) found.push(...names.map((name) => join(folder, name)), folder)
+  }
+  return [...new Set(found)]
 }
 
 /** Ends the sessions at the provider: they would outlive the deletion of their files. Never throws. */
@@ -180,17 +197,16 @@ async function removeEmptyFolders(host: Host, { config, data, log, sessions }: F
 }
 
 /** @returns why the key was kept, if it was */
-async function removeKeyringEntry({ host, env }: UninstallOptions): Promise<KeptKey | undefined> {
+async function removeKeyringEntry({ host, env }: UninstallOptions): Promise<KeptKey | 'removed' | 'absent'> {
   // The keyring has one key for all folders: the sessions in the default folders need it, whatever CADZERO_AUTH_HOME is.
   const sessions = defaultSessions(env)
   if (sessions === undefined) return { kind: 'no_home' }
   if ((await savedProfiles(host, sessions)).length > 0) return { kind: 'in_use', sessions }
   try {
-    await systemKeyring(host.clock).remove()
-    return undefined
+    return (await systemKeyring(host.clock).remove()) ? 'removed' : 'absent'
   } catch (error) {
     if (!(error instanceof StoreError)) throw error
-    return error.code === 'keyring_unavailable' ? undefined : { kind: 'locked' }
+    return error.code === 'keyring_unavailable' ? 'absent' : { kind: 'locked' }
   }
 }
 

@@ -7,8 +7,8 @@ import { StoreError } from './errors.ts'
 export interface Keyring {
   get(): Promise<string | undefined>
   set(text: string): Promise<void>
-  /** Removes the entry, if there is one. */
-  remove(): Promise<void>
+  /** @returns whether there was an entry to remove */
+  remove(): Promise<boolean>
 }
 
 const SERVICE = 'cadzero-auth'
@@ -30,9 +30,7 @@ export function systemKeyring(clock: Clock, account = STORE_KEY): Keyring {
       return limited(reading)
     },
     set: (text) => limited(withEntry(account, (entry) => entry.setPassword(text))),
-    async remove() {
-      await limited(withEntry(account, (entry) => entry.deletePassword()))
-    },
+    remove: async () => (await limited(withEntry(account, (entry) => entry.deletePassword()))) === true,
   }
 }
 

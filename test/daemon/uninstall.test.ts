@@ -103,7 +103,11 @@ describe('uninstall', () => {
 
   it('removes the files of a run, and keeps the sessions, their keys and the configuration', async () => {
     const { folders, files } = await newHome()
-    expect(await uninstall(optionsFor(folders))).toEqual({ hadEntry: false, keptKey: undefined })
+    expect(await uninstall(optionsFor(folders))).toMatchObject({
+      hadEntry: false,
+      keptKey: undefined,
+      removedKey: false,
+    })
     expect(await files()).toEqual(KEPT_FILES)
   })
 
@@ -141,7 +145,7 @@ describe('uninstall', () => {
         removeEntry,
       }),
     )
-    expect(uninstalled).toEqual({ hadEntry: true, keptKey: undefined })
+    expect(uninstalled).toMatchObject({ hadEntry: true, keptKey: undefined, removedKey: false })
     expect(steps).toEqual([
       'logout alpha',
       'logout beta',
@@ -232,7 +236,9 @@ it.skipIf(!hasKeyring)(
     )
     expect(await search()).toContain('store-key')
     await rm(sessions, { recursive: true })
-    expect(await run(process.execPath, PROGRAM, 'service', 'uninstall', '--purge')).not.toContain('kept: ')
+    const last = await run(process.execPath, PROGRAM, 'service', 'uninstall', '--purge')
+    expect(last).toContain('removed: the key in the keyring')
+    expect(last).not.toContain('kept: ')
     expect(await search()).not.toContain('store-key')
   },
   60_000, // starts seven D-Bus sessions

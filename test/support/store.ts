@@ -61,7 +61,7 @@ export function memoryKeyring() {
     if (ring.state === 'unavailable') throw new StoreError('keyring_unavailable')
   }
   const keyring: Keyring = {
-    async remove() {},
+    remove: async () => text !== undefined,
     async get() {
       ring.reads++
       check()

@@ -17,7 +17,7 @@ export async function uninstallService(
   { json = false, purge = false }: UninstallArguments,
 ): Promise<void> {
   const manager = findManager(context)
-  const { hadEntry, keptKey } = await uninstall({
+  const { hadEntry, keptKey, removedKey, removed } = await uninstall({
     ...context,
     env: process.env,
     purge,
@@ -26,9 +26,12 @@ export async function uninstallService(
     onWarning: (warning) => note(`warning: ${warningText(warning)}`),
   })
   const kept = keptKey === undefined ? [] : [keptKeyText(keptKey)]
-  if (json) return printJson({ uninstalled: hadEntry, purged: purge, kept })
+  const all = removedKey ? [...removed, 'the key in the keyring'] : removed
+  if (json) return printJson({ uninstalled: hadEntry, purged: purge, removed: all, kept })
   print(hadEntry ? `uninstalled: ${manager?.place}` : 'it was not installed')
   if (!purge) print('the session, its key and the configuration are kept; --purge removes them as well')
+  else if (all.length === 0) print('no files were found to remove')
+  if (purge) for (const text of all) print(`removed: ${text}`)
   for (const text of kept) print(`kept: ${text}`)
 }
 

@@ -1,4 +1,5 @@
 // `cadzero-auth service …` without a systemd that responds: its errors, stale units, uninstall and the log.
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -72,6 +73,17 @@ describe.runIf(process.platform === 'linux')('the service commands', () => {
     expect(await (await daemon.connect()).call('status')).toMatchObject({ state: 'signed_in' })
     const purged = await run('uninstall', '--purge')
     expect(purged).toMatchObject({ code: 0, stderr: '' })
+    const removed = [...purged.stdout.matchAll(/^removed: (.*)$/gm)].map(([, path]) => path)
+    const expected = [
+      'config/sessions/production.jwe',
+      'config/config.json',
+      'data/store-key.jwk',
+      'config/sessions',
+      'data',
+    ]
+    for (const path of expected) expect(removed).toContain(join(home, path))
+    expect(removed.filter((path) => existsSync(String(path)))).toEqual([])
+    expect(await run('uninstall', '--purge')).toMatchObject({ stdout: expect.stringContaining('no files were found') })
     expect(await files()).toEqual(['notes.txt'])
     expect(await readdir(home)).toEqual(['config'])
     expect(sandbox.count('/oauth/token/revoke')).not.toBe(0)
