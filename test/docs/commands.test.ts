@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Sandbox } from '../sandbox/index.ts'
 import { type Block, pages } from './markdown.ts'
-import { has, newUser, startSandbox, type User } from './user.ts'
+import { has, newUser, pythonWithWebsockets, startSandbox, type User } from './user.ts'
 
 const SHELLS = ['sh', 'bash', 'shell', 'console', 'powershell', 'cmd']
 const NOT_RUN = ['http', 'json', 'mermaid', 'text']
@@ -22,9 +22,15 @@ afterAll(async () => {
   await sandbox.close()
 })
 
-/** The programs of a block that a machine may lack. */
-const lackedBy = ({ language, text }: Block) =>
-  ['curl', 'python3'].filter((name) => (text.includes(`${name} `) || language === name.replace(/3$/, '')) && !has(name))
+const needsWebsockets = ({ language, text }: Block) => language === 'python' && text.includes('websockets')
+
+/** The programs and packages of a block that a machine may lack. */
+const lackedBy = (block: Block) => [
+  ...['curl', 'python3'].filter(
+    (name) => (block.text.includes(`${name} `) || block.language === name.replace(/3$/, '')) && !has(name),
+  ),
+  ...(needsWebsockets(block) && !pythonWithWebsockets ? ['python3-websockets'] : []),
+]
 
 const runnable = (block: Block) => block.skip === undefined && !NOT_RUN.includes(block.language)
 const pagesToRun = pages
@@ -33,8 +39,9 @@ const pagesToRun = pages
 
 describe.each(pagesToRun)('%s', (_path, blocks) => {
   for (const block of blocks) {
-    it.skipIf(lackedBy(block).length > 0)(
-      `shows a working ${block.language} block in line ${block.line}`,
+    const lacked = lackedBy(block)
+    it.skipIf(lacked.length > 0)(
+      `shows a working ${block.language} block in line ${block.line}${lacked.length > 0 ? ` (skipped: needs ${lacked})` : ''}`,
       SLOW,
       async () => {
         if (!block.text.includes('cadzero-auth login')) await user.signInUnlessSignedIn()
@@ -47,8 +54,10 @@ describe.each(pagesToRun)('%s', (_path, blocks) => {
 
 async function run(block: Block) {
   if (SHELLS.includes(block.language)) return await user.runShell(block.text)
-  if (block.language === 'python') return await user.run('python3', ['-c', block.text])
+  const python = (needsWebsockets(block) && pythonWithWebsockets) || 'python3'
+  if (block.language === 'python') return await user.run(python, ['-c', block.text])
   if (block.language === 'js' && block.use === 'broker') return await runBroker(block.text)
+  if (block.language === 'js') return await user.run(process.execPath, ['--input-type=module', '-e', block.text])
   throw new Error(`no test knows how to run a block of ${block.language}`)
 }
 

@@ -20,6 +20,11 @@ export function has(program: string): boolean {
   return spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
 }
 
+/** A Python with the package `websockets`; undefined if there is none. */
+export const pythonWithWebsockets = ['python3', '/usr/bin/python3'].find(
+  (program) => spawnSync(program, ['-c', 'import websockets']).status === 0,
+)
+
 export interface Ran {
   readonly code: number | null
   /** Standard output and standard error, as they came. */
