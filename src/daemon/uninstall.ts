@@ -12,9 +12,9 @@ import type { Host } from '../host/host.ts'
 import { takeLock } from '../host/lock.ts'
 import { NoDaemonError, type RpcClient } from '../rpc/client.ts'
 import { StoreError } from '../store/errors.ts'
-import { loadInstallation } from '../store/installation.ts'
 import { systemKeyring } from '../store/keyring.ts'
-import { writerOf } from '../store/session-file.ts'
+import { sessionHeaderOf } from '../store/session-file.ts'
+import { configFileJudge, type Judge, type StayReason, sessionFileJudge } from './ownership.ts'
 import { endDaemon, StuckDaemonError } from './single-instance.ts'
 
 export interface UninstallOptions {
@@ -42,6 +42,13 @@ export type KeptKey =
   | { readonly kind: 'no_home' }
   | { readonly kind: 'locked' }
 
+/** A file with a name of ours that was left where it is. */
+export interface LeftFile {
+  readonly path: string
+  /** `in_use`: another installation that keeps sessions in the same folder needs it. */
+  readonly reason: StayReason | 'in_use'
+}
+
 export interface Uninstalled {
   /** Whether there was an entry that started the daemon at log-on. */
   readonly hadEntry: boolean
@@ -51,6 +58,7 @@ export interface Uninstalled {
   readonly removedKey: boolean
   /** The paths of the files and folders that no longer exist. */
   readonly removed: readonly string[]
+  readonly left: readonly LeftFile[]
 }
 
 /** @throws StuckDaemonError, LockError, FileError, whatever `removeEntry` throws, or a system error */
@@ -61,13 +69,14 @@ export async function uninstall(options: UninstallOptions): Promise<Uninstalled>
   const hadEntry = await options.removeEntry()
   await endDaemon(host, folders).catch(ignoreNoDaemon)
   const usesKeyring = purge && (await isKeyInKeyring(options))
-  await removeFiles(host, folders, purge)
+  const left = await removeFiles(host, folders, purge)
   const key = usesKeyring ? await removeKeyringEntry(options) : 'absent'
   await removeAddon(host, folders) // the step before may have unpacked it
   await removeEmptyFolders(host, folders, purge)
   const after = new Set(await existingPaths(host, folders))
   const removed = before.filter((path) => !after.has(path))
-  return { hadEntry, keptKey: typeof key === 'string' ? undefined : key, removedKey: key === 'removed', removed }
+  const keptKey = typeof key === 'string' ? undefined : key
+  return { hadEntry, keptKey, removedKey: key === 'removed', removed, left }
 }
 
 /** The paths in the folders of this program, and the folders themselves. None of a folder that cannot be read. */
@@ -102,8 +111,12 @@ const SESSION_FILE = /^(.+)\.jwe$/
 
 /** The profiles with a session file in this folder. */
 async function savedProfiles({ files }: Host, folder: string): Promise<string[]> {
-  const names = await files.readdir(folder).catch(() => [])
-  return names.flatMap((name) => SESSION_FILE.exec(name)?.[1] ?? [])
+  const profiles: string[] = []
+  for (const name of await files.readdir(folder).catch(() => [])) {
+    const profile = SESSION_FILE.exec(name)?.[1]
+    if (profile !== undefined && (await sessionHeaderOf(files, join(folder, name)))) profiles.push(profile)
+  }
+  return profiles
 }
 
 function ignoreNoDaemon(error: unknown): void {
@@ -121,7 +134,8 @@ async function isKeyInKeyring({ host, folders, env }: UninstallOptions): Promise
   }
 }
 
-// Only files with these names are removed: the user may have put others beside them.
+// Only files with these names are removed: the user may have put others beside them. A session file and the configuration have
+// names that others could use as well, and must look like ours.
 const RUNTIME_FILE = /^(endpoint\.json|daemon\.lock)$/
 const LOG_FILE = /^((\d{8}-\d{4}-\d{2}-)?daemon\.log(\.txt)?|daemon\.log\.\d)$/ // with the rotated ones, also those of 1.0
 const CONFIG_FILE = /^config\.json$/
@@ -131,21 +145,17 @@ const ADDON_FILE = /^[0-9a-f]{64}\.node(\.\d+)?$/
 
 /**
  * Removes the files of the daemon.
+ * @returns those that were left although their names are ours
  * @throws StuckDaemonError if a daemon runs; LockError, or a system error
  */
-async function removeFiles(host: Host, folders: Folders, purge: boolean): Promise<void> {
-  const { config, data, log, sessions, lockFile } = folders
-  if (!(await isOwnFolder(host.files, data))) return
+async function removeFiles(host: Host, folders: Folders, purge: boolean): Promise<LeftFile[]> {
+  const { data, log, lockFile } = folders
+  const left: LeftFile[] = []
+  if (!(await isOwnFolder(host.files, data))) return left
   const lock = await takeLock(host.files, lockFile)
   if (!lock) throw new StuckDaemonError({ kind: 'silent' })
   try {
-    if (purge) {
-      const isOwn = await ownSessionFiles(host, folders)
-      await removeMatching(host, sessions, ANY_SESSION_FILE, isOwn)
-      // Another installation that keeps sessions here needs the configuration too.
-      if ((await savedProfiles(host, sessions)).length === 0) await removeMatching(host, config, CONFIG_FILE)
-      await removeMatching(host, data, DATA_FILE)
-    }
+    if (purge) left.push(...(await removeSaved(host, folders)))
     await removeMatching(host, log, LOG_FILE)
     // Windows cannot remove an open file: there the lock file is removed after its release.
     if (process.platform !== 'win32') await removeMatching(host, data, RUNTIME_FILE)
@@ -153,30 +163,42 @@ async function removeFiles(host: Host, folders: Folders, purge: boolean): Promis
     await lock.release()
   }
   if (process.platform === 'win32') await removeMatching(host, data, RUNTIME_FILE)
+  return left
 }
 
-/** @param mayRemove asked for each file whose name matches */
+/** Removes the sessions, the configuration and the keys. @returns the files that were left */
+async function removeSaved(host: Host, folders: Folders): Promise<LeftFile[]> {
+  const { config, data, sessions } = folders
+  const left = await removeMatching(host, sessions, ANY_SESSION_FILE, await sessionFileJudge(host, folders))
+  // Another installation that keeps sessions here needs the configuration too.
+  const isConfigInUse = left.some(({ reason }) => reason === 'other_installation')
+  const judge = isConfigInUse ? async () => 'in_use' as const : configFileJudge(host)
+  left.push(...(await removeMatching(host, config, CONFIG_FILE, judge)))
+  await removeMatching(host, data, DATA_FILE)
+  return left
+}
+
+/**
+ * @param judge asked for each file whose name matches
+ * @returns the files that were left
+ */
 async function removeMatching(
   host: Host,
   folder: string,
   pattern: RegExp,
-  mayRemove: (path: string) => Promise<boolean> = async () => true,
-): Promise<void> {
-  if (!(await isOwnFolder(host.files, folder))) return
+  judge: Judge | (() => Promise<'in_use'>) = async () => undefined,
+): Promise<LeftFile[]> {
+  const left: LeftFile[] = []
+  if (!(await isOwnFolder(host.files, folder))) return left
   await sweepTemporaries(host.files, folder)
   for (const name of await host.files.readdir(folder)) {
+    if (!pattern.test(name)) continue
     const path = join(folder, name)
-    if (pattern.test(name) && (await mayRemove(path))) await removePrivateFile(host.files, path)
+    const reason = await judge(path)
+    if (reason === undefined) await removePrivateFile(host.files, path)
+    else left.push({ path, reason })
   }
-}
-
-/** Tells the session files of this installation: those of another one stay, since it still uses them. */
-async function ownSessionFiles({ files, random, name }: Host, { data }: Folders) {
-  const own = await loadInstallation({ files, random, dataFolder: data, hostName: name }).catch(() => undefined)
-  return async (path: string) => {
-    const writer = await writerOf(files, path)
-    return writer === undefined || writer === own?.id
-  }
+  return left
 }
 
 /** Removes the folder if it is empty, and its parent too if that is the daemon's (`cadzero-auth\Data` on Windows). */
@@ -201,7 +223,9 @@ async function removeKeyringEntry({ host, env }: UninstallOptions): Promise<Kept
   // The keyring has one key for all folders: the sessions in the default folders need it, whatever CADZERO_AUTH_HOME is.
   const sessions = defaultSessions(env)
   if (sessions === undefined) return { kind: 'no_home' }
-  if ((await savedProfiles(host, sessions)).length > 0) return { kind: 'in_use', sessions }
+  // A file that does not look like a session may be a damaged one: it counts.
+  const names = await host.files.readdir(sessions).catch(() => [])
+  if (names.some((name) => SESSION_FILE.test(name))) return { kind: 'in_use', sessions }
   try {
     return (await systemKeyring(host.clock).remove()) ? 'removed' : 'absent'
   } catch (error) {

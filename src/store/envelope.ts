@@ -17,6 +17,8 @@ export interface Binding {
 
 /** The protected header of an envelope: readable without the key, and authenticated only when the envelope opens. */
 export interface EnvelopeHeader {
+  /** Whether it says that it is the envelope of a session. */
+  readonly isSession: boolean
   readonly version: unknown
   readonly keyId: unknown
   /** The id of the installation that wrote the envelope; undefined in an envelope of version 1.0 of the program. */
@@ -54,8 +56,8 @@ export async function seal(
 /** @throws if the text is not a JWE */
 export function readHeader(envelope: string): EnvelopeHeader {
   const header = decodeProtectedHeader(envelope)
-  const { version, kid, installation, installation_place } = header
-  return { version, keyId: kid, installation, place: installation_place }
+  const { typ, version, kid, installation, installation_place } = header
+  return { isSession: typ === TYPE, version, keyId: kid, installation, place: installation_place }
 }
 
 /** Whether the key opens the envelope, whatever its binding. */

@@ -11,7 +11,7 @@ import {
   setAsideFile,
   writePrivateFile,
 } from '../host/files.ts'
-import { readHeader } from './envelope.ts'
+import { type EnvelopeHeader, readHeader } from './envelope.ts'
 import { storeErrorOf } from './errors.ts'
 
 const LARGEST_FILE = 1024 * 1024 // a session is about 4 KiB; a file of a gigabyte must not be read into memory
@@ -122,11 +122,11 @@ export class SessionFile {
   }
 }
 
-/** The id of the installation that wrote a session file; undefined if the file names none, or cannot be read. Never throws. */
-export async function writerOf(files: FileSystem, path: string): Promise<string | undefined> {
+/** The header of a session file, not authenticated; undefined if the file is none, or cannot be read. Never throws. */
+export async function sessionHeaderOf(files: FileSystem, path: string): Promise<EnvelopeHeader | undefined> {
   try {
-    const { installation } = readHeader((await readOwnFile(files, path, LARGEST_FILE, false))?.toString('utf8') ?? '')
-    return typeof installation === 'string' ? installation : undefined
+    const header = readHeader((await readOwnFile(files, path, LARGEST_FILE, false))?.toString('utf8') ?? '')
+    return header.isSession ? header : undefined
   } catch {
     return undefined
   }

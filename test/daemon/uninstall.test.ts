@@ -1,7 +1,9 @@
 // Uninstalling: the order of its steps, what it removes, and what it keeps.
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { CompactEncrypt } from 'jose'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { locateFolders } from '../../src/config/paths.ts'
 import { type UninstallOptions, type UninstallWarning, uninstall } from '../../src/daemon/uninstall.ts'
@@ -17,6 +19,13 @@ import { environment, PROGRAM } from '../support/program.ts'
 import { newSandbox, settingsOf, signIn } from '../support/world.ts'
 
 const env = { CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
+
+/** A session file of version 1.0, which names no installation. */
+const envelopeOf = (header: object = {}) =>
+  new CompactEncrypt(Buffer.from('{}'))
+    .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', typ: 'cadzero-session+jwe', version: 1, ...header })
+    .encrypt(randomBytes(32))
+const envelope = await envelopeOf()
 
 /** A home with the files of two profiles and one file of the user's own. */
 async function newHome() {
@@ -39,7 +48,7 @@ async function newHome() {
     join(folders.log, 'daemon.log.1'),
     join(folders.log, '20260102-0304-01-daemon.log'),
   ]
-  for (const path of paths) await writeFile(path, '{}', { mode: 0o600 })
+  for (const path of paths) await writeFile(path, path.includes('.jwe') ? envelope : '{}', { mode: 0o600 })
   const files = async () => {
     const entries = await readdir(home, { recursive: true, withFileTypes: true })
     return entries
@@ -93,11 +102,14 @@ describe('uninstall', () => {
     ['a readable', 0o644],
   ])('keeps %s session file of another installation and the configuration with --purge', async (_, mode) => {
     const { folders, files } = await newHome()
-    const header = { alg: 'dir', enc: 'A256GCM', installation: 'other-installation-000' }
-    const envelope = `${Buffer.from(JSON.stringify(header)).toString('base64url')}....`
-    await writeFile(join(folders.sessions, 'alpha.jwe'), envelope)
-    await chmod(join(folders.sessions, 'alpha.jwe'), mode)
-    await uninstall(optionsFor(folders, { purge: true }))
+    const path = join(folders.sessions, 'alpha.jwe')
+    await writeFile(path, await envelopeOf({ installation: 'other-installation-000' }))
+    await chmod(path, mode)
+    const { left } = await uninstall(optionsFor(folders, { purge: true }))
+    expect(left).toEqual([
+      { path, reason: 'other_installation' },
+      { path: folders.configFile, reason: 'in_use' },
+    ])
     expect(await files()).toEqual(['alpha.jwe', 'config.json', 'notes.txt'])
   })
 
@@ -107,6 +119,7 @@ describe('uninstall', () => {
       hadEntry: false,
       keptKey: undefined,
       removedKey: false,
+      left: [],
     })
     expect(await files()).toEqual(KEPT_FILES)
   })
@@ -145,7 +158,7 @@ describe('uninstall', () => {
         removeEntry,
       }),
     )
-    expect(uninstalled).toMatchObject({ hadEntry: true, keptKey: undefined, removedKey: false })
+    expect(uninstalled).toMatchObject({ hadEntry: true, keptKey: undefined, removedKey: false, left: [] })
     expect(steps).toEqual([
       'logout alpha',
       'logout beta',
@@ -174,6 +187,25 @@ describe('uninstall', () => {
     await uninstall(optionsFor(folders, { purge: true, onWarning: (warning) => warnings.push(warning) }))
     expect(warnings).toEqual([{ kind: 'no_daemon' }])
     expect(await files()).toEqual(['notes.txt'])
+  })
+
+  it.each([
+    ['a session file that is none', 'sessions', 'beta.jwe', 'the notes of another program'],
+    ['a file of that name that is set aside', 'sessions', 'beta.jwe.bad-1800000000000', '{}'],
+    ['the JWE of another program', 'sessions', 'beta.jwe', envelopeOf({ typ: 'JWE' })],
+    ['a configuration of another program', 'config', 'config.json', '{"theme":"dark"}'],
+    ['a configuration that is no JSON', 'config', 'config.json', 'theme = dark'],
+  ] as const)('[G9] leaves %s with purge, and names it', async (_name, folder, name, content) => {
+    const { folders, files } = await newHome()
+    const path = join(folders[folder], name)
+    await writeFile(path, await content)
+    const revoked: string[] = []
+    const connectToDaemon = async () => clientOf(['alpha', 'beta'], (text) => revoked.push(text))
+    const { left } = await uninstall(optionsFor(folders, { purge: true, connectToDaemon }))
+    expect(left).toEqual([{ path, reason: 'not_ours' }])
+    expect(await files()).toEqual([name, 'notes.txt'].sort())
+    expect(revoked).toContain('logout alpha')
+    expect(revoked.includes('logout beta')).toBe(name !== 'beta.jwe')
   })
 
   it('starts no daemon if no session is saved', async () => {

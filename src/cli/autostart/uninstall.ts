@@ -1,7 +1,7 @@
 // `cadzero-auth service uninstall [--purge]`: runs the uninstaller and prints what it did.
 import { ServiceError } from '../../autostart/errors.ts'
 import type { ServiceManager } from '../../autostart/service-manager.ts'
-import { type KeptKey, type UninstallWarning, uninstall } from '../../daemon/uninstall.ts'
+import { type KeptKey, type LeftFile, type UninstallWarning, uninstall } from '../../daemon/uninstall.ts'
 import type { Context } from '../context.ts'
 import { connectToDaemon } from '../daemon-connection.ts'
 import { note, print, printJson } from '../terminal.ts'
@@ -17,7 +17,7 @@ export async function uninstallService(
   { json = false, purge = false }: UninstallArguments,
 ): Promise<void> {
   const manager = findManager(context)
-  const { hadEntry, keptKey, removedKey, removed } = await uninstall({
+  const { hadEntry, keptKey, removedKey, removed, left } = await uninstall({
     ...context,
     env: process.env,
     purge,
@@ -25,7 +25,7 @@ export async function uninstallService(
     removeEntry: async () => (await manager?.uninstall()) ?? false,
     onWarning: (warning) => note(`warning: ${warningText(warning)}`),
   })
-  const kept = keptKey === undefined ? [] : [keptKeyText(keptKey)]
+  const kept = [...(keptKey === undefined ? [] : [keptKeyText(keptKey)]), ...left.map(leftFileText)]
   const all = removedKey ? [...removed, 'the key in the keyring'] : removed
   if (json) return printJson({ uninstalled: hadEntry, purged: purge, removed: all, kept })
   print(hadEntry ? `uninstalled: ${manager?.place}` : 'it was not installed')
@@ -50,6 +50,17 @@ function warningText(warning: UninstallWarning): string {
   return warning.kind === 'not_revoked'
     ? `the provider did not confirm that the session of ${warning.profile} is revoked`
     : 'no daemon could be started to revoke the sessions at the provider'
+}
+
+function leftFileText({ path, reason }: LeftFile): string {
+  switch (reason) {
+    case 'not_ours':
+      return `${path}, which is damaged or of another program; delete it yourself if you do not need it`
+    case 'other_installation':
+      return `${path}, which belongs to another installation of cadzero-auth`
+    case 'in_use':
+      return `${path}, which another installation of cadzero-auth uses as well`
+  }
 }
 
 function keptKeyText(kept: KeptKey): string {
