@@ -4,6 +4,7 @@ import { type Config, findProfile } from '../config/config.ts'
 import type { Folders } from '../config/paths.ts'
 import type { Profile } from '../config/profile.ts'
 import type { Host } from '../host/host.ts'
+import { systemRun } from '../host/run.ts'
 import type { Log } from '../log/log.ts'
 import { Authenticator } from '../session/authenticator.ts'
 import { LoginHint } from '../session/login-hint.ts'
@@ -11,7 +12,9 @@ import { PromptPause } from '../session/prompt-pause.ts'
 import type { ProfileStatus } from '../session/status.ts'
 import { type Installation, loadInstallation } from '../store/installation.ts'
 import { type KeyProvider, keyfileProvider, keyringProvider, passphraseProvider } from '../store/key.ts'
-import { systemKeyring } from '../store/keyring.ts'
+import { type Keyring, systemKeyring } from '../store/keyring.ts'
+import { type PromptRest, restingKeyring } from '../store/prompt-rest.ts'
+import { isSecretServiceUnlocked } from '../store/secret-service.ts'
 import { SessionStore } from '../store/store.ts'
 import { StoreKeys } from '../store/store-keys.ts'
 import { createProvider } from './identity-providers.ts'
@@ -19,7 +22,10 @@ import { createProvider } from './identity-providers.ts'
 export interface AuthenticatorParts {
   readonly host: Host
   readonly folders: Folders
+  readonly env: NodeJS.ProcessEnv
   readonly log: Log
+  /** Prompts of the keyring that the user has dismissed. */
+  readonly promptRest: PromptRest
   readonly passphrase: string | undefined
   readonly onChange: (status: ProfileStatus) => void
   readonly onExpiring: (profile: string, sessionExpiresAt: number, inSeconds: number) => void
@@ -82,9 +88,11 @@ function brokerOf(profile: Profile): string | null {
 }
 
 function keyProviders(wanted: Config['keyProtection'], parts: AuthenticatorParts): readonly KeyProvider[] {
-  const { host, folders, passphrase } = parts
+  const { host, folders, env, passphrase, promptRest } = parts
   const { files, random, clock } = host
-  const keyring = () => keyringProvider(systemKeyring(clock), random)
+  const isUnlocked = () => isSecretServiceUnlocked(systemRun(clock, env))
+  const wrap = (keyring: Keyring) => restingKeyring(keyring, promptRest, clock, isUnlocked)
+  const keyring = () => keyringProvider(systemKeyring(clock, { wrap }), random)
   const keyfile = () => keyfileProvider(files, folders.keyFile, random)
   switch (wanted) {
     case 'auto':

@@ -12,6 +12,8 @@ export interface HandlerOptions {
   /** The authenticator of a profile, or of the default profile. @throws ConfigurationError */
   readonly authenticator: (profile: string | undefined) => Authenticator
   readonly describe: (authenticator: Authenticator) => Result<'status'>
+  /** Called if a person has just asked for a call: prompts that they dismissed may appear again. */
+  readonly onPersonAsked: () => void
   /** @throws ConfigurationError */
   readonly diagnose: (profile: string | undefined) => Promise<Result<'diagnose'>>
   readonly shutdown: () => Result<'shutdown'>
@@ -26,13 +28,16 @@ const SIGN_IN_SECONDS = { browser: 300, device: 600 } as const
 const RETRY_SECONDS = 1 // if neither the provider nor the backoff says when; a blip is over by then
 
 export function createHandlers(options: HandlerOptions): Record<string, Method> {
-  const { authenticator, describe } = options
+  const { authenticator, describe, onPersonAsked } = options
   const handlers: Handlers = {
-    getAuthHeader: ({ profile, minValiditySeconds, interactive, userAsked }) =>
-      authenticator(profile).authHeader(minValiditySeconds, interactive, userAsked),
+    getAuthHeader: ({ profile, minValiditySeconds, interactive, userAsked }) => {
+      if (userAsked) onPersonAsked()
+      return authenticator(profile).authHeader(minValiditySeconds, interactive, userAsked)
+    },
     refresh: ({ profile, rejected }) => authenticator(profile).refresh(rejected),
     login: async ({ profile, openBrowser = true, wait = true, method = 'browser', ...options }) => {
       const one = authenticator(profile)
+      if (options.userAsked ?? true) onPersonAsked()
       const { timeoutSeconds = SIGN_IN_SECONDS[method] } = options
       await one.login({ ...options, openBrowser, wait, method, timeoutSeconds })
       return describe(one)

@@ -9,6 +9,7 @@ import type { Diagnosis, NotificationName, NotificationParams, Status } from '..
 import type { RpcServerOptions } from '../rpc/server.ts'
 import { ProfileRegistry } from '../session/profile-registry.ts'
 import type { ProfileStatus } from '../session/status.ts'
+import { PromptRest } from '../store/prompt-rest.ts'
 import { type AuthenticatorParts, authenticatorFactory } from './create-authenticator.ts'
 import { createHandlers } from './handlers.ts'
 
@@ -35,7 +36,7 @@ export interface Services {
 }
 
 export function createServices(options: ServicesOptions): Services {
-  const { host, folders, version, commit, passphrase, config, notify, onShutdown } = options
+  const { host, folders, env, version, commit, passphrase, config, notify, onShutdown } = options
   const level = config instanceof ConfigurationError ? 'info' : config.logLevel
   const log = createLog({ folder: folders.log, level, files: host.files, clock: host.clock })
   const startedAt = host.clock.monotonic()
@@ -43,8 +44,9 @@ export function createServices(options: ServicesOptions): Services {
     const uptimeSeconds = Math.floor(host.clock.monotonic() - startedAt)
     return { ...status, daemon: { version, commit, pid: process.pid, uptimeSeconds } }
   }
+  const promptRest = new PromptRest(host.clock)
   const profiles = createRegistry(config, {
-    ...{ host, folders, log, passphrase },
+    ...{ host, folders, env, log, passphrase, promptRest },
     onChange: (status) => notify('sessionChanged', withDaemon(status)),
     onExpiring: (profile, sessionExpiresAt, inSeconds) =>
       notify('sessionExpiring', { profile, sessionExpiresAt, inSeconds }),
@@ -52,6 +54,7 @@ export function createServices(options: ServicesOptions): Services {
   const methods = createHandlers({
     authenticator: (profile) => profiles.get(profile),
     describe: (authenticator) => withDaemon(authenticator.status()),
+    onPersonAsked: () => promptRest.end(),
     diagnose: diagnoser(options),
     discover: async () => (await import('../rpc/openrpc.ts')).openRpcDocument(version),
     shutdown: () => {

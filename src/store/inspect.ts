@@ -7,7 +7,7 @@ export type KeyringState = 'responds' | 'locked' | 'unavailable' | 'addon_missin
 
 /** Writes, reads and removes an entry: a keyring may answer reads and still refuse to save. */
 export async function inspectKeyring(clock: Clock): Promise<KeyringState> {
-  const entry = systemKeyring(clock, 'doctor')
+  const entry = systemKeyring(clock, { account: 'doctor' })
   try {
     await entry.set('doctor')
     const isKept = (await entry.get()) === 'doctor'

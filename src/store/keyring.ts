@@ -18,19 +18,42 @@ const STORE_KEY = 'store-key'
 // `key_locked`, and the value at its next try.
 const TIMEOUT_SECONDS = 15
 
-/** @param account names the entry; another name than the default is for a check whether the keyring responds at all */
-export function systemKeyring(clock: Clock, account = STORE_KEY): Keyring {
+export interface KeyringOptions {
+  /** Names the entry; another name than the default is for a check whether the keyring responds at all. */
+  readonly account?: string
+  /** Changes how the keyring is asked. */
+  readonly wrap?: (keyring: Keyring) => Keyring
+}
+
+export function systemKeyring(
+  clock: Clock,
+  { account = STORE_KEY, wrap = (keyring) => keyring }: KeyringOptions = {},
+): Keyring {
+  return limitedKeyring(wrap(patientKeyring(account)), clock)
+}
+
+/** Calls wait for as long as the keyring's own dialog is open. */
+function patientKeyring(account: string): Keyring {
+  return {
+    get: () => withEntry(account, (entry) => entry.getPassword()),
+    set: async (text) => void (await withEntry(account, (entry) => entry.setPassword(text))),
+    remove: async () => (await withEntry(account, (entry) => entry.deletePassword())) === true,
+  }
+}
+
+/** A call that takes too long fails. The next one waits for the same dialog, so that there is one at most. */
+export function limitedKeyring(keyring: Keyring, clock: Clock): Keyring {
   let reading: Promise<string | undefined> | undefined
   const limited = <T>(call: Promise<T>) => withTimeout(clock, TIMEOUT_SECONDS, call, () => new StoreError('key_locked'))
   return {
     get() {
-      reading ??= withEntry(account, (entry) => entry.getPassword()).finally(() => {
+      reading ??= keyring.get().finally(() => {
         reading = undefined
       })
       return limited(reading)
     },
-    set: (text) => limited(withEntry(account, (entry) => entry.setPassword(text))),
-    remove: async () => (await limited(withEntry(account, (entry) => entry.deletePassword()))) === true,
+    set: (text) => limited(keyring.set(text)),
+    remove: () => limited(keyring.remove()),
   }
 }
 

@@ -10,18 +10,23 @@ import { newAuthenticator } from '../support/authenticator.ts'
 
 async function newHandlers() {
   const world = await newAuthenticator()
+  let acts = 0
   const handlers = createHandlers({
     authenticator: () => world.authenticator,
     describe: (one): Result<'status'> => ({
       ...one.status(),
       daemon: { version: '0.0.0', commit: null, pid: 1, uptimeSeconds: 0 },
     }),
+    onPersonAsked: () => {
+      acts++
+    },
     diagnose: () => Promise.reject(new Error('not asked')),
     shutdown: () => ({ pid: 1 }),
     discover: () => Promise.resolve({}),
   })
-  const call = (method: string): Promise<unknown> => Promise.resolve(handlers[method]?.handle({} as never))
-  return { ...world, call }
+  const call = (method: string, params: object = {}): Promise<unknown> =>
+    Promise.resolve(handlers[method]?.handle(params as never))
+  return { ...world, call, acts: () => acts }
 }
 
 it.each(['login', 'getAuthHeader'])('%s opens the browser and waits five minutes for the person', async (method) => {
@@ -40,6 +45,20 @@ it.each(['login', 'getAuthHeader'])('%s opens the browser and waits five minutes
   expect(authenticator.status().state).toBe('signing_in')
   clock.advance(1)
   expect(await ended).toMatchObject({ code: 1002, data: { reason: 'timeout' } })
+})
+
+it('a person has acted at login and if the client says so, and prompts of the keyring may appear again', async () => {
+  const { call, acts } = await newHandlers()
+  const counted = async (method: string, params: object) => {
+    const before = acts()
+    await call(method, params).catch(() => undefined)
+    return acts() - before
+  }
+  for (const method of ['status', 'refresh', 'cancelLogin', 'logout']) expect(await counted(method, {})).toBe(0)
+  expect(await counted('getAuthHeader', { interactive: false })).toBe(0)
+  expect(await counted('getAuthHeader', { interactive: false, userAsked: true })).toBe(1)
+  expect(await counted('login', { wait: false, userAsked: false })).toBe(0)
+  expect(await counted('login', { wait: false })).toBe(1)
 })
 
 it.each([

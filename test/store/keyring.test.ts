@@ -1,7 +1,7 @@
 // The store key in a real keyring: gnome-keyring on its own D-Bus session, as on a Linux desktop; and without a keyring.
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { systemFiles } from '../../src/host/files.ts'
@@ -85,6 +85,66 @@ it.skipIf(!hasKeyring)(
       hint: expect.stringContaining('keyProtection'),
     })
   },
+)
+
+const hasMonitor = hasKeyring && spawnSync('dbus-monitor', ['--help']).status !== null
+const whyNot = hasMonitor ? '' : ' (skipped: needs gnome-keyring, dbus and libsecret-tools)'
+
+// Writes each request to unlock into a file, and replaces the keyring by an unlocked one once the pipe is written to.
+const WATCH_AND_UNLOCK = `
+  mkfifo "$0/unlock"
+  (read -r _ < "$0/unlock"; printf pw | gnome-keyring-daemon --replace --unlock --components=secrets >/dev/null 2>&1; echo > "$0/unlocked") &
+  dbus-monitor --session "interface='org.freedesktop.Secret.Service',member='Unlock'" > "$0/requests" &
+  until [ -s "$0/requests" ]; do sleep 0.01; done
+  exec "$@"`
+
+it.skipIf(!hasMonitor)(
+  `does not ask a locked keyring again for each call, asks for a person, and sees that it was unlocked elsewhere${whyNot}`,
+  async () => {
+    const [sandbox, desktop, home, watched] = [
+      await newSandbox(),
+      await newDesktop(),
+      await temporaryFolder(),
+      await temporaryFolder(),
+    ]
+    const env = environment({ home, env: { ...settingsOf(sandbox), CADZERO_AUTH_KEY_PROTECTION: 'auto' } })
+    const daemon = [process.execPath, PROGRAM, 'daemon']
+    const start = async (command: readonly string[], keyring: 'unlocked' | 'locked') => {
+      const program = desktop.run(command, env, keyring)
+      const ended = once(program, 'exit')
+      await once(program.stdout ?? program, 'data')
+      const client = await connect(systemFiles, join(home, 'data', 'endpoint.json'), systemRandom)
+      onTestFinished(() => client.close())
+      return { client, ended }
+    }
+    const first = await start(daemon, 'unlocked')
+    await signIn(first.client, sandbox)
+    await first.client.call('shutdown')
+    await first.ended
+
+    const { client } = await start(['bash', '-c', WATCH_AND_UNLOCK, watched, ...daemon], 'locked')
+    const requests = async () => (await readFile(join(watched, 'requests'), 'utf8')).split('member=Unlock').length - 1
+    const LOCKED = { code: 1005, data: { reason: 'key_locked' } }
+    await expect(client.call('getAuthHeader')).rejects.toMatchObject(LOCKED)
+    const before = await requests()
+    expect(before).toBeGreaterThan(0)
+    for (let n = 0; n < 5; n++) {
+      await expect(client.call('getAuthHeader')).rejects.toMatchObject({
+        ...LOCKED,
+        data: { hint: expect.stringContaining('run cadzero-auth login') },
+      })
+    }
+    expect(await requests()).toBe(before)
+    await expect(client.call('login')).rejects.toMatchObject(LOCKED)
+    await expect.poll(requests).toBeGreaterThan(before)
+
+    await writeFile(join(watched, 'unlock'), 'now\n')
+    await expect.poll(() => readFile(join(watched, 'unlocked'), 'utf8').catch(() => undefined)).toBeDefined()
+    const header = () => client.call('getAuthHeader').catch(() => undefined)
+    await expect.poll(header, { timeout: 20_000 }).toMatchObject({ headers: {} }) // it looks every five seconds
+    await client.call('shutdown')
+  },
+  60_000,
 )
 
 it('keeps the key in a file if there is no keyring, and says so in the status', async () => {

@@ -9,6 +9,7 @@ import type { Host } from '../../src/host/host.ts'
 import { type Fetch, limitedFetch } from '../../src/host/network.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import type { Log } from '../../src/log/log.ts'
+import { PromptRest } from '../../src/store/prompt-rest.ts'
 import { TestClock } from './clock.ts'
 import { temporaryFolder } from './folder.ts'
 import { directNetwork } from './network.ts'
@@ -43,7 +44,8 @@ export async function newClerkAuthenticator(settings: Readonly<Record<string, st
   const log: Log = { debug: silent, info: silent, warn: silent, error: silent }
   const env = { ...settings, CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
   const loaded = await loadConfig(systemFiles, folders.configFile, env)
-  const parts = { host, folders, log, passphrase: undefined, onChange: silent, onExpiring: silent }
+  const promptRest = new PromptRest(clock)
+  const parts = { host, folders, log, env: {}, promptRest, passphrase: undefined, onChange: silent, onExpiring: silent }
   return {
     authenticator: authenticatorFactory(loaded, parts)(loaded.defaultProfile),
     clock,
