@@ -19,6 +19,8 @@ export type Problem = 'missing_target' | 'other_program' | 'outdated'
 
 export interface ServiceStatus {
   readonly installed: boolean
+  /** The path of the entry, if it is not that of the manager: a unit that a package has installed. */
+  readonly place?: string
   /** Whether the system starts the daemon at the next log-on. */
   readonly enabled: boolean
   /** Null if the system starts the daemon, but does not supervise it. */

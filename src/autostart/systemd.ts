@@ -1,5 +1,8 @@
 // Linux: a unit of the systemd user manager, which needs no administrator rights.
-import { join } from 'node:path'
+//
+// A package (deb, rpm) may have installed a unit for all users. It counts as installed. The user's own unit takes precedence over it, and
+// a mask, a link to /dev/null in the place of the user's own unit, switches it off for that user.
+import { isAbsolute, join } from 'node:path'
 import type { Ran } from '../host/run.ts'
 import { DAEMON, problemOf, programOf, readEntry, restoreEntry, writeEntry } from './entry.ts'
 import { lastLine, ServiceError } from './errors.ts'
@@ -105,56 +108,81 @@ export class Systemd implements ServiceManager {
   async install(launch: Launch): Promise<boolean> {
     const { files } = this.#machine
     await this.#requireManager()
+    const wasMasked = await this.#isMasked()
+    if (wasMasked) await this.#must('unmask', UNIT)
     const before = await readEntry(files, this.place)
     const text = unitText(launch)
+    const current = before ?? (await this.#packageUnit())?.text
+    const isCurrent = current !== undefined && withoutComments(current) === withoutComments(text)
     try {
-      if (before !== text) await writeEntry(files, this.place, text)
+      if (!isCurrent) await writeEntry(files, this.place, text)
       await this.#must('daemon-reload')
       await this.#must('enable', UNIT)
       const running = (await this.#properties()).ActiveState === 'active'
-      if (before === text && running) return false
+      if (isCurrent && running) return false
       await this.restart()
       return true
     } catch (error) {
-      await this.#undo(before)
+      await this.#undo(before, wasMasked)
       throw error
     }
   }
 
-  async #undo(before: string | undefined): Promise<void> {
+  async #undo(before: string | undefined, wasMasked: boolean): Promise<void> {
     if (before === undefined) await this.#ask('disable', '--now', UNIT)
     await restoreEntry(this.#machine.files, this.place, before)
+    if (wasMasked) await this.#ask('mask', UNIT)
     await this.#ask('daemon-reload')
   }
 
   async uninstall(): Promise<boolean> {
     const { files } = this.#machine
-    const installed = (await readEntry(files, this.place)) !== undefined
+    if (await this.#isMasked()) return false
+    const hadOwn = (await readEntry(files, this.place)) !== undefined
     // Without a manager no unit can be running, so that only the file has to go.
-    if (this.#systemctl !== undefined && (await this.#hasManager())) {
+    const hasManager = this.#systemctl !== undefined && (await this.#hasManager())
+    if (hasManager) {
       await this.#ask('disable', '--now', UNIT)
       await this.#ask('reset-failed', UNIT)
     }
     await restoreEntry(files, this.place, undefined)
-    if (installed && this.#systemctl !== undefined) await this.#ask('daemon-reload')
-    return installed
+    if (hadOwn && this.#systemctl !== undefined) await this.#ask('daemon-reload')
+    if (!hasManager || (await this.#packageUnit()) === undefined) return hadOwn
+    await this.#must('mask', UNIT) // the administrator has enabled it for all users, which `disable` does not change
+    return true
   }
 
   async status(launch: Launch): Promise<ServiceStatus> {
     const { files } = this.#machine
-    const text = await readEntry(files, this.place)
-    if (text === undefined) return NOT_INSTALLED
+    if (await this.#isMasked()) return NOT_INSTALLED
+    const own = await readEntry(files, this.place)
+    const unit = own === undefined ? await this.#packageUnit() : { path: this.place, text: own }
+    if (unit === undefined) return NOT_INSTALLED
     const { UnitFileState, ActiveState, MainPID } = await this.#properties()
-    const command = unitProgram(text)
-    const isCurrent = withoutComments(text) === withoutComments(unitText(launch))
+    const command = unitProgram(unit.text)
+    const isCurrent = withoutComments(unit.text) === withoutComments(unitText(launch))
     return {
       installed: true,
+      place: unit.path,
       enabled: UnitFileState === 'enabled',
       running: ActiveState === 'active',
       pid: Number(MainPID) || null,
       command,
       problem: await problemOf(files, command, launch.command, isCurrent),
     }
+  }
+
+  async #isMasked(): Promise<boolean> {
+    return (await this.#machine.files.readlink(this.place).catch(() => '')) === '/dev/null'
+  }
+
+  /** The unit that a package has installed; undefined if there is none, or the user has a unit of their own. */
+  async #packageUnit(): Promise<{ readonly path: string; readonly text: string } | undefined> {
+    const { FragmentPath: path = '' } = await this.#properties()
+    if (!isAbsolute(path) || path === this.place) return undefined
+    // Root may own it. It decides nothing here: systemd has read it already.
+    const text = await this.#machine.files.readFile(path, 'utf8').catch(() => undefined)
+    return text === undefined ? undefined : { path, text }
   }
 
   async restart(): Promise<void> {
@@ -164,7 +192,7 @@ export class Systemd implements ServiceManager {
   }
 
   async #properties(): Promise<Readonly<Record<string, string>>> {
-    const { stdout } = await this.#ask('show', '--property=ActiveState,UnitFileState,MainPID', UNIT)
+    const { stdout } = await this.#ask('show', '--property=ActiveState,UnitFileState,MainPID,FragmentPath', UNIT)
     return Object.fromEntries(stdout.split('\n').map((line) => line.split('=', 2)))
   }
 

@@ -1,6 +1,6 @@
 // The systemd unit: its text for any path, systemd's own check of it, and an installation that fails.
 import { spawnSync } from 'node:child_process'
-import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Launch } from '../../src/autostart/service-manager.ts'
@@ -116,5 +116,56 @@ describe('the systemd manager', () => {
     expect(await manager.status(launch)).toMatchObject({ problem: null })
     await writeFile(manager.place, text.replace('RestartSec=1', 'RestartSec=9'))
     expect(await manager.status(launch)).toMatchObject({ problem: 'outdated' })
+  })
+})
+
+describe('a unit that a package has installed', () => {
+  /** A package whose unit starts the program of the launch, on a machine whose systemctl makes and removes masks. */
+  async function newPackage(launch: Launch) {
+    const path = join(await temporaryFolder(), 'cadzero-auth.service')
+    await writeFile(path, unitText(launch).replace(/^# .*$/m, '# Installed by a package'))
+    const { unit, answer } = fakeSystemctl(undefined, path)
+    const machine = await fakeMachine('linux', async (args) => {
+      if (args.includes('mask')) {
+        await mkdir(dirname(manager.place), { recursive: true })
+        await symlink('/dev/null', manager.place)
+      }
+      if (args.includes('unmask')) await rm(manager.place)
+      return answer(args)
+    })
+    const manager: Systemd = new Systemd(machine, '/usr/bin/systemctl')
+    return { path, unit, manager }
+  }
+
+  it('counts as installed, and is what an installation starts', async () => {
+    const launch = { ...(await existingLaunch()), env: {} }
+    const { path, unit, manager } = await newPackage(launch)
+    const found = { installed: true, enabled: true, place: path, command: launch.command, problem: null }
+    expect(await manager.status(launch)).toMatchObject({ ...found, running: false })
+    expect(await manager.install(launch)).toBe(true)
+    expect(await manager.install(launch)).toBe(false)
+    expect(unit.starts).toBe(1)
+    expect(await manager.status(launch)).toMatchObject({ ...found, running: true })
+    await expect(stat(manager.place)).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  it('is masked for the user by an uninstall, and unmasked by the next installation', async () => {
+    const launch = { ...(await existingLaunch()), env: {} }
+    const { path, unit, manager } = await newPackage(launch)
+    expect(await manager.uninstall()).toBe(true)
+    expect(unit.masked).toBe(true)
+    expect(await manager.status(launch)).toMatchObject({ installed: false, running: false })
+    expect(await manager.uninstall()).toBe(false)
+    expect(await manager.install(launch)).toBe(true)
+    expect(unit).toMatchObject({ masked: false, active: true })
+    expect(await manager.status(launch)).toMatchObject({ installed: true, place: path })
+  })
+
+  it('does not serve a program of another folder, which gets a unit of its own', async () => {
+    const { manager } = await newPackage({ ...(await existingLaunch()), env: {} })
+    const other = await existingLaunch()
+    expect(await manager.status(other)).toMatchObject({ installed: true, problem: 'other_program' })
+    await manager.install(other)
+    expect(await manager.status(other)).toMatchObject({ installed: true, place: manager.place, problem: null })
   })
 })

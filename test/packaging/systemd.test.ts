@@ -1,7 +1,8 @@
 // The service on a real systemd user manager: installed, killed, restarted, queried, and removed without a trace.
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
+import { unitText } from '../../src/autostart/systemd.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connect } from '../../src/rpc/client.ts'
@@ -18,7 +19,15 @@ const test = (title: string, action: () => Promise<void>) =>
 interface User extends UserManager {
   /** Runs a cadzero-auth command, which must succeed. @returns its standard output */
   cadzeroAuth(...args: string[]): Promise<string>
-  status(): Promise<{ pid: number; problem: string | null; enabled: boolean; running: boolean; daemon: unknown }>
+  status(): Promise<{
+    pid: number
+    place: string
+    problem: string | null
+    installed: boolean
+    enabled: boolean
+    running: boolean
+    daemon: unknown
+  }>
   connect(): ReturnType<typeof connect>
   /** A property of the unit. */
   property(name: string): Promise<string>
@@ -32,6 +41,8 @@ async function newUser(
     program?: (home: string) => Promise<string>
     env?: Record<string, string>
     settings?: Record<string, string>
+    /** The program of a unit that the administrator's packages have installed and enabled for all users. */
+    globalUnit?: readonly string[]
   } = {},
 ): Promise<User> {
   const manager = await startUserManager(options.env)
@@ -46,6 +57,14 @@ async function newUser(
   await mkdir(config, { recursive: true })
   const profiles = { production: { issuer, clientId } }
   await writeFile(join(config, 'config.json'), JSON.stringify({ keyProtection: 'keyfile', profiles }))
+  if (options.globalUnit) {
+    const folder = homeFromTest.replace(manager.home, '/etc/systemd/user')
+    await mkdir(join(folder, 'default.target.wants'), { recursive: true })
+    await writeFile(join(folder, 'cadzero-auth.service'), unitText({ command: options.globalUnit, env: {} }))
+    await symlink('../cadzero-auth.service', join(folder, 'default.target.wants/cadzero-auth.service'))
+    await run(['systemctl', '--user', 'daemon-reload'])
+    await run(['systemctl', '--user', 'restart', 'default.target'])
+  }
   const cadzeroAuth = async (...args: string[]) => {
     const ended = await run([process.execPath, program.replace(homeFromTest, manager.home), ...args], options.settings)
     expect(ended, `${args.join(' ')}: ${ended.stderr}`).toMatchObject({ code: 0 })
@@ -165,6 +184,31 @@ test('a service replaces a daemon in the background, and a replaced service has 
   expect((await user.status()).daemon).toBeNull()
   await user.cadzeroAuth('service', 'install')
   expect(await user.status()).toMatchObject({ running: true })
+})
+
+test('a unit that a package has installed for all users is recognised, restarted, masked and unmasked', async () => {
+  const sandbox = await newSandbox()
+  const user = await newUser(sandbox.issuer, sandbox.clientId, { globalUnit: [process.execPath, PROGRAM] })
+  expect(await user.status()).toMatchObject({ installed: true, enabled: true, running: true, problem: null })
+  const { pid, place } = await user.status()
+  expect(place).toMatch(/^\/etc\/(xdg\/)?systemd\/user\/cadzero-auth\.service$/)
+  expect(await user.cadzeroAuth('doctor')).toContain(`service: systemd user unit ${place}, starts`)
+  expect(await user.cadzeroAuth('service', 'restart')).toContain('restarted')
+  const restarted = await user.status()
+  expect(restarted).toMatchObject({ running: true, place })
+  expect(restarted.pid).not.toBe(pid)
+  expect(await user.cadzeroAuth('service', 'install')).toContain('already installed')
+
+  await user.cadzeroAuth('service', 'uninstall')
+  expect(await user.status()).toMatchObject({ installed: false, daemon: null })
+  expect(await user.property('LoadState')).toBe('masked')
+  await user.run(['systemctl', '--user', 'restart', 'default.target']) // a log-on starts this target
+  expect(await user.property('ActiveState')).toBe('inactive')
+  expect(await user.cadzeroAuth('service', 'install')).toContain(place)
+  expect(await user.status()).toMatchObject({ installed: true, enabled: true, running: true, place, problem: null })
+  expect(await filesIn(join(user.homeFromTest, '.config/systemd'))).toEqual([
+    'user/default.target.wants/cadzero-auth.service',
+  ])
 })
 
 test('systemd gives up on a daemon that fails repeatedly, and a manual restart starts it', async () => {

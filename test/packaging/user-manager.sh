@@ -4,6 +4,7 @@
 set -eu
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run/systemd
+mount -t tmpfs tmpfs /etc/systemd/user # units that are enabled for all users of this machine
 mkdir /run/systemd/system # this folder marks a system that runs systemd
 mount -t tmpfs -o mode=700 tmpfs "$1" # the home of the user under test, which disappears with the mount
 mkdir -m 700 "$1/run" "$1/home"

@@ -42,18 +42,25 @@ export async function fakeMachine(
   }
 }
 
-/** systemctl of a user manager that has no other unit. @param fails the subcommand that fails */
-export function fakeSystemctl(fails?: string) {
-  const unit = { enabled: false, active: false, starts: 0 }
+/**
+ * systemctl of a user manager that has no other unit.
+ * @param fails the subcommand that fails
+ * @param packaged the path of a unit that a package has installed and enabled for all users
+ */
+export function fakeSystemctl(fails?: string, packaged = '') {
+  const unit = { enabled: packaged !== '', active: false, starts: 0, masked: false }
   const answer = (args: readonly string[]): Partial<Ran> => {
     const words = args.filter((one) => one !== '--user' && one !== '--no-pager')
     if (words[0] === fails) return { status: 1, stderr: `Failed to ${fails}\n` }
     if (words[0] === 'enable') unit.enabled = true
     if (words[0] === 'disable') Object.assign(unit, { enabled: false, active: false })
+    if (words[0] === 'mask' || words[0] === 'unmask') unit.masked = words[0] === 'mask'
     if (words[0] === 'restart') Object.assign(unit, { active: true, starts: unit.starts + 1 })
     if (words.includes('--property=Version')) return { stdout: 'Version=252\n' }
     const state = [unit.active ? 'active' : 'inactive', unit.enabled ? 'enabled' : 'disabled', unit.active ? 42 : 0]
-    return { stdout: `ActiveState=${state[0]}\nUnitFileState=${state[1]}\nMainPID=${state[2]}\n` }
+    return {
+      stdout: `ActiveState=${state[0]}\nUnitFileState=${state[1]}\nMainPID=${state[2]}\nFragmentPath=${packaged}\n`,
+    }
   }
   return { unit, answer }
 }

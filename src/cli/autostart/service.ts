@@ -16,7 +16,8 @@ export interface ServiceOptions {
 export async function installService(context: Context, options: ServiceOptions): Promise<void> {
   const manager = managerOfThisComputer(context)
   const before = await runningDaemon(context)
-  const started = await manager.install(await launchOfThisProgram(context))
+  const launch = await launchOfThisProgram(context)
+  const started = await manager.install(launch)
   const daemon = await waitForDaemon(context, manager, started ? before : undefined)
   noteLostVariables(context)
   if ((await configuredKeyProtection(context)) === 'passphrase') {
@@ -25,7 +26,8 @@ export async function installService(context: Context, options: ServiceOptions):
     )
   }
   if (options.json) return await showStatus(context, manager, options)
-  print(`${started ? 'installed' : 'already installed'}: ${manager.name} ${manager.place}`)
+  const { place = manager.place } = await manager.status(launch)
+  print(`${started ? 'installed' : 'already installed'}: ${manager.name} ${place}`)
   print(`the daemon is running (process ${daemon.pid}), and will start whenever you log on`)
 }
 
@@ -76,13 +78,13 @@ const PROBLEMS: Readonly<Record<Problem, string>> = {
 
 function describeService(
   { name, place }: ServiceManager,
-  { installed, enabled, running, pid, command, problem }: ServiceStatus,
+  { installed, place: placeFound, enabled, running, pid, command, problem }: ServiceStatus,
   daemon: RunningDaemon | null,
 ): string {
   const fields: [string, string][] = []
   if (installed) {
     fields.push(['service', `${name}, ${enabled ? 'enabled' : 'not enabled'}`])
-    fields.push(['entry', place], ['starts', command.join(' ')])
+    fields.push(['entry', placeFound ?? place], ['starts', command.join(' ')])
     if (running !== null) fields.push(['state', running ? `running, process ${pid ?? '-'}` : 'not running'])
     if (problem !== null) fields.push(['problem', PROBLEMS[problem]])
   } else fields.push(['service', 'not installed'])

@@ -12,7 +12,7 @@ export async function checkAutostart(context: Context): Promise<Finding> {
     const manager = managerOfThisComputer(context)
     const status = await manager.status(await launchOfThisProgram(context))
     const starts = status.command.join(' ')
-    const entry = `${manager.name} ${manager.place}`
+    const entry = `${manager.name} ${status.place ?? manager.place}`
     if (!status.installed) {
       return { check, verdict: 'ok', found: `not installed; run ${INSTALL} to start the daemon at log-on` }
     }
