@@ -5,10 +5,12 @@ import {
   chmodSync,
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -25,7 +27,13 @@ export function loadAddon(content: Buffer): unknown {
   const { data, addon } = locateFolders(process.env)
   ensurePrivateFolder(data, statSync) // it may be a link, which the daemon has checked before it needs a key
   const module = { exports: {} }
-  process.dlopen(module, placeAddon(addon, content))
+  const path = placeAddon(addon, content)
+  try {
+    process.dlopen(module, path)
+  } catch (error) {
+    if (existsSync(path)) throw error
+    process.dlopen(module, placeAddon(addon, content)) // another version has removed the file in between
+  }
   return module.exports
 }
 
@@ -37,14 +45,26 @@ export function loadAddon(content: Buffer): unknown {
 export function placeAddon(folder: string, content: Buffer): string {
   ensurePrivateFolder(folder)
   const digest = createHash('sha256').update(content).digest('hex')
-  const path = join(folder, `${digest}.node`) // other versions have other names: their file may be in use
+  const name = `${digest}.node`
+  const path = join(folder, name)
   if (isIntact(path, content)) return path
   const temporary = `${path}.${process.pid}`
   rmSync(temporary, { force: true })
   writeFileSync(temporary, content, { flag: 'wx', mode: 0o600 })
   renameSync(temporary, path)
   if (!isIntact(path, content)) throw new Error('the addon was changed while it was written')
+  removeOthers(folder, name)
   return path
+}
+
+/** Removes the addons of other versions. A process that has loaded one keeps it; Windows does not even remove the file then. */
+function removeOthers(folder: string, own: string): void {
+  for (const name of readdirSync(folder)) {
+    if (name === own || !/^[0-9a-f]{64}\.node$/.test(name)) continue
+    try {
+      rmSync(join(folder, name), { force: true })
+    } catch {}
+  }
 }
 
 function ensurePrivateFolder(folder: string, stat: typeof lstatSync | typeof statSync = lstatSync): void {

@@ -45,8 +45,8 @@ export type KeptKey =
 /** A file with a name of ours that was left where it is. */
 export interface LeftFile {
   readonly path: string
-  /** `in_use`: another installation that keeps sessions in the same folder needs it. */
-  readonly reason: StayReason | 'in_use'
+  /** `in_use`: another installation that keeps sessions in the same folder needs it. `open`: a process has loaded it (Windows). */
+  readonly reason: StayReason | 'in_use' | 'open'
 }
 
 export interface Uninstalled {
@@ -71,7 +71,7 @@ export async function uninstall(options: UninstallOptions): Promise<Uninstalled>
   const usesKeyring = purge && (await isKeyInKeyring(options))
   const left = await removeFiles(host, folders, purge)
   const key = usesKeyring ? await removeKeyringEntry(options) : 'absent'
-  await removeAddon(host, folders) // the step before may have unpacked it
+  left.push(...(await removeAddons(host, folders))) // the step before may have unpacked one
   await removeEmptyFolders(host, folders, purge)
   const after = new Set(await existingPaths(host, folders))
   const removed = before.filter((path) => !after.has(path))
@@ -208,10 +208,17 @@ async function removeIfEmpty({ files }: Host, folder: string): Promise<void> {
   if (basename(parent) === 'cadzero-auth') await files.rmdir(parent).catch(() => undefined)
 }
 
-/** Removes the unpacked addon of the single executable. Windows keeps it while a process, such as this one, has it loaded. */
-async function removeAddon(host: Host, { addon }: Folders): Promise<void> {
-  await removeMatching(host, addon, ADDON_FILE).catch(() => undefined)
+/** Removes the unpacked addons of the single executable. @returns those that this process or another one has open */
+async function removeAddons(host: Host, { addon }: Folders): Promise<LeftFile[]> {
+  const left: LeftFile[] = []
+  if (!(await isOwnFolder(host.files, addon))) return left
+  for (const name of await host.files.readdir(addon)) {
+    const path = join(addon, name)
+    if (!ADDON_FILE.test(name)) continue
+    await removePrivateFile(host.files, path).catch(() => left.push({ path, reason: 'open' }))
+  }
   await removeIfEmpty(host, addon)
+  return left
 }
 
 async function removeEmptyFolders(host: Host, { config, data, log, sessions }: Folders, purge: boolean): Promise<void> {

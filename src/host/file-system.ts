@@ -42,7 +42,9 @@ export class FileError extends Error {
 }
 
 const PROBLEMS: Record<FileProblem, string> = {
-  too_open: 'other users may read or write it; remove their permissions (chmod go-rwx)',
+  too_open: `other users may read or write it; remove their permissions (${
+    process.platform === 'win32' ? 'Properties, Security' : 'chmod go-rwx'
+  })`,
   not_regular: 'it is not a regular file with one name but a link, a pipe or a device; move it away',
   foreign_owner: 'it belongs to another user; move it away',
   too_large: 'it is too large to be a file of this program; move it away',

@@ -1,6 +1,6 @@
 // The addon file of the single executable: it is compared with the executable's copy before each load.
-import { chmod, chown, link, lstat, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { chmod, chown, link, lstat, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { placeAddon } from '../../src/bootstrap/addon.ts'
 import { temporaryFolder } from '../support/folder.ts'
@@ -34,11 +34,13 @@ describe('placeAddon', () => {
     expect((await stat(path)).ino).toBe(ino)
   })
 
-  it('gives the addon of another version a file of its own', async () => {
+  it('removes the addon of another version, and nothing else', async () => {
     const { folder, path } = await newAddon()
+    await writeFile(join(folder, 'notes.txt'), 'mine')
     const other = placeAddon(folder, Buffer.from('the addon of another version'))
-    expect(other).not.toBe(path)
-    expect(await readFile(path)).toEqual(CONTENT)
+    expect((await readdir(folder)).sort()).toEqual([basename(other), 'notes.txt'].sort())
+    expect(placeAddon(folder, CONTENT)).toBe(path) // a downgrade
+    expect((await readdir(folder)).sort()).toEqual([basename(path), 'notes.txt'].sort())
   })
 
   it.each([

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { CompactEncrypt } from 'jose'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { locateFolders } from '../../src/config/paths.ts'
@@ -130,6 +130,19 @@ describe('uninstall', () => {
     await uninstall(optionsFor(folders, { purge: true, connectToDaemon }))
     expect(await files()).toEqual(['notes.txt'])
     expect(await readdir(home)).toEqual(['config'])
+  })
+
+  it('names an addon that a process has open on Windows, and removes the others', async () => {
+    const { folders } = await newHome()
+    const [open, other] = ['0', '1'].map((digit) => join(folders.addon, `${digit.repeat(64)}.node`)) as [string, string]
+    await writeFile(other, '')
+    const unlink: typeof systemFiles.unlink = async (path) => {
+      if (path === open) throw Object.assign(new Error('in use'), { code: 'EPERM' })
+      await systemFiles.unlink(path)
+    }
+    const host = { ...systemHost(), files: { ...systemFiles, unlink } }
+    expect(await uninstall(optionsFor(folders, { host }))).toMatchObject({ left: [{ path: open, reason: 'open' }] })
+    expect(await readdir(folders.addon)).toEqual([basename(open)])
   })
 
   it('revokes the sessions, then removes the entry, then ends the daemon, then removes the files', async () => {

@@ -58,6 +58,8 @@ function leftFileText({ path, reason }: LeftFile): string {
       return `${path}, which is damaged or of another program; delete it yourself if you do not need it`
     case 'other_installation':
       return `${path}, which belongs to another installation of cadzero-auth`
+    case 'open':
+      return `${path}, which a running program has open; delete it yourself`
     case 'in_use':
       return `${path}, which another installation of cadzero-auth uses as well`
   }
