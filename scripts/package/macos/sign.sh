@@ -5,10 +5,10 @@
 #   SIGN_IDENTITY     "Developer ID Application: …"; without it, an ad-hoc signature, which is valid on this Mac only
 #   NOTARY_PROFILE    created once with `xcrun notarytool store-credentials`; without it, nothing is sent to Apple
 set -eu
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 
 identity=${SIGN_IDENTITY:--}
-entitlements=scripts/package/entitlements.plist
+entitlements=scripts/package/macos/entitlements.plist
 [ $# -gt 0 ] || set -- dist-bin/cadzero-auth-*-macos-*
 [ "$identity" = - ] && stamp=--timestamp=none || stamp=--timestamp
 

@@ -1,0 +1,4 @@
+// The types of brand.mjs.
+
+/** @param version three numbers */
+export function brand(path: string, version: string): Promise<void>
