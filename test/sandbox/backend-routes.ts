@@ -12,6 +12,7 @@ export interface BackendRequest {
 }
 
 const [MIN_LIFETIME, MAX_LIFETIME] = [30, 315_360_000] // s
+const MIN_SESSION = 300 // s
 
 /** The answer to a request; undefined if its path is not of the Backend API. */
 export async function handleBackend(clerk: ClerkBackend, request: BackendRequest): Promise<HttpResponse | undefined> {
@@ -29,6 +30,8 @@ export async function handleBackend(clerk: ClerkBackend, request: BackendRequest
   switch (resource) {
     case 'sessions':
       return await handleSession(clerk, request.method, id ?? '', action, name, params)
+    case 'users':
+      return handleUser(clerk, request.method, id ?? '')
     case 'jwt_templates':
       return handleTemplates(clerk, request, id, params)
     case 'jwks':
@@ -58,6 +61,7 @@ async function handleSession(
     clerk.setStatus(id, 'revoked')
     return json(describeSession(session, 'revoked'))
   }
+  if (method === 'PATCH' && action === undefined) return extendSession(clerk, session, params)
   if (method !== 'POST' || action !== 'tokens') return refuse(404, 'resource_not_found', 'not found')
   if (clerk.banned.has(session.userId)) return refuse(403, 'user_banned', 'User is banned')
   if (status !== 'active' && status !== 'pending') {
@@ -70,10 +74,50 @@ async function handleSession(
   if (lifetime !== undefined && !isLifetime(lifetime)) return refuse(422, 'form_param_value_invalid', 'is invalid')
   session.lastActiveAt = Date.now()
   const jwt = await clerk.sessionToken(id, {
+    azp: null,
     ...(template === undefined ? {} : { template }),
     ...(lifetime === undefined ? {} : { lifetimeSeconds: lifetime as number }),
   })
   return json({ object: 'token', jwt })
+}
+
+/** The address and the rules are those of Clerk's announcement of custom session limits; the exact answers are not documented. */
+function extendSession(clerk: ClerkBackend, session: ClerkSession, params: Record<string, unknown>): HttpResponse {
+  const { allowed, refusal } = clerk.customLimits
+  if (!allowed) return refuse(refusal, 'unsupported_subscription_plan_features', 'Unsupported plan features')
+  const { expire_at: expireAt } = params
+  const seconds = (Number(expireAt) - Date.now()) / 1000
+  if (!Number.isInteger(expireAt) || seconds < MIN_SESSION - 1 || seconds > MAX_LIFETIME) {
+    return refuse(422, 'form_param_value_invalid', 'expire_at is invalid')
+  }
+  session.expireAt = Number(expireAt)
+  session.abandonAt = Number(expireAt)
+  return json(describeSession(session, clerk.status(session.id)))
+}
+
+function handleUser(clerk: ClerkBackend, method: string, id: string): HttpResponse {
+  const hasSession = [...clerk.sessions.values()].some(({ userId }) => userId === id)
+  if (method !== 'GET' || (id !== clerk.user.id && !hasSession)) {
+    return refuse(404, 'resource_not_found', 'not found', `No user was found with id ${id}`)
+  }
+  const [email, fullName] = id === clerk.user.id ? [clerk.user.email, clerk.user.name] : [`${id}@example.com`, 'Eve']
+  const [first = '', ...rest] = fullName.split(' ')
+  return json({
+    object: 'user',
+    id,
+    username: null,
+    first_name: first,
+    last_name: rest.join(' ') || null,
+    primary_email_address_id: 'idn_primary',
+    email_addresses: [
+      { object: 'email_address', id: 'idn_other', email_address: 'other@example.com' },
+      { object: 'email_address', id: 'idn_primary', email_address: email },
+    ],
+    banned: clerk.banned.has(id),
+    locked: false,
+    created_at: 0,
+    updated_at: 0,
+  })
 }
 
 function handleTemplates(

@@ -15,8 +15,8 @@ export type SessionStatus =
 
 export interface TokenOptions {
   readonly lifetimeSeconds?: number
-  /** The origin of the web page that requests the token; only the Frontend API sets it. */
-  readonly azp?: string
+  /** The origin of the web page that requests the token, by default `PAGE_ORIGIN`; null as the Backend API does, which sets none. */
+  readonly azp?: string | null
   readonly template?: string
   readonly issuedSecondsAgo?: number
   /** Override the other claims. */
@@ -33,19 +33,33 @@ export interface BackendApi {
   sessionToken(sessionId: string, options?: TokenOptions): Promise<string>
   setStatus(sessionId: string, status: SessionStatus): void
   status(sessionId: string): SessionStatus
+  /** Forgets a session, as Clerk does a while after its end. */
+  remove(sessionId: string): void
   /** Default lifetime of session tokens; Clerk's is 60 s. */
   setTokenLifetime(seconds: number): void
-  addTemplate(name: string, lifetimeSeconds: number): void
+  /** @param claims that the template adds, such as `aud` */
+  addTemplate(name: string, lifetimeSeconds: number, claims?: Readonly<Record<string, unknown>>): void
   /** Issues no more tokens for this user. */
   ban(userId: string): void
+  /**
+   * Whether an API client may move the end of one session (custom session limits), as the plan and the age of an instance
+   * decide; by default it may not.
+   * @param refusal the status with which the instance refuses
+   */
+  setCustomLimits(allowed: boolean, refusal?: 402 | 403 | 404 | 405 | 422): void
+  /** The end of a session, in milliseconds. */
+  expiryOf(sessionId: string): number
 }
+
+/** The origin of the sandbox's imaginary web app. */
+export const PAGE_ORIGIN = 'https://www.example.com'
 
 export interface ClerkSession {
   readonly id: string
   readonly userId: string
   readonly createdAt: number
-  readonly expireAt: number
-  readonly abandonAt: number
+  expireAt: number
+  abandonAt: number
   lastActiveAt: number
   status: SessionStatus
 }
@@ -60,7 +74,7 @@ export interface ClerkTemplate {
 
 export interface BackendSettings {
   readonly issuer: string
-  readonly user: { readonly id: string }
+  readonly user: { readonly id: string; readonly email: string; readonly name: string }
   readonly signingKey: SigningKey
 }
 
@@ -75,6 +89,7 @@ export class ClerkBackend implements BackendApi {
   readonly sessions = new Map<string, ClerkSession>()
   readonly templates = new Map<string, ClerkTemplate>()
   readonly banned = new Set<string>()
+  customLimits: { readonly allowed: boolean; readonly refusal: number } = { allowed: false, refusal: 402 }
   readonly #settings: BackendSettings
   #tokenLifetime = 60
 
@@ -84,6 +99,10 @@ export class ClerkBackend implements BackendApi {
 
   get url(): string {
     return this.#settings.issuer
+  }
+
+  get user(): BackendSettings['user'] {
+    return this.#settings.user
   }
 
   get signingKey(): SigningKey {
@@ -115,17 +134,29 @@ export class ClerkBackend implements BackendApi {
     return session.status === 'active' && Date.now() >= session.expireAt ? 'expired' : session.status
   }
 
+  remove(sessionId: string): void {
+    this.sessions.delete(sessionId)
+  }
+
   setTokenLifetime(seconds: number): void {
     this.#tokenLifetime = seconds
   }
 
-  addTemplate(name: string, lifetimeSeconds: number): void {
+  addTemplate(name: string, lifetimeSeconds: number, claims = {}): void {
     const id = identifier('jtmp')
-    this.templates.set(id, { id, name, claims: {}, lifetime: lifetimeSeconds, allowedClockSkew: 5 })
+    this.templates.set(id, { id, name, claims, lifetime: lifetimeSeconds, allowedClockSkew: 5 })
   }
 
   ban(userId: string): void {
     this.banned.add(userId)
+  }
+
+  setCustomLimits(allowed: boolean, refusal: 402 | 403 | 404 | 405 | 422 = 402): void {
+    this.customLimits = { allowed, refusal }
+  }
+
+  expiryOf(sessionId: string): number {
+    return this.#session(sessionId).expireAt
   }
 
   templateNamed(name: string): ClerkTemplate | undefined {
@@ -134,7 +165,7 @@ export class ClerkBackend implements BackendApi {
 
   /** A token that the Backend API issues has no `azp`; a token from a template has no `sid` either. */
   async sessionToken(sessionId: string, options: TokenOptions = {}): Promise<string> {
-    const { azp, template: name, issuedSecondsAgo = 0 } = options
+    const { azp = PAGE_ORIGIN, template: name, issuedSecondsAgo = 0 } = options
     const { issuer, signingKey } = this.#settings
     const session = this.#session(sessionId)
     const template = name === undefined ? undefined : this.templateNamed(name)
@@ -152,7 +183,7 @@ export class ClerkBackend implements BackendApi {
       nbf: issuedAt - 10,
       exp: issuedAt + lifetime,
       jti: randomBytes(10).toString('hex'),
-      ...(azp === undefined ? {} : { azp }),
+      ...(azp === null ? {} : { azp }),
       ...options.claims,
     }
     const header = {
