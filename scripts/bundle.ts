@@ -4,7 +4,7 @@ import type { BuildOptions } from 'esbuild'
 
 /** Packages that the daemon does not need, in files of their own: half of the program. Redis is loaded only if one is configured. */
 export const OWN_FILES: Readonly<Record<string, readonly string[]>> = {
-  './clerk-backend.cjs': ['@clerk/backend', '@clerk/backend/errors'],
+  './clerk-backend.cjs': ['@clerk/backend', '@clerk/backend/errors', '@clerk/backend/jwt'],
   './broker-packages.cjs': ['cockatiel', 'prom-client', 'rate-limiter-flexible'],
   './redis.cjs': ['ioredis'],
 }

@@ -89,7 +89,7 @@ const PACKAGES: Readonly<Record<string, PackageRule>> = {
   uqr: { rooms: ['cli'], why: 'only the command line shows a QR code' },
   commander: { rooms: ['cli'], why: 'only the command line reads arguments' },
   valibot: {
-    rooms: ['config', 'store', 'rpc', 'clerk', 'callback', 'session'],
+    rooms: ['config', 'store', 'rpc', 'clerk', 'callback', 'session', 'broker'],
     why: 'these rooms receive data, and parse it first',
   },
 }

@@ -1,124 +1,158 @@
-// The broker: trades a session token, or one of its own refresh tokens, for a new session token. Mounts in any Fetch-style server.
+// The broker: trades a session for a code, a code for tokens, a refresh token for new ones. Mounts in any Fetch-style server.
 import { type Clock, systemClock } from '../host/clock.ts'
+import { systemRandom } from '../host/random.ts'
+import { AuthorizationCodes } from './authorization-code.ts'
+import { ClerkApi } from './clerk-api.ts'
+import { clerkHttp } from './clerk-http.ts'
+import { ClerkInstanceProof } from './clerk-instance-proof.ts'
 import { ClerkSessions } from './clerk-sessions.ts'
+import { allowOrigin, preflightResponse } from './cors.ts'
+import { DpopVerifier } from './dpop.ts'
 import { BrokerError } from './errors.ts'
-import { RateLimiter } from './limiter.ts'
-import { RefreshTokens } from './refresh-token.ts'
-import { bearerTokenOf, readBody, refreshTokenOf, routeOf, sessionIdOf } from './request.ts'
+import { type Answered, Grants, type Presented } from './grants.ts'
+import { createLimits } from './limits.ts'
+import type { BrokerLogFields } from './log-fields.ts'
+import { type BrokerOptions, checkOptions } from './options.ts'
+import { parsePublicKey } from './public-key.ts'
+import { type Grant, RefreshTokens } from './refresh-token.ts'
+import { bearerTokenOf, parseBody, ROUTES, type Route, readBody, routeOf } from './request.ts'
+import { codeRequest, refreshRequest, sessionRequest, tokenRequest } from './schemas.ts'
+import { Sealer } from './sealed.ts'
+import { SessionExtension } from './session-extension.ts'
+import { SessionTokenVerifier } from './session-token.ts'
+import { SigningKeys } from './signing-keys.ts'
+import { MemorySingleUse } from './single-use.ts'
 
-/** All fields that a log line may have: never a token, a header or a body. */
-export interface BrokerLogFields {
-  readonly event: 'refreshed' | 'logged_out' | 'refused' | 'failed'
-  readonly status: number
-  /** A code from a closed list. */
-  readonly reason?: string
-  readonly sessionId?: string
-  /** Duration of the request in milliseconds. */
-  readonly ms: number
+export type { ClerkCalls, ClerkOperation, ClerkRequest, ClerkResponse } from './clerk-calls.ts'
+export type { SessionTokenExchange } from './grants.ts'
+export type { LimitScope, Limits } from './limits.ts'
+export type { SingleUse, SingleUseKind } from './single-use.ts'
+export type { BrokerLogFields, BrokerOptions }
+
+/** What the server knows about a request. */
+export interface RequestContext {
+  /** The address of the client, for limits and the log. */
+  readonly address?: string
+  /** For the log. */
+  readonly requestId?: string
 }
 
-export interface BrokerOptions {
-  /** Clerk's secret key, `sk_…`. */
-  readonly secretKey: string
-  /** The broker's own keys, 32 bytes each: the first encrypts refresh tokens, all of them decrypt. */
-  readonly keys: readonly Uint8Array[]
-  /** Frontend API URLs of the Clerk instances whose tokens are accepted. */
-  readonly issuers: readonly string[]
-  /** Clerk's Backend API; default `https://api.clerk.com`. */
-  readonly apiUrl?: string
-  /** The instance's public key as PEM. With it, tokens are verified without a request to Clerk. */
-  readonly jwtKey?: string
-  /** Origins allowed in a token's `azp`; default any. */
-  readonly authorizedParties?: readonly string[]
-  /** JWT template for issued tokens; default none: session tokens. */
-  readonly template?: string
-  /** Lifetime of issued tokens in seconds, at least 30; default Clerk's own (60). */
-  readonly tokenSeconds?: number
-  /** Maximum age of a refresh token in seconds, even if its session lives longer; default 90 days. */
-  readonly refreshTokenSeconds?: number
-  /** Limit for each session, in each copy of the broker; default 30. */
-  readonly requestsPerMinute?: number
-  /** Timeout of each call to Clerk in seconds; default 5. */
-  readonly deadlineSeconds?: number
-  readonly log?: (fields: BrokerLogFields) => void
-  readonly clock?: Clock
-}
+export type BrokerHandler = (request: Request, context?: RequestContext) => Promise<Response>
 
-export type Broker = (request: Request) => Promise<Response>
-
-interface Completed {
-  readonly event: 'refreshed' | 'logged_out'
-  readonly sessionId: string
-  readonly body: object
+export interface Broker extends BrokerHandler {
+  /** Fetches Clerk's keys now, and then by a timer. Without it they are fetched when the first session is handed over. */
+  start(): void
+  /** Whether Clerk's keys are loaded. */
+  isReady(): boolean
+  /** Stops the timer. */
+  close(): void
 }
 
 const DAY = 86_400 // s
 
-/** The only state is the rate limiter's: copies with the same keys are interchangeable. */
+/**
+ * Copies with the same keys are interchangeable. Their memory holds only the limits and what was used once.
+ * @throws TypeError if an option is missing or wrong
+ */
 export function createBroker(options: BrokerOptions): Broker {
-  const { log = () => undefined, clock = systemClock } = options
-  const sessions = new ClerkSessions({
-    secretKey: options.secretKey,
-    apiUrl: options.apiUrl ?? 'https://api.clerk.com',
-    jwtKey: options.jwtKey,
-    issuers: options.issuers,
-    authorizedParties: options.authorizedParties ?? [],
-    template: options.template,
-    tokenSeconds: options.tokenSeconds,
-    timeoutSeconds: options.deadlineSeconds ?? 5,
-    clock,
-  })
-  const refreshTokens = new RefreshTokens(options.keys, options.refreshTokenSeconds ?? 90 * DAY, clock)
-  const limiter = new RateLimiter(options.requestsPerMinute ?? 30, clock)
+  checkOptions(options)
+  const { log = () => undefined, clock = systemClock, authorizedParties: origins } = options
+  const { keys, grants, proofs, limits } = assemble(options, log, clock)
 
-  const limit = (sessionId: string) => {
-    const waitSeconds = limiter.consume(sessionId)
-    if (waitSeconds > 0) throw new BrokerError('too_many_requests', 'too_many_requests', waitSeconds)
-  }
-
-  const refresh = async (request: Request): Promise<Completed> => {
+  const answer = async (route: Route, request: Request, presented: Presented): Promise<Answered<object>> => {
     const body = await readBody(request)
-    const session =
-      body.refresh_token === undefined
-        ? await sessions.verify(bearerTokenOf(request), sessionIdOf(body))
-        : await refreshTokens.verify(refreshTokenOf(body))
-    if (!options.issuers.includes(session.issuer)) throw new BrokerError('invalid_grant', 'unknown_issuer')
-    const { sessionId } = session
-    limit(sessionId)
-    const { token, lifetime, sessionExpiresAt } = await sessions.refresh(session)
-    return {
-      event: 'refreshed',
-      sessionId,
-      body: {
-        token,
-        expires_in: lifetime,
-        session_id: sessionId,
-        // The previous refresh token stays valid, so a client that lost this answer can retry.
-        refresh_token: await refreshTokens.issue(session, sessionExpiresAt),
-        session_expires_at: sessionExpiresAt,
-      },
+    if (route === 'code') {
+      const parsed = parseBody(codeRequest, body)
+      const origin = request.headers.get('origin')
+      return { body: await grants.authorize(bearerTokenOf(request), parsed, origin, presented), hasNonce: false }
     }
+    if (route === 'token') return await grants.exchangeCode(parseBody(tokenRequest, body), presented)
+    if (route === 'logout') return await grants.logout(parseBody(refreshRequest, body).refresh_token, presented)
+    if (hasRefreshToken(body)) return await grants.refresh(parseBody(refreshRequest, body).refresh_token, presented)
+    const { session_id: sessionId } = parseBody(sessionRequest, body)
+    return await grants.exchangeToken(bearerTokenOf(request), sessionId, presented)
   }
 
-  const logout = async (request: Request): Promise<Completed> => {
-    const { sessionId } = await refreshTokens.verify(refreshTokenOf(await readBody(request)), { allowExpired: true })
-    limit(sessionId)
-    await sessions.revoke(sessionId)
-    return { event: 'logged_out', sessionId, body: { revoked: true } }
-  }
-
-  return async (request) => {
+  const handle = async (request: Request, context: RequestContext = {}): Promise<Response> => {
     const startedAt = clock.monotonic()
-    const elapsed = () => Math.round((clock.monotonic() - startedAt) * 1000)
+    const known: { route?: Route; sessionId?: string; userId?: string } = {}
+    const report = (event: BrokerLogFields['event'], status: number, reason?: string) => {
+      const ms = Math.round((clock.monotonic() - startedAt) * 1000)
+      log({ event, status, ...(reason === undefined ? {} : { reason }), ...known, ...context, ms })
+    }
+    let response: Response
     try {
-      const { event, sessionId, body } = await (routeOf(request) === 'refresh' ? refresh(request) : logout(request))
-      log({ event, status: 200, sessionId, ms: elapsed() })
-      return Response.json(body, { headers: { 'Cache-Control': 'no-store' } })
+      const route = routeOf(request)
+      known.route = route
+      const preflight = route === 'code' && request.method === 'OPTIONS' && preflightResponse(request, origins)
+      if (preflight) return preflight
+      if (request.method !== 'POST') throw new BrokerError('method_not_allowed')
+      const waitSeconds = context.address === undefined ? 0 : await limits.take('address', context.address)
+      if (waitSeconds > 0) throw new BrokerError('too_many_requests', 'too_many_requests_of_address', waitSeconds)
+      const { body, hasNonce } = await answer(route, request, {
+        dpop: request.headers.get('dpop'),
+        path: pathOf(route),
+        onKnown: ({ sessionId, userId }: Pick<Grant, 'sessionId' | 'userId'>) =>
+          Object.assign(known, { sessionId, userId }),
+      })
+      report(EVENTS[route], 200)
+      response = Response.json(body, { headers: { 'Cache-Control': 'no-store' } })
+      if (hasNonce) response.headers.set('DPoP-Nonce', proofs.nonce())
     } catch (error) {
       const failure = error instanceof BrokerError ? error : new BrokerError('misconfigured', 'unexpected')
-      const { status, reason } = failure
-      log({ event: status >= 500 ? 'failed' : 'refused', status, reason, ms: elapsed() })
-      return failure.toResponse()
+      report(failure.status >= 500 ? 'failed' : 'refused', failure.status, failure.reason)
+      response = failure.toResponse()
+      if (failure.kind === 'use_dpop_nonce') response.headers.set('DPoP-Nonce', proofs.nonce())
     }
+    if (known.route === 'code') allowOrigin(response, request, origins)
+    return response
   }
+  return Object.assign(handle, {
+    start: () => keys.start(),
+    isReady: () => keys.isLoaded,
+    close: () => keys.stop(),
+  })
+}
+
+const EVENTS = { code: 'code_issued', token: 'token_issued', refresh: 'refreshed', logout: 'logged_out' } as const
+
+function assemble(options: BrokerOptions, log: (fields: BrokerLogFields) => void, clock: Clock) {
+  const { issuers, authorizedParties, audience, publicUrl, template, tokenSeconds } = options
+  const apiUrl = options.apiUrl ?? 'https://api.clerk.com'
+  const calls = options.calls ?? clerkHttp({ secretKey: options.secretKey, apiUrl })
+  const api = new ClerkApi(calls, options.deadlineSeconds ?? 5, clock)
+  const singleUse = options.singleUse ?? new MemorySingleUse(clock)
+  const perMinute = { user: options.requestsPerMinute ?? 60, address: options.requestsPerMinuteOfAddress ?? 600 }
+  const limits = options.limits ?? createLimits(perMinute, options.keys[0] ?? new Uint8Array())
+  const jwtKey = options.jwtKey === undefined ? undefined : parsePublicKey(options.jwtKey)
+  const keys = new SigningKeys({ api, jwtKey, clock })
+  const sealer = new Sealer(options.keys, clock)
+  const proofs = new DpopVerifier({ publicUrl, keys: options.keys, singleUse, clock })
+  const lifetimes = {
+    idleSeconds: options.refreshTokenSeconds ?? 30 * DAY,
+    chainSeconds: options.chainSeconds ?? 180 * DAY,
+  }
+  const onRefused = (status: number) => log({ event: 'session_limit_refused', status })
+  const grants = new Grants({
+    tokens: new SessionTokenVerifier({ keys, singleUse, issuers, authorizedParties, audience, clock }),
+    codes: new AuthorizationCodes(sealer, singleUse, clock, systemRandom),
+    refreshTokens: new RefreshTokens(sealer, lifetimes, clock),
+    proofs,
+    sessions: new ClerkSessions({ api, instance: new ClerkInstanceProof(api), template, tokenSeconds, clock }),
+    extension: new SessionExtension({ api, sessionSeconds: options.sessionSeconds, clock, onRefused }),
+    limits,
+    issuers,
+    sessionTokens: options.sessionTokens ?? 'bound',
+    unboundUntil: options.unboundUntil,
+    clock,
+  })
+  return { keys, grants, proofs, limits }
+}
+
+function hasRefreshToken(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'refresh_token' in body
+}
+
+function pathOf(route: Route): string {
+  return Object.entries(ROUTES).find(([, name]) => name === route)?.[0] ?? ''
 }

@@ -1,10 +1,14 @@
-// Maps failures of Clerk's SDK to the broker's answers. Only a session or a user that Clerk rejects is the client's fault.
-import { isClerkAPIResponseError, TokenVerificationError, TokenVerificationErrorReason } from '@clerk/backend/errors'
+// Maps Clerk's answers to the broker's. Only a session or a user that Clerk rejects is the client's fault.
+import type { ClerkResponse } from './clerk-calls.ts'
 import { BrokerError } from './errors.ts'
 
-const { RemoteJWKFailedToLoad, RemoteJWKInvalid, JWKFailedToResolve, InvalidSecretKey } = TokenVerificationErrorReason
-const JWKS_UNAVAILABLE = [RemoteJWKFailedToLoad, RemoteJWKInvalid, JWKFailedToResolve]
 const USER_BLOCKED = ['user_banned', 'user_deactivated', 'deprovisioned', 'user_locked']
+const KEY_REJECTED = [
+  'clerk_key_invalid',
+  'authorization_header_format_invalid',
+  'could_not_authenticate_request',
+  'authorization_invalid',
+]
 
 /** Clerk answered with a 4xx status, whose meaning depends on the request. */
 export class ClerkRejection extends Error {
@@ -17,37 +21,44 @@ export class ClerkRejection extends Error {
   }
 }
 
-/** What a failed call of the SDK means, as far as that does not depend on the request. */
-export function fromSdkError(error: unknown): BrokerError | ClerkRejection {
-  if (error instanceof BrokerError) return error
-  if (error instanceof TokenVerificationError) return fromVerificationError(error.reason)
-  if (!isClerkAPIResponseError(error)) return new BrokerError('temporarily_unavailable', 'sdk_error')
-  const { status, retryAfter } = error
-  // The SDK reports no status if the connection failed or it could not read the answer.
-  if (status === undefined) return new BrokerError('temporarily_unavailable', 'network')
-  if (status === 429) return new BrokerError('rate_limited', 'clerk_429', retryAfter)
-  if (status === 408 || status >= 500) return new BrokerError('temporarily_unavailable', 'clerk_5xx', retryAfter)
-  return new ClerkRejection(status, error.errors[0]?.code ?? '')
-}
-
-function fromVerificationError(reason: string): BrokerError {
-  if (JWKS_UNAVAILABLE.includes(reason)) return new BrokerError('temporarily_unavailable', 'jwks_unavailable')
-  if (reason === InvalidSecretKey) return new BrokerError('misconfigured', 'secret_key_rejected')
-  return new BrokerError('invalid_grant', 'session_token_invalid')
+/** Throws unless Clerk's answer is a success. @throws BrokerError, ClerkRejection */
+export function assertSuccess({ status, body, retryAfterSeconds }: ClerkResponse): void {
+  if (status >= 200 && status < 300) return
+  if (status === 429) throw new BrokerError('rate_limited', 'clerk_429', retryAfterSeconds)
+  if (status === 408 || status >= 500) {
+    throw new BrokerError('temporarily_unavailable', 'clerk_5xx', retryAfterSeconds)
+  }
+  if (status < 400) throw new BrokerError('invalid_response')
+  throw new ClerkRejection(status, codeOf(body))
 }
 
 /**
- * What a rejection means for a request about a session or a JWT template. Other errors are returned as they are.
- * @param resource what a 404 says is missing: a session is the client's concern, a template the operator's
+ * What a rejection means, whatever the request was. Other errors are returned as they are.
+ * @returns a ClerkRejection if only the request tells
  */
-export function fromRejection(error: unknown, resource: 'session' | 'template'): unknown {
+export function fromRejection(error: unknown): unknown {
   if (!(error instanceof ClerkRejection)) return error
-  if (USER_BLOCKED.includes(error.code)) return new BrokerError('invalid_grant', 'user_blocked')
-  if (error.status === 404) {
-    return resource === 'session'
-      ? new BrokerError('invalid_grant', 'session_not_found')
-      : new BrokerError('misconfigured', 'template_not_found')
-  }
-  // For example a revoked secret key, or a feature that the plan lacks: the operator must act, the session is kept.
-  return new BrokerError('misconfigured', error.status === 401 ? 'secret_key_rejected' : 'clerk_4xx')
+  const { status, code } = error
+  if (USER_BLOCKED.includes(code)) return new BrokerError('invalid_grant', 'user_blocked')
+  if (KEY_REJECTED.includes(code)) return new BrokerError('misconfigured', 'secret_key_rejected')
+  return status === 404 || isAboutSession(status) ? error : new BrokerError('misconfigured', 'clerk_4xx')
+}
+
+/** For a request about a session: 404 is its end. Anything else is for the operator, and the session is kept. */
+export function fromSessionRejection(error: unknown): unknown {
+  const known = fromRejection(error)
+  if (!(known instanceof ClerkRejection)) return known
+  return new BrokerError('misconfigured', known.status === 401 ? 'secret_key_rejected' : 'clerk_4xx')
+}
+
+/** The statuses with which Clerk may refuse a token for a session that is over. */
+function isAboutSession(status: number): boolean {
+  return status === 400 || status === 401 || status === 422
+}
+
+function codeOf(body: unknown): string {
+  if (typeof body !== 'object' || body === null || !('errors' in body) || !Array.isArray(body.errors)) return ''
+  const [first] = body.errors as unknown[]
+  const code = typeof first === 'object' && first !== null && 'code' in first ? first.code : undefined
+  return typeof code === 'string' ? code : ''
 }

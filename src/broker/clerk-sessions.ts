@@ -1,28 +1,23 @@
-// Sessions at Clerk, through its SDK: verifies session tokens, issues new ones and revokes sessions. Each call has a timeout.
-import { createClerkClient, verifyToken } from '@clerk/backend'
-import { decodeJwt, decodeProtectedHeader } from 'jose'
+// Sessions at Clerk: issues their tokens, asks about them, revokes them.
+//
+// A refresh costs one request: the new token itself says that its session lives. Clerk is asked about the session only if it
+// refuses the token, and now and then, since only the session tells when it ends.
+import { decodeJwt } from 'jose'
 import type { Clock } from '../host/clock.ts'
-import { withTimeout } from '../host/timeout.ts'
-import { ClerkRejection, fromRejection, fromSdkError } from './clerk-errors.ts'
+import type { ClerkApi } from './clerk-api.ts'
+import { ClerkRejection, fromRejection, fromSessionRejection } from './clerk-errors.ts'
+import type { ClerkInstanceProof } from './clerk-instance-proof.ts'
+import { type ClerkSession, type ClerkUser, parseSession, parseUser, sessionPath, userPath } from './clerk-session.ts'
 import { BrokerError } from './errors.ts'
-import { RateLimiter } from './limiter.ts'
 import type { SessionReference } from './refresh-token.ts'
 
 export interface ClerkSessionsOptions {
-  readonly secretKey: string
-  readonly apiUrl: string
-  /** The instance's public key as PEM; undefined fetches Clerk's JWKS. */
-  readonly jwtKey: string | undefined
-  /** Frontend API URLs of the instances whose tokens are accepted. */
-  readonly issuers: readonly string[]
-  /** Origins allowed in `azp`; empty allows any. */
-  readonly authorizedParties: readonly string[]
+  readonly api: ClerkApi
+  readonly instance: ClerkInstanceProof
   /** JWT template for issued tokens; undefined issues session tokens. */
   readonly template: string | undefined
   /** Lifetime of issued tokens in seconds; undefined leaves it to Clerk. */
   readonly tokenSeconds: number | undefined
-  /** Timeout of each call in seconds. */
-  readonly timeoutSeconds: number
   readonly clock: Clock
 }
 
@@ -32,128 +27,112 @@ export interface IssuedToken {
   readonly lifetime: number
 }
 
-const UNKNOWN_KEYS_PER_MINUTE = 30 // the SDK fetches Clerk's JWKS for each token with a key id that it does not know
-const MAX_KNOWN_KEYS = 16
-
 export class ClerkSessions {
   readonly #options: ClerkSessionsOptions
-  readonly #sdk: ReturnType<typeof createClerkClient>
-  readonly #knownKeyIds = new Set<string>()
-  readonly #unknownKeyLimiter: RateLimiter
 
   constructor(options: ClerkSessionsOptions) {
-    const { secretKey, apiUrl, clock } = options
     this.#options = options
-    this.#sdk = createClerkClient({ secretKey, apiUrl, telemetry: { disabled: true } })
-    this.#unknownKeyLimiter = new RateLimiter(UNKNOWN_KEYS_PER_MINUTE, clock)
   }
 
-  /**
-   * The session that a session token proves. A token from a JWT template has no `sid`: then it is the claimed session, and
-   * `refresh` checks that the session belongs to the token's user.
-   * @throws BrokerError
-   */
-  async verify(token: string, sessionId: string): Promise<SessionReference> {
-    const { secretKey, apiUrl, jwtKey, issuers, authorizedParties } = this.#options
-    const keyId = this.#admitKey(token)
-    const claims = await this.#call(() =>
-      verifyToken(token, { secretKey, apiUrl, ...(jwtKey === undefined ? {} : { jwtKey }) }),
-    )
-    if (this.#knownKeyIds.size < MAX_KNOWN_KEYS) this.#knownKeyIds.add(keyId)
-    if (!issuers.includes(claims.iss)) throw new BrokerError('invalid_grant', 'unknown_issuer')
-    // Tokens that the Backend API issues have no azp, since they are not issued to a web page.
-    if (claims.azp !== undefined && authorizedParties.length > 0 && !authorizedParties.includes(claims.azp)) {
-      throw new BrokerError('invalid_grant', 'unauthorized_party')
+  /** The active session of this user. @throws BrokerError invalid_grant if it is over, or another user's */
+  async find({ sessionId, userId, issuer }: SessionReference): Promise<ClerkSession> {
+    const request = { operation: 'session', method: 'GET', target: sessionPath(sessionId) } as const
+    const body = await this.#options.api.send(request).catch(async (error: unknown) => {
+      if (error instanceof ClerkRejection && error.status === 404) await this.#refuseMissing(issuer)
+      throw fromSessionRejection(error)
+    })
+    const session = parseSession(body, sessionId)
+    if (session.userId !== userId) throw new BrokerError('invalid_grant', 'user_mismatch')
+    if (session.status === 'pending') throw new BrokerError('interaction_required', 'session_pending')
+    if (session.status !== 'active' || session.expiresAt <= this.#options.clock.now()) {
+      throw new BrokerError('invalid_grant', 'session_ended')
     }
-    if (claims.sid !== undefined && claims.sid !== sessionId) throw new BrokerError('invalid_grant', 'session_mismatch')
-    if (claims.sts === 'pending') throw new BrokerError('interaction_required', 'session_pending')
-    return { sessionId, userId: claims.sub, issuer: claims.iss }
+    return session
   }
 
-  /**
-   * A new token for an active session, and when that session ends (Unix time in seconds). Both requests run at once. The
-   * session's failure is reported first, because Clerk answers 404 both for a missing session and for a missing template.
-   * @throws BrokerError
-   */
-  async refresh(session: SessionReference): Promise<IssuedToken & { readonly sessionExpiresAt: number }> {
-    const [expiry, issued] = await Promise.allSettled([this.#expiryOf(session), this.#issueToken(session)])
-    if (expiry.status === 'rejected') throw expiry.reason
-    if (issued.status === 'rejected') throw issued.reason
-    return { ...issued.value, sessionExpiresAt: expiry.value }
+  /** @throws BrokerError invalid_grant if Clerk does not know the user */
+  async findUser(userId: string): Promise<ClerkUser> {
+    const request = { operation: 'user', method: 'GET', target: userPath(userId) } as const
+    const body = await this.#options.api.send(request).catch((error: unknown) => {
+      if (error instanceof ClerkRejection && error.status === 404)
+        throw new BrokerError('invalid_grant', 'user_not_found')
+      throw fromSessionRejection(error)
+    })
+    return parseUser(body, userId)
+  }
+
+  /** A new token of the session. @throws BrokerError invalid_grant if the session is over */
+  async issueToken(session: SessionReference): Promise<IssuedToken> {
+    const { template, tokenSeconds, api, instance } = this.#options
+    const suffix = template === undefined ? '' : `/${encodeURIComponent(template)}`
+    const body = await api
+      .send({
+        operation: 'mint',
+        method: 'POST',
+        target: `${sessionPath(session.sessionId)}/tokens${suffix}`,
+        ...(tokenSeconds === undefined ? {} : { body: { expires_in_seconds: tokenSeconds } }),
+      })
+      .catch((error: unknown) => this.#explain(error, session))
+    const { token, claims } = parseToken(body)
+    if (claims.sub !== session.userId) throw new BrokerError('invalid_response', 'token_of_another_user')
+    if (claims.sts === 'pending') throw new BrokerError('interaction_required', 'session_pending')
+    if (claims.iss === session.issuer) instance.confirm(session.issuer)
+    return { token, lifetime: claims.exp - claims.iat }
   }
 
   /** Revokes the session; succeeds if Clerk no longer knows it. @throws BrokerError */
-  async revoke(sessionId: string): Promise<void> {
+  async revoke({ sessionId, issuer }: SessionReference): Promise<void> {
+    const request = { operation: 'revoke', method: 'POST', target: `${sessionPath(sessionId)}/revoke` } as const
     try {
-      await this.#call(() => this.#sdk.sessions.revokeSession(sessionId))
+      await this.#options.api.send(request)
     } catch (error) {
-      if (!(error instanceof ClerkRejection && error.status === 404)) throw fromRejection(error, 'session')
+      if (!(error instanceof ClerkRejection && error.status === 404)) throw fromSessionRejection(error)
+      await this.#options.instance.check(issuer)
     }
   }
 
-  async #expiryOf({ sessionId, userId }: SessionReference): Promise<number> {
-    const session = await this.#call(() => this.#sdk.sessions.getSession(sessionId)).catch((error: unknown) => {
-      throw fromRejection(error, 'session')
-    })
-    if (session?.id !== sessionId) throw new BrokerError('invalid_response')
-    if (session.userId !== userId) throw new BrokerError('invalid_grant', 'user_mismatch')
-    if (session.status === 'pending') throw new BrokerError('interaction_required', 'session_pending')
-    const expiresAt = Math.floor(session.expireAt / 1000)
-    if (session.status !== 'active' || expiresAt <= this.#options.clock.now()) {
-      throw new BrokerError('invalid_grant', 'session_ended')
+  /** Clerk refused a token. It answers 404 both for a session that is over and for a missing template: the session tells. */
+  async #explain(error: unknown, session: SessionReference): Promise<never> {
+    const known = fromRejection(error)
+    if (!(known instanceof ClerkRejection)) throw known
+    await this.find(session)
+    if (this.#options.template !== undefined && known.status === 404) {
+      throw new BrokerError('misconfigured', 'template_not_found')
     }
-    return expiresAt
+    throw new BrokerError('misconfigured', 'token_refused')
   }
 
-  async #issueToken({ sessionId, userId }: SessionReference): Promise<IssuedToken> {
-    const { template, tokenSeconds } = this.#options
-    const issue = () => this.#sdk.sessions.getToken(sessionId, template ?? '', tokenSeconds)
-    const issued = await this.#call(issue).catch((error: unknown) => {
-      throw fromRejection(error, 'template')
-    })
-    const claims = claimsOf(issued?.jwt)
-    if (claims?.sub !== userId) throw new BrokerError('invalid_response')
-    return { token: issued.jwt, lifetime: claims.exp - claims.iat }
-  }
-
-  async #call<T>(call: () => Promise<T>): Promise<T> {
-    const { timeoutSeconds, clock } = this.#options
-    try {
-      const timedOut = () => new BrokerError('temporarily_unavailable', 'timeout')
-      return await withTimeout(clock, timeoutSeconds, call(), timedOut)
-    } catch (error) {
-      throw fromSdkError(error)
-    }
-  }
-
-  /** The token's key id. Limits how often tokens with unknown key ids make the SDK fetch Clerk's JWKS. @throws BrokerError */
-  #admitKey(token: string): string {
-    const keyId = keyIdOf(token)
-    if (keyId === undefined) throw new BrokerError('invalid_grant', 'session_token_malformed')
-    if (this.#options.jwtKey !== undefined || this.#knownKeyIds.has(keyId)) return keyId
-    const waitSeconds = this.#unknownKeyLimiter.consume('')
-    if (waitSeconds > 0) throw new BrokerError('temporarily_unavailable', 'unknown_key_limit', waitSeconds)
-    return keyId
+  async #refuseMissing(issuer: string): Promise<never> {
+    await this.#options.instance.check(issuer)
+    throw new BrokerError('invalid_grant', 'session_not_found')
   }
 }
 
-function keyIdOf(token: string): string | undefined {
-  try {
-    const { kid } = decodeProtectedHeader(token)
-    return typeof kid === 'string' ? kid : undefined
-  } catch {
-    return undefined
-  }
+interface TokenClaims {
+  readonly sub: string
+  readonly exp: number
+  readonly iat: number
+  readonly iss: unknown
+  readonly sts: unknown
 }
 
-/** The claims of a token that Clerk has just issued; undefined if one is missing or invalid. */
-function claimsOf(token: unknown): { sub: string; exp: number; iat: number } | undefined {
-  if (typeof token !== 'string') return undefined
+/** @throws BrokerError invalid_response */
+function parseToken(body: unknown): { readonly token: string; readonly claims: TokenClaims } {
+  const token = typeof body === 'object' && body !== null && 'jwt' in body ? body.jwt : undefined
+  if (typeof token !== 'string' || !COMPACT_JWS.test(token)) throw new BrokerError('invalid_response')
+  const { sub, exp, iat, iss, sts } = claimsOf(token)
+  if (typeof sub !== 'string' || typeof exp !== 'number' || typeof iat !== 'number' || exp <= iat) {
+    throw new BrokerError('invalid_response')
+  }
+  return { token, claims: { sub, exp, iat, iss, sts } }
+}
+
+const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/
+
+function claimsOf(token: string) {
   try {
-    const { sub, exp, iat } = decodeJwt(token)
-    if (typeof sub !== 'string' || typeof exp !== 'number' || typeof iat !== 'number' || exp <= iat) return undefined
-    return { sub, exp, iat }
+    return decodeJwt(token)
   } catch {
-    return undefined
+    throw new BrokerError('invalid_response')
   }
 }

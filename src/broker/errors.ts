@@ -11,7 +11,7 @@ const REFUSALS = {
   invalid_request: {
     status: 400,
     error: 'invalid_request',
-    description: 'expected a JSON object with session_id and a bearer token, or with refresh_token',
+    description: 'the parameters of the request are missing or malformed',
   },
   unsupported_media_type: {
     status: 415,
@@ -22,13 +22,24 @@ const REFUSALS = {
   not_found: {
     status: 404,
     error: 'invalid_request',
-    description: 'unknown path; the broker serves /api/auth/refresh and /api/auth/logout',
+    description: 'unknown path; the broker serves code, token, refresh and logout below /api/auth',
   },
   method_not_allowed: { status: 405, error: 'invalid_request', description: 'only POST is allowed' },
+  origin_not_allowed: { status: 403, error: 'invalid_request', description: 'this origin is not allowed' },
   invalid_grant: {
     status: 400,
     error: 'invalid_grant',
     description: 'the session has ended, or the token does not prove it',
+  },
+  invalid_dpop_proof: {
+    status: 400,
+    error: 'invalid_dpop_proof',
+    description: 'the DPoP proof is missing, or does not fit this request and this token',
+  },
+  use_dpop_nonce: {
+    status: 400,
+    error: 'use_dpop_nonce',
+    description: 'the DPoP proof needs the nonce of the header DPoP-Nonce',
   },
   interaction_required: {
     status: 400,
@@ -38,10 +49,19 @@ const REFUSALS = {
   too_many_requests: {
     status: 429,
     error: 'temporarily_unavailable',
-    description: 'too many requests for this session',
+    description: 'too many requests',
   },
   rate_limited: { status: 429, error: 'temporarily_unavailable', description: 'Clerk limits the rate of requests' },
-  temporarily_unavailable: { status: 503, error: 'temporarily_unavailable', description: 'Clerk is unavailable' },
+  temporarily_unavailable: {
+    status: 503,
+    error: 'temporarily_unavailable',
+    description: 'the broker or Clerk is unavailable',
+  },
+  unknown_key: {
+    status: 503,
+    error: 'unknown_key',
+    description: 'this copy of the broker does not have the key of the token',
+  },
   invalid_response: { status: 502, error: 'server_error', description: 'the response from Clerk is invalid' },
   misconfigured: {
     status: 500,
@@ -53,6 +73,7 @@ const REFUSALS = {
 export type RefusalKind = keyof typeof REFUSALS
 
 const DEFAULT_RETRY_AFTER = 5 // s; used when Clerk sends no Retry-After
+const LONGEST_RETRY_AFTER = 3600 // s
 
 export class BrokerError extends Error {
   readonly status: number
@@ -74,10 +95,11 @@ export class BrokerError extends Error {
   toResponse(): Response {
     const { status, error, description } = REFUSALS[this.kind]
     const isRetryable = status === 429 || status === 503
+    const retryAfter = Math.min(this.retryAfterSeconds ?? DEFAULT_RETRY_AFTER, LONGEST_RETRY_AFTER)
     const headers = {
       'Cache-Control': 'no-store',
       ...(status === 405 ? { Allow: 'POST' } : {}),
-      ...(isRetryable ? { 'Retry-After': String(this.retryAfterSeconds ?? DEFAULT_RETRY_AFTER) } : {}),
+      ...(isRetryable ? { 'Retry-After': String(retryAfter) } : {}),
     }
     return Response.json({ error, error_description: description }, { status, headers })
   }

@@ -1,6 +1,6 @@
 // The broker's log: JSON lines on standard output, with the closed list of fields that the handler provides.
 import { pino } from 'pino'
-import type { BrokerLogFields } from './broker.ts'
+import type { BrokerLogFields } from './log-fields.ts'
 
 const MAX_WAITING = 1024 * 1024 // bytes of lines that wait while the output is full; more are dropped
 

@@ -1,10 +1,9 @@
-// The broker's refresh token: a JWE (RFC 7516) under the broker's own key that identifies a session, so that the broker stores none.
-import { createHash } from 'node:crypto'
-import { EncryptJWT, errors, jwtDecrypt } from 'jose'
+// The broker's refresh token: a sealed grant. Each refresh issues a new one; together they are a chain with an absolute end.
 import type { Clock } from '../host/clock.ts'
 import { BrokerError } from './errors.ts'
+import type { SealedClaims, Sealer } from './sealed.ts'
 
-/** The session that a token stands for. */
+/** A session, and the user and the Clerk instance to which it belongs. */
 export interface SessionReference {
   readonly sessionId: string
   readonly userId: string
@@ -12,74 +11,86 @@ export interface SessionReference {
   readonly issuer: string
 }
 
-interface Key {
-  readonly id: string
-  readonly secret: Uint8Array
+/** What a refresh token stands for. All times are Unix times in seconds. */
+export interface Grant extends SessionReference {
+  /** The thumbprint (RFC 7638) of the key that the token is bound to; null for a bearer token. */
+  readonly jkt: string | null
+  /** The start of the chain: the first exchange. */
+  readonly startedAt: number
+  readonly sessionExpiresAt: number
+  /** When Clerk was last asked about the session. */
+  readonly sessionCheckedAt: number
+}
+
+export interface RefreshTokenLimits {
+  /** Seconds without use after which a token is outdated. */
+  readonly idleSeconds: number
+  /** Seconds from the first exchange to the end of the chain. */
+  readonly chainSeconds: number
 }
 
 const TYPE = 'cadzero-refresh+jwt'
 
 export class RefreshTokens {
-  readonly #keys: readonly Key[]
-  readonly #maxAgeSeconds: number
+  readonly #sealer: Sealer
+  readonly #limits: RefreshTokenLimits
   readonly #clock: Clock
 
-  /**
-   * @param secrets 32 bytes each; the first encrypts, all of them decrypt, so that keys can be rotated
-   * @param maxAgeSeconds maximum age of a token, even if its session lives longer
-   */
-  constructor(secrets: readonly Uint8Array[], maxAgeSeconds: number, clock: Clock) {
-    this.#keys = secrets.map((secret) => ({ id: keyId(secret), secret }))
-    this.#maxAgeSeconds = maxAgeSeconds
+  constructor(sealer: Sealer, limits: RefreshTokenLimits, clock: Clock) {
+    this.#sealer = sealer
+    this.#limits = limits
     this.#clock = clock
   }
 
-  /**
-   * @param sessionExpiresAt Unix time in seconds; the token never outlives its session
-   * @throws BrokerError misconfigured without a key
-   */
-  async issue({ sessionId, userId, issuer }: SessionReference, sessionExpiresAt: number): Promise<string> {
-    const [key] = this.#keys
-    if (!key) throw new BrokerError('misconfigured', 'no_encryption_key')
-    const now = Math.floor(this.#clock.now())
-    return await new EncryptJWT({ sid: sessionId })
-      .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', typ: TYPE, kid: key.id })
-      .setIssuer(issuer)
-      .setSubject(userId)
-      .setIssuedAt(now)
-      .setExpirationTime(Math.min(sessionExpiresAt, now + this.#maxAgeSeconds))
-      .encrypt(key.secret)
+  /** The absolute end of a chain, in Unix seconds. */
+  chainEndOf({ startedAt }: Pick<Grant, 'startedAt'>): number {
+    return startedAt + this.#limits.chainSeconds
   }
 
-  /**
-   * @param options.allowExpired accept an expired token: enough to end its session
-   * @throws BrokerError invalid_grant if the token is altered, expired, or not from this broker
-   */
-  async verify(token: string, { allowExpired = false } = {}): Promise<SessionReference> {
-    try {
-      const { payload } = await jwtDecrypt(token, ({ kid }) => this.#secretOf(kid), {
-        typ: TYPE,
-        keyManagementAlgorithms: ['dir'],
-        contentEncryptionAlgorithms: ['A256GCM'],
-        requiredClaims: ['sub', 'iss', 'iat', 'exp', 'sid'],
-        currentDate: new Date(this.#clock.now() * 1000),
-        ...(allowExpired ? { clockTolerance: Number.MAX_SAFE_INTEGER } : {}),
-      })
-      return { sessionId: String(payload.sid), userId: String(payload.sub), issuer: String(payload.iss) }
-    } catch (error) {
-      if (error instanceof BrokerError) throw error
-      const reason = error instanceof errors.JWTExpired ? 'refresh_token_expired' : 'refresh_token_invalid'
-      throw new BrokerError('invalid_grant', reason)
+  async issue(grant: Grant): Promise<string> {
+    const { sessionId, userId, issuer, jkt, startedAt, sessionExpiresAt, sessionCheckedAt } = grant
+    const claims = {
+      iss: issuer,
+      sub: userId,
+      sid: sessionId,
+      auth_time: Math.floor(startedAt),
+      session_exp: Math.floor(sessionExpiresAt),
+      session_checked: Math.floor(sessionCheckedAt),
+      ...(jkt === null ? {} : { cnf: { jkt } }),
     }
+    const idleEnd = this.#clock.now() + this.#limits.idleSeconds
+    return await this.#sealer.seal(TYPE, claims, Math.min(sessionExpiresAt, idleEnd, this.chainEndOf(grant)))
   }
 
-  #secretOf(id: string | undefined): Uint8Array {
-    const key = this.#keys.find((candidate) => candidate.id === id)
-    if (!key) throw new BrokerError('invalid_grant', 'refresh_token_unknown_key')
-    return key.secret
+  /**
+   * @param options.allowExpired accept an outdated token: enough to end its session
+   * @throws BrokerError unknown_key; invalid_grant if the token is altered, outdated, or not from this broker
+   */
+  async open(token: string, { allowExpired = false } = {}): Promise<Grant> {
+    const claims = await this.#sealer.open(TYPE, token, { requiredClaims: [], allowExpired })
+    const grant = grantOf(claims)
+    if (!allowExpired && this.#clock.now() >= this.chainEndOf(grant))
+      throw new BrokerError('invalid_grant', 'chain_ended')
+    return grant
   }
 }
 
-function keyId(secret: Uint8Array): string {
-  return createHash('sha256').update(secret).digest('base64url').slice(0, 11)
+/** A token of version 1.0 has neither `cnf` nor the other times: its chain starts with it. */
+function grantOf({ iss, sub, sid, iat, exp, cnf, auth_time, session_exp, session_checked }: SealedClaims): Grant {
+  return {
+    sessionId: sid,
+    userId: sub,
+    issuer: iss,
+    jkt: thumbprintOf(cnf),
+    startedAt: Number(auth_time ?? iat),
+    sessionExpiresAt: Number(session_exp ?? exp),
+    sessionCheckedAt: Number(session_checked ?? 0),
+  }
+}
+
+function thumbprintOf(cnf: unknown): string | null {
+  if (cnf === undefined) return null
+  const jkt = typeof cnf === 'object' && cnf !== null && 'jkt' in cnf ? cnf.jkt : undefined
+  if (typeof jkt !== 'string') throw new BrokerError('invalid_grant', 'sealed_invalid')
+  return jkt
 }

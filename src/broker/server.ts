@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Clock } from '../host/clock.ts'
-import type { Broker } from './broker.ts'
+import type { BrokerHandler } from './broker.ts'
 import { Monitor } from './monitor.ts'
 import { toNodeHandler } from './node-handler.ts'
 import { localMetrics, metrics, type Operation, publicOperations } from './operations.ts'
@@ -59,7 +59,7 @@ const KEEP_ALIVE_TIMEOUT = 65 // s; longer than a load balancer's, so that the b
 const CLOSE_TIMEOUT = 10 // s; longer than a request waits for Clerk
 
 /** @throws a system error if a port is in use */
-export async function serveBroker(broker: Broker, options: ServeOptions): Promise<BrokerServer> {
+export async function serveBroker(broker: BrokerHandler, options: ServeOptions): Promise<BrokerServer> {
   const { clock, timeouts = REQUEST_TIMEOUTS, monitor = new Monitor(), metricsListener } = options
   const handler = toNodeHandler(broker, { trustedHops: options.trustedHops })
   const operations = new Map(publicOperations(monitor, options.document ?? (() => ({}))))

@@ -44,7 +44,7 @@ const rows: readonly Row[] = [
   unavailable(503, 'Clerk answers 503', 'clerk_5xx', rejection(503, 'service_unavailable')),
   unavailable(503, 'a proxy answers 502 in HTML', 'clerk_5xx', text(502, '<html>')),
   unavailable(503, 'the answer is cut in half', 'network', { kind: 'truncate' }),
-  unavailable(503, 'the answer is null', 'network', text(200, 'null', JSON_TYPE)),
+  serverError(502, 'the answer is null', 'invalid_response', text(200, 'null', JSON_TYPE)),
   serverError(502, 'a proxy answers 200 in HTML', 'invalid_response', text(200, '<html>')),
   serverError(502, 'the answer is 204', 'invalid_response', { kind: 'respond', status: 204 }),
   serverError(502, 'the answer is another object', 'invalid_response', text(200, '{"object":"other"}', JSON_TYPE)),
@@ -52,26 +52,25 @@ const rows: readonly Row[] = [
   serverError(500, 'the plan lacks the feature', 'clerk_4xx', rejection(402, 'unsupported_subscription_plan_features')),
 ]
 
+/** A request on a kept connection that the server has just closed is sent once more. */
+const faultsOf = (fault: Fault) => (fault.kind === 'drop' ? [fault, fault] : [fault])
+
 describe('a refresh keeps the session if', () => {
   it.each(rows.map((row) => [row.name, row] as const))('%s', async (_name, row) => {
     const { fault, status, error, reason } = row
     const { sandbox, sessionId, newRefreshToken, refresh, logLines } = await newBrokerWorld({ deadlineSeconds: 1 })
     const refreshToken = await newRefreshToken()
-    const retryAfter = { 429: '7', 503: '5' }[status] ?? null
-    for (const path of [sessionPath(sessionId), tokensPath(sessionId)]) {
-      sandbox.script(path, fault)
-      const answer = await refresh(refreshToken)
-      expect(answer, path).toMatchObject({ status, body: { error } })
-      expect(answer.headers.get('retry-after'), path).toBe(retryAfter)
-      const event = status >= 500 ? 'failed' : 'refused'
-      expect(logLines.at(-1), path).toMatchObject({ event, status, reason })
-    }
+    sandbox.script(tokensPath(sessionId), ...faultsOf(fault))
+    const answer = await refresh(refreshToken)
+    expect(answer).toMatchObject({ status, body: { error } })
+    expect(answer.headers.get('retry-after')).toBe({ 429: '7', 503: '5' }[status] ?? null)
+    expect(logLines.at(-1)).toMatchObject({ event: status >= 500 ? 'failed' : 'refused', status, reason })
     expect((await refresh(refreshToken)).status).toBe(200)
   })
 
   it('the configured template is missing, although Clerk answers as for a missing session', async () => {
-    const { newRefreshToken, sandbox, options, logLines } = await newBrokerWorld()
-    const misconfigured = newBroker(sandbox, { ...options, template: 'misspelt' })
+    const { newRefreshToken, sandbox, options, logLines, key } = await newBrokerWorld()
+    const misconfigured = newBroker(sandbox, { ...options, template: 'misspelt' }, key)
     const answer = await misconfigured.refresh(await newRefreshToken())
     expect(answer).toMatchObject({ status: 500, body: { error: 'server_error' } })
     expect(logLines.at(-1)).toMatchObject({ event: 'failed', reason: 'template_not_found' })
@@ -87,23 +86,45 @@ describe('a refresh keeps the session if', () => {
   })
 })
 
-describe('the first exchange', () => {
-  it('answers temporarily_unavailable while Clerk’s JWKS cannot be fetched', async () => {
-    const { sandbox, backend, sessionId, exchange, logLines } = await newBrokerWorld({ deadlineSeconds: 1 })
-    sandbox.script('/v1/jwks', { kind: 'hang' })
-    const token = await backend.sessionToken(sessionId)
-    const answer = await exchange(sessionId, token)
-    expect(answer).toMatchObject({ status: 503, body: { error: 'temporarily_unavailable' } })
-    expect(logLines.at(-1)).toMatchObject({ event: 'failed', reason: 'timeout' })
-    expect((await exchange(sessionId, token)).status).toBe(200)
-  })
+describe('the first exchange keeps the code if', () => {
+  it.each(rows.filter(({ fault }) => fault.kind !== 'drop').map((row) => [row.name, row] as const))(
+    '%s',
+    async (_name, row) => {
+      const { fault, status, error, reason } = row
+      const { sandbox, sessionId, newCode, redeem, logLines } = await newBrokerWorld({ deadlineSeconds: 1 })
+      const { code, codeVerifier } = await newCode()
+      for (const path of [sessionPath(sessionId), tokensPath(sessionId), `/v1/users/${sandbox.user.id}`]) {
+        sandbox.script(path, fault)
+        expect(await redeem(code, codeVerifier), path).toMatchObject({ status, body: { error } })
+        expect(logLines.at(-1), path).toMatchObject({ status, reason })
+      }
+      expect((await redeem(code, codeVerifier)).status).toBe(200)
+    },
+  )
+})
 
-  it('answers server_error if Clerk rejects the secret key in the request for its JWKS', async () => {
-    const { sandbox, backend, sessionId, exchange, logLines } = await newBrokerWorld({ clock: new TestClock() })
-    const retries = 10 // more than the SDK's own
-    sandbox.script('/v1/jwks', ...Array.from({ length: retries }, () => rejection(401, 'clerk_key_invalid')))
-    const answer = await exchange(sessionId, await backend.sessionToken(sessionId))
-    expect(answer).toMatchObject({ status: 500, body: { error: 'server_error' } })
-    expect(logLines.at(-1)).toMatchObject({ event: 'failed', reason: 'secret_key_rejected' })
+describe('a handed-over session', () => {
+  it.each<[string, Fault, number, string]>([
+    [
+      'temporarily_unavailable while Clerk’s JWKS cannot be fetched',
+      { kind: 'respond', status: 500 },
+      503,
+      'clerk_5xx',
+    ],
+    [
+      'server_error if Clerk rejects the secret key in the request for its JWKS',
+      rejection(401, 'clerk_key_invalid'),
+      500,
+      'secret_key_rejected',
+    ],
+  ])('is answered with %s, and accepted afterwards', async (_name, fault, status, reason) => {
+    const clock = new TestClock(Date.now() / 1000)
+    const { sandbox, backend, sessionId, authorize, logLines } = await newBrokerWorld({ clock })
+    sandbox.script('/v1/jwks', fault)
+    const token = await backend.sessionToken(sessionId)
+    expect((await authorize(sessionId, token)).status).toBe(status)
+    expect(logLines.at(-1)).toMatchObject({ event: 'failed', reason })
+    clock.advance(1)
+    expect((await authorize(sessionId, token)).status).toBe(200)
   })
 })

@@ -41,7 +41,7 @@ describe('a logout', () => {
     const { backend, sessionId, logout, post } = await newBrokerWorld()
     expect(await logout('made.up')).toMatchObject(invalidGrant)
     const token = await backend.sessionToken(sessionId)
-    const answer = await post('/api/auth/logout', { session_id: sessionId }, token)
+    const answer = await post('/api/auth/logout', { session_id: sessionId }, { token })
     expect(answer).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
     expect(await logout(token)).toMatchObject(invalidGrant)
     expect(backend.status(sessionId)).toBe('active')
@@ -50,21 +50,18 @@ describe('a logout', () => {
   it('answers 503 if Clerk is unavailable', async () => {
     const { sandbox, backend, sessionId, newRefreshToken, logout } = await newBrokerWorld()
     const refreshToken = await newRefreshToken()
-    sandbox.script(`${sessionPath(sessionId)}/revoke`, { kind: 'drop' })
+    sandbox.script(`${sessionPath(sessionId)}/revoke`, { kind: 'drop' }, { kind: 'drop' }) // sent again on a new connection
     expect(await logout(refreshToken)).toMatchObject({ status: 503, body: { error: 'temporarily_unavailable' } })
     expect(backend.status(sessionId)).toBe('active')
   })
 
-  it('counts against the rate limit of its session', async () => {
-    const clock = new TestClock(Date.now() / 1000)
-    const { sandbox, sessionId, newRefreshToken, logout } = await newBrokerWorld({ clock, requestsPerMinute: 3 })
+  it('counts against the rate limit of its user', async () => {
+    const { sandbox, sessionId, newRefreshToken, logout } = await newBrokerWorld({ requestsPerMinute: 3 })
     const refreshToken = await newRefreshToken()
     expect([(await logout(refreshToken)).status, (await logout(refreshToken)).status]).toEqual([200, 200])
     const refused = await logout(refreshToken)
     expect(refused).toMatchObject({ status: 429, body: { error: 'temporarily_unavailable' } })
-    expect(refused.headers.get('retry-after')).toBe('20')
+    expect(refused.headers.get('retry-after')).toMatch(/^(59|60)$/)
     expect(sandbox.count(`${sessionPath(sessionId)}/revoke`)).toBe(2)
-    clock.advance(20)
-    expect((await logout(refreshToken)).status).toBe(200)
   })
 })

@@ -1,7 +1,7 @@
 // The package's export `cadzero-auth/broker`, from the built file.
 import { createRequire } from 'node:module'
 import { describe, expect, it } from 'vitest'
-import { newBrokerWorld, newKey } from '../support/broker.ts'
+import { brokerOptions, newBrokerWorld } from '../support/broker.ts'
 
 describe('cadzero-auth/broker', () => {
   it('mounts in another server', async () => {
@@ -9,7 +9,8 @@ describe('cadzero-auth/broker', () => {
     const require = createRequire(import.meta.url)
     const { createBroker } = require('cadzero-auth/broker') as typeof import('../../src/broker/broker.ts')
     const { secretKey, url: apiUrl } = backend
-    const broker = createBroker({ secretKey, keys: [newKey()], issuers: [sandbox.issuer], apiUrl })
+    const options = brokerOptions(sandbox, { secretKey, apiUrl, sessionTokens: 'unbound' })
+    const broker = createBroker(options)
     const token = await backend.sessionToken(sessionId)
     const response = await broker(
       new Request('https://api.example.com/api/auth/refresh', {

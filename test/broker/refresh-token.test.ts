@@ -2,28 +2,32 @@
 import { createHash } from 'node:crypto'
 import { type CompactJWEHeaderParameters, EncryptJWT, type JWTPayload } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { RefreshTokens } from '../../src/broker/refresh-token.ts'
+import { type Grant, RefreshTokens } from '../../src/broker/refresh-token.ts'
+import { Sealer } from '../../src/broker/sealed.ts'
 import { newKey } from '../support/broker.ts'
 import { TestClock } from '../support/clock.ts'
 
-const SESSION = { sessionId: 'sess_2a', userId: 'user_2ada', issuer: 'https://clerk.example.com' }
 const HOUR = 3600 // s
 const YEAR = 365 * 86_400 // s
+const SESSION = { sessionId: 'sess_2a', userId: 'user_2ada', issuer: 'https://clerk.example.com' }
 
-function newWorld({ maxAge = HOUR } = {}) {
+function newWorld({ idleSeconds = HOUR, chainSeconds = YEAR } = {}) {
   const clock = new TestClock()
   const key = newKey()
-  const refreshTokens = new RefreshTokens([key], maxAge, clock)
-  const issue = (sessionExpiresAt = clock.now() + YEAR) => refreshTokens.issue(SESSION, sessionExpiresAt)
-  return { clock, key, refreshTokens, issue }
+  const refreshTokens = new RefreshTokens(new Sealer([key], clock), { idleSeconds, chainSeconds }, clock)
+  const now = clock.now()
+  const grant = { ...SESSION, jkt: 'thumbprint', startedAt: now, sessionExpiresAt: now + YEAR, sessionCheckedAt: now }
+  const issue = (over: Partial<Grant> = {}) => refreshTokens.issue({ ...grant, ...over })
+  return { clock, key, refreshTokens, grant, issue }
 }
 
 const refused = (reason: string) => ({ kind: 'invalid_grant', reason })
 
 describe('a refresh token', () => {
-  it('stands for the session that it was issued for', async () => {
-    const { refreshTokens, issue } = newWorld()
-    expect(await refreshTokens.verify(await issue())).toEqual(SESSION)
+  it('stands for the grant that it was issued for', async () => {
+    const { refreshTokens, issue, grant } = newWorld()
+    expect(await refreshTokens.open(await issue())).toEqual(grant)
+    expect(await refreshTokens.open(await issue({ jkt: null }))).toEqual({ ...grant, jkt: null })
   })
 
   it('is not readable without the key', async () => {
@@ -32,29 +36,47 @@ describe('a refresh token', () => {
     for (const claim of Object.values(SESSION)) expect(parts.join('\n')).not.toContain(claim)
   })
 
-  it('expires at its maximum age', async () => {
-    const { clock, refreshTokens, issue } = newWorld({ maxAge: HOUR })
+  it('expires if it is not used', async () => {
+    const { clock, refreshTokens, issue, grant } = newWorld({ idleSeconds: HOUR })
     const token = await issue()
     clock.advance(HOUR - 10)
-    expect(await refreshTokens.verify(token)).toEqual(SESSION)
+    expect(await refreshTokens.open(token)).toEqual(grant)
     clock.advance(20)
-    await expect(refreshTokens.verify(token)).rejects.toMatchObject(refused('refresh_token_expired'))
+    await expect(refreshTokens.open(token)).rejects.toMatchObject(refused('sealed_expired'))
   })
 
   it('expires with its session if that ends first', async () => {
-    const { clock, refreshTokens, issue } = newWorld({ maxAge: YEAR })
-    const token = await issue(clock.now() + HOUR)
+    const { clock, refreshTokens, issue } = newWorld({ idleSeconds: YEAR })
+    const token = await issue({ sessionExpiresAt: clock.now() + HOUR })
     clock.advance(HOUR - 10)
-    expect(await refreshTokens.verify(token)).toEqual(SESSION)
+    expect(await refreshTokens.open(token)).toMatchObject(SESSION)
     clock.advance(20)
-    await expect(refreshTokens.verify(token)).rejects.toMatchObject(refused('refresh_token_expired'))
+    await expect(refreshTokens.open(token)).rejects.toMatchObject(refused('sealed_expired'))
+  })
+
+  it('expires at the end of its chain, however often it was used', async () => {
+    const { clock, refreshTokens, grant } = newWorld({ idleSeconds: HOUR, chainSeconds: 5 * HOUR })
+    let token = await refreshTokens.issue(grant)
+    for (let n = 0; n < 9; n++) {
+      clock.advance(HOUR / 2)
+      token = await refreshTokens.issue(await refreshTokens.open(token))
+    }
+    clock.advance(HOUR / 2 + 1)
+    await expect(refreshTokens.open(token)).rejects.toMatchObject(refused('sealed_expired'))
+  })
+
+  it('is refused at once if the operator has shortened the chain', async () => {
+    const { clock, key, issue } = newWorld()
+    const token = await issue({ startedAt: clock.now() - 2 * HOUR })
+    const stricter = new RefreshTokens(new Sealer([key], clock), { idleSeconds: HOUR, chainSeconds: HOUR }, clock)
+    await expect(stricter.open(token)).rejects.toMatchObject(refused('chain_ended'))
   })
 
   it('is accepted after its expiry if the caller allows that', async () => {
-    const { clock, refreshTokens, issue } = newWorld()
+    const { clock, refreshTokens, issue, grant } = newWorld()
     const token = await issue()
     clock.advance(YEAR)
-    expect(await refreshTokens.verify(token, { allowExpired: true })).toEqual(SESSION)
+    expect(await refreshTokens.open(token, { allowExpired: true })).toEqual(grant)
   })
 
   it('is refused with any one byte changed', async () => {
@@ -64,8 +86,9 @@ describe('a refresh token', () => {
       for (let at = 0; at < part.length; at++) {
         part[at] = Number(part[at]) ^ 1
         const changed = parts.map((bytes) => bytes.toString('base64url')).join('.')
-        const outcome = refreshTokens.verify(changed)
-        await expect(outcome, `byte ${at} of part ${index}`).rejects.toMatchObject({ kind: 'invalid_grant' })
+        const outcome = refreshTokens.open(changed)
+        const kind = expect.stringMatching(/^(invalid_grant|unknown_key)$/) // unknown if the byte is one of the key id
+        await expect(outcome, `byte ${at} of part ${index}`).rejects.toMatchObject({ kind })
         part[at] = Number(part[at]) ^ 1
       }
     }
@@ -75,20 +98,29 @@ describe('a refresh token', () => {
     const { refreshTokens, issue } = newWorld()
     const token = await issue()
     for (const madeUp of [token.slice(0, -5), `${token}.`, 'abc', '....', '']) {
-      await expect(refreshTokens.verify(madeUp), madeUp).rejects.toMatchObject({ kind: 'invalid_grant' })
+      await expect(refreshTokens.open(madeUp), madeUp).rejects.toMatchObject({ kind: 'invalid_grant' })
     }
   })
 
-  it('is refused under a key that the broker does not have', async () => {
-    const { clock, issue } = newWorld()
-    const other = new RefreshTokens([newKey()], HOUR, clock)
-    await expect(other.verify(await issue())).rejects.toMatchObject(refused('refresh_token_unknown_key'))
+  it('is refused with white space or anything but ASCII in it', async () => {
+    const { refreshTokens, issue } = newWorld()
+    const token = await issue()
+    for (const character of ['\n', '\r', '\t', ' ', '=', 'é', '\u2028']) {
+      for (const changed of [token + character, token.replace('..', `.${character}.`), character + token]) {
+        await expect(refreshTokens.open(changed)).rejects.toMatchObject(refused('sealed_malformed'))
+      }
+    }
   })
 
-  it('is not issued without a key', async () => {
-    const { clock } = newWorld()
-    const outcome = new RefreshTokens([], HOUR, clock).issue(SESSION, clock.now() + HOUR)
-    await expect(outcome).rejects.toMatchObject({ kind: 'misconfigured', reason: 'no_encryption_key' })
+  it('says nothing of its session under a key that the broker does not have', async () => {
+    const { clock, issue } = newWorld()
+    const limits = { idleSeconds: HOUR, chainSeconds: YEAR }
+    const other = new RefreshTokens(new Sealer([newKey()], clock), limits, clock)
+    await expect(other.open(await issue())).rejects.toMatchObject({ kind: 'unknown_key', status: 503 })
+  })
+
+  it('needs a key', () => {
+    expect(() => new Sealer([], new TestClock())).toThrow(TypeError)
   })
 })
 
@@ -107,24 +139,27 @@ describe('a JWE under the broker’s own key', () => {
     const kid = createHash('sha256').update(key).digest('base64url').slice(0, 11)
     const protectedHeader = { ...HEADER, ...header, kid } as CompactJWEHeaderParameters
     const token = await new EncryptJWT(payload).setProtectedHeader(protectedHeader).encrypt(key)
-    return await refreshTokens.verify(token)
+    return await refreshTokens.open(token)
   }
 
   it('is accepted if it is as the broker makes it', async () => {
-    expect(await verifyCrafted({})).toEqual(SESSION)
+    expect(await verifyCrafted({})).toMatchObject(SESSION)
   })
 
   it.each<[string, Parameters<typeof verifyCrafted>[0]]>([
-    ['another typ', { typ: 'cadzero-code+jwt' }],
+    ['the typ of a code', { typ: 'cadzero-code+jwt' }],
     ['the typ JWT', { typ: 'JWT' }],
     ['no typ', { typ: undefined }],
-    ['another key management algorithm', { alg: 'A256KW' }],
     ['another content encryption algorithm', { enc: 'A128CBC-HS256' }],
   ])('is refused with %s', async (_name, header) => {
-    await expect(verifyCrafted(header)).rejects.toMatchObject(refused('refresh_token_invalid'))
+    await expect(verifyCrafted(header)).rejects.toMatchObject(refused('sealed_invalid'))
+  })
+
+  it('is refused with another key management algorithm', async () => {
+    await expect(verifyCrafted({ alg: 'A256KW' })).rejects.toMatchObject(refused('sealed_malformed'))
   })
 
   it.each(['sid', 'sub', 'iss', 'iat', 'exp'])('is refused without the claim %s', async (claim) => {
-    await expect(verifyCrafted({}, { [claim]: null })).rejects.toMatchObject(refused('refresh_token_invalid'))
+    await expect(verifyCrafted({}, { [claim]: null })).rejects.toMatchObject(refused('sealed_invalid'))
   })
 })

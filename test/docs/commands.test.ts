@@ -67,7 +67,8 @@ async function runBroker(text: string) {
     const headers = { 'Content-Type': 'application/json' }
     const request = new Request('http://localhost/api/auth/refresh', { method: 'POST', headers, body: '{}' })
     const { error } = await (await broker(request)).json()
-    if (error !== 'invalid_request') throw new Error(error)`
+    if (error !== 'invalid_request') throw new Error(error)
+    broker.close()`
   const env = { CLERK_SECRET_KEY: 'sk_test_docs', CADZERO_BROKER_KEY: randomBytes(32).toString('base64url') }
   return await user.run(process.execPath, ['--input-type=module', '-e', text + ask], env)
 }

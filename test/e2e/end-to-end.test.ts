@@ -95,7 +95,7 @@ describe.skipIf(missing.length > 0)(`an add-in over several token lifetimes${why
       status: null, // the user has not signed in to the web app yet
     })
     onTestFinished(() => frontend.close())
-    const broker = await startBroker(sandbox)
+    const broker = await startBroker(sandbox, { authorizedParties: [frontend.origin] })
     const api = await startApi(sandbox)
     const [home, folder] = [await temporaryFolder(), await temporaryFolder()]
     const settings = { signInUrl: frontend.pageUrl, authorizedParties: [frontend.origin], brokerUrl: broker.url }

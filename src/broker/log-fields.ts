@@ -1,0 +1,25 @@
+// What the broker's log may say.
+
+/** All fields that a log line may have: never a token, a header or a body. */
+export interface BrokerLogFields {
+  readonly event:
+    | 'code_issued'
+    | 'token_issued'
+    | 'refreshed'
+    | 'logged_out'
+    | 'refused'
+    | 'failed'
+    | 'session_limit_refused'
+  /** Of the answer; for `session_limit_refused`, of Clerk's. */
+  readonly status: number
+  /** A code from a closed list. */
+  readonly reason?: string
+  readonly route?: string
+  readonly sessionId?: string
+  readonly userId?: string
+  /** The address of the client, if the server tells it. */
+  readonly address?: string
+  readonly requestId?: string
+  /** Duration of the request in milliseconds. */
+  readonly ms?: number
+}
