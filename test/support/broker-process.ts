@@ -4,11 +4,10 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { onTestFinished } from 'vitest'
 import type { Sandbox } from '../sandbox/index.ts'
-import { newKey } from './broker.ts'
+import { newKey, PAGE_ORIGIN } from './broker.ts'
 import { PROGRAM } from './program.ts'
 
-/** The origin of the sign-in page. */
-export const PAGE_ORIGIN = 'https://www.example.com'
+export { PAGE_ORIGIN }
 
 /** A port of 127.0.0.1 that is free now: a proof is made for the public URL, so that the port has to be known before. */
 export async function freePort(): Promise<number> {
@@ -36,6 +35,7 @@ export async function brokerEnv(
     CADZERO_BROKER_AUTHORIZED_PARTIES: PAGE_ORIGIN,
     CADZERO_BROKER_PORT: port,
     CADZERO_BROKER_DRAIN_SECONDS: '0',
+    CADZERO_BROKER_SESSION_TOKENS: 'unbound', // the requests of these tests have no proof
     ...overrides,
   }
 }
