@@ -49,6 +49,8 @@ export interface BackendApi {
   setCustomLimits(allowed: boolean, refusal?: 402 | 403 | 404 | 405 | 422): void
   /** The end of a session, in milliseconds. */
   expiryOf(sessionId: string): number
+  /** Moves the end of a session, as an administrator does. @param expireAt in milliseconds */
+  setExpiry(sessionId: string, expireAt: number): void
 }
 
 /** The origin of the sandbox's imaginary web app. */
@@ -153,6 +155,10 @@ export class ClerkBackend implements BackendApi {
 
   setCustomLimits(allowed: boolean, refusal: 402 | 403 | 404 | 405 | 422 = 402): void {
     this.customLimits = { allowed, refusal }
+  }
+
+  setExpiry(sessionId: string, expireAt: number): void {
+    this.#session(sessionId).expireAt = expireAt
   }
 
   expiryOf(sessionId: string): number {
