@@ -56,6 +56,8 @@ const ROOMS: Readonly<Record<string, Reasons>> = {
     'clerk/inspect.ts': 'the doctor checks the metadata of the provider',
     'clerk/server-time.ts': 'the doctor and the token check use one bound for the clock',
     'store/inspect.ts': 'the doctor checks the keyring',
+    'store/proxy-password.ts': 'one command saves the password of the proxy, and the doctor goes through that proxy',
+    'store/errors.ts': 'that command says why the keyring does not take the password',
   },
   broker: { host: 'the clock and its deadlines' },
   bootstrap: {

@@ -26,7 +26,7 @@ const unreachableProxy: Hint = ({ proxyHost }) =>
 
 const PROXY_HINTS: Readonly<Record<string, Hint>> = {
   password_needed: ({ proxyHost }) =>
-    `set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT and restart the daemon: the proxy ${nameOf(proxyHost)} asks for a user and a password`,
+    `set proxy in config.json to http://USER@HOST:PORT and run cadzero-auth config proxy-password, or set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, and restart the daemon: the proxy ${nameOf(proxyHost)} asks for a user and a password`,
   integrated_authentication: ({ proxyHost }) =>
     `ask for a proxy without NTLM and Kerberos, or run a local one that supports them, and set proxy in config.json to it: the proxy ${nameOf(proxyHost)} accepts nothing else`,
   refused: ({ proxyHost }) =>

@@ -137,9 +137,14 @@ function addDeveloperCommands(program: Command, run: Run): void {
     .option('--template <name>', 'with --clerk: the template to set')
     .action((options) => run(async (context) => (await import('./doctor/doctor.ts')).doctor(context, options)))
 
-  common(program.command('config').description('show the effective configuration'), false).action(
+  const config = common(program.command('config').description('show the effective configuration'), false).action(
     (options: CommonOptions) => run(async (context) => (await import('./config.ts')).config(context, options)),
   )
+  config
+    .command('proxy-password')
+    .description('save the password of the proxy in config.json in the keyring; it is read from standard input')
+    .option('--remove', 'remove it from the keyring instead')
+    .action((options) => run(async (context) => (await import('./proxy-password.ts')).proxyPassword(context, options)))
 
   program
     .command('broker')

@@ -2,6 +2,7 @@
 import { isAbsolute } from 'node:path'
 import * as v from 'valibot'
 import { isSafeUrl } from '../host/network.ts'
+import { parseProxy } from '../host/proxy.ts'
 import { ConfigurationError } from './errors.ts'
 import { issuerOf } from './publishable-key.ts'
 
@@ -14,7 +15,7 @@ const SCOPES_RULE = 'a list of scopes that includes openid'
 const KEY_RULE = 'a Clerk publishable key (pk_test_… or pk_live_…)'
 const TEXT_RULE = 'a text without spaces'
 const PROXY_RULE =
-  'auto, none, or the URL of a proxy as http://host:port, without a user or a password: set HTTPS_PROXY in the environment for these'
+  'auto, none, or the URL of a proxy as http://host:port or http://user@host:port, without a password: cadzero-auth config proxy-password saves it in the keyring'
 const CA_FILE_RULE = 'the absolute path of a file with certificates in PEM form'
 const BOOLEAN_RULE = 'true or false'
 const PROFILES_RULE = 'an object of profiles'
@@ -72,10 +73,10 @@ const configSchema = v.strictObject({
   ),
 })
 
-/** Passwords belong in the environment: this file is shown, copied and backed up. */
+/** A password belongs into the keyring or the environment: this file is shown, copied and backed up. */
 function isProxySetting(text: string): boolean {
   if (text === 'auto' || text === 'none') return true
-  return /^https?:\/\/[^/?#@]+\/?$/i.test(text) && URL.canParse(text)
+  return /^https?:\/\/(?:[^/?#@:]+@)?[^/?#@]+\/?$/i.test(text) && parseProxy(text) !== undefined
 }
 
 /** The settings of one profile, as the configuration file gives them. */

@@ -4,7 +4,6 @@ import { type Config, findProfile } from '../config/config.ts'
 import type { Folders } from '../config/paths.ts'
 import type { Profile } from '../config/profile.ts'
 import type { Host } from '../host/host.ts'
-import { systemRun } from '../host/run.ts'
 import type { Log } from '../log/log.ts'
 import { Authenticator } from '../session/authenticator.ts'
 import { LoginHint } from '../session/login-hint.ts'
@@ -12,20 +11,16 @@ import { PromptPause } from '../session/prompt-pause.ts'
 import type { ProfileStatus } from '../session/status.ts'
 import { type Installation, loadInstallation } from '../store/installation.ts'
 import { type KeyProvider, keyfileProvider, keyringProvider, passphraseProvider } from '../store/key.ts'
-import { type Keyring, systemKeyring } from '../store/keyring.ts'
-import { type PromptRest, restingKeyring } from '../store/prompt-rest.ts'
-import { isSecretServiceUnlocked } from '../store/secret-service.ts'
+import { systemKeyring } from '../store/keyring.ts'
 import { SessionStore } from '../store/store.ts'
 import { StoreKeys } from '../store/store-keys.ts'
 import { createProvider } from './identity-providers.ts'
+import { type QuietKeyringParts, quietKeyring } from './quiet-keyring.ts'
 
-export interface AuthenticatorParts {
+export interface AuthenticatorParts extends QuietKeyringParts {
   readonly host: Host
   readonly folders: Folders
-  readonly env: NodeJS.ProcessEnv
   readonly log: Log
-  /** Prompts of the keyring that the user has dismissed. */
-  readonly promptRest: PromptRest
   readonly passphrase: string | undefined
   readonly onChange: (status: ProfileStatus) => void
   readonly onExpiring: (profile: string, sessionExpiresAt: number, inSeconds: number) => void
@@ -88,11 +83,9 @@ function brokerOf(profile: Profile): string | null {
 }
 
 function keyProviders(wanted: Config['keyProtection'], parts: AuthenticatorParts): readonly KeyProvider[] {
-  const { host, folders, env, passphrase, promptRest } = parts
+  const { host, folders, passphrase } = parts
   const { files, random, clock } = host
-  const isUnlocked = () => isSecretServiceUnlocked(systemRun(clock, env))
-  const wrap = (keyring: Keyring) => restingKeyring(keyring, promptRest, clock, isUnlocked)
-  const keyring = () => keyringProvider(systemKeyring(clock, { wrap }), random)
+  const keyring = () => keyringProvider(systemKeyring(clock, { wrap: quietKeyring(parts) }), random)
   const keyfile = () => keyfileProvider(files, folders.keyFile, random)
   switch (wanted) {
     case 'auto':

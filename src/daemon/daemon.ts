@@ -42,7 +42,6 @@ export async function startDaemon(options: DaemonOptions): Promise<StartResult> 
   const { host, folders, env, version, commit, passphrase } = options
   await makeFolders(host, folders)
   const { config, configurationError } = await readConfig(options)
-  if (config) host.network.configure(config)
   let daemon: RunningDaemon | undefined
   let shutdownAsked = false
   const services = createServices({

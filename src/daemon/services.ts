@@ -12,6 +12,7 @@ import type { ProfileStatus } from '../session/status.ts'
 import { PromptRest } from '../store/prompt-rest.ts'
 import { type AuthenticatorParts, authenticatorFactory } from './create-authenticator.ts'
 import { createHandlers } from './handlers.ts'
+import { quietKeyring } from './quiet-keyring.ts'
 
 /** Sends a notification to every client. */
 export type Notify = <N extends NotificationName>(name: N, params: NotificationParams<N>) => void
@@ -45,6 +46,13 @@ export function createServices(options: ServicesOptions): Services {
     return { ...status, daemon: { version, commit, pid: process.pid, uptimeSeconds } }
   }
   const promptRest = new PromptRest(host.clock)
+  if (!(config instanceof ConfigurationError)) {
+    const proxyPassword = async (proxy: string) => {
+      const { systemProxyPassword } = await import('../store/proxy-password.ts')
+      return await systemProxyPassword(host.clock, { wrap: quietKeyring({ host, env, promptRest }) }).read(proxy)
+    }
+    host.network.configure({ ...config, proxyPassword })
+  }
   const profiles = createRegistry(config, {
     ...{ host, folders, env, log, passphrase, promptRest },
     onChange: (status) => notify('sessionChanged', withDaemon(status)),

@@ -13,6 +13,7 @@ import { takeLock } from '../host/lock.ts'
 import { NoDaemonError, type RpcClient } from '../rpc/client.ts'
 import { StoreError } from '../store/errors.ts'
 import { systemKeyring } from '../store/keyring.ts'
+import { proxyUser, systemProxyPassword } from '../store/proxy-password.ts'
 import { sessionHeaderOf } from '../store/session-file.ts'
 import { configFileJudge, type Judge, type StayReason, sessionFileJudge } from './ownership.ts'
 import { endDaemon, StuckDaemonError } from './single-instance.ts'
@@ -69,6 +70,7 @@ export async function uninstall(options: UninstallOptions): Promise<Uninstalled>
   const hadEntry = await options.removeEntry()
   await endDaemon(host, folders).catch(ignoreNoDaemon)
   const usesKeyring = purge && (await isKeyInKeyring(options))
+  if (purge) await removeProxyPassword(options)
   const left = await removeFiles(host, folders, purge)
   const key = usesKeyring ? await removeKeyringEntry(options) : 'absent'
   left.push(...(await removeAddons(host, folders))) // the step before may have unpacked one
@@ -121,6 +123,14 @@ async function savedProfiles({ files }: Host, folder: string): Promise<string[]>
 
 function ignoreNoDaemon(error: unknown): void {
   if (!(error instanceof NoDaemonError)) throw error
+}
+
+/** Removes the password of the proxy that config.json names. Never throws: a locked keyring keeps it. */
+async function removeProxyPassword({ host, folders, env }: UninstallOptions): Promise<void> {
+  try {
+    const { proxy } = await loadConfig(host.files, folders.configFile, env)
+    if (proxyUser(proxy) !== undefined) await systemProxyPassword(host.clock).remove(proxy)
+  } catch {} // without a configuration there is no such proxy
 }
 
 /** Whether the key may be in the keyring. If the configuration is invalid, the default applies. */

@@ -21,6 +21,8 @@ export interface NetworkSettings {
   readonly proxy: ProxySetting
   /** A file of authorities that are trusted in addition. */
   readonly caFile?: string | undefined
+  /** The password for a proxy setting that names a user alone; undefined if there is none. Never throws. */
+  readonly proxyPassword?: ((proxy: string) => Promise<string | undefined>) | undefined
 }
 
 /** How requests to one URL leave this computer. Nothing in it is secret. */

@@ -35,6 +35,7 @@ export class SystemNetwork {
   readonly #options: SystemNetworkOptions
   #trust: Promise<Trust> | undefined
   #lastTrust: Trust | undefined
+  #proxyPassword: Promise<string | undefined> | undefined
   #systemProxy: { readonly found: Promise<SystemProxy>; readonly until: number } | undefined
 
   constructor(options: SystemNetworkOptions) {
@@ -51,6 +52,7 @@ export class SystemNetwork {
       // What was found out may be out of date: a proxy of another network, or an authority that was installed just now.
       this.#trust = undefined
       this.#systemProxy = undefined
+      this.#proxyPassword = undefined
       if (!(error instanceof ConnectionError) || error.isSent || init.signal?.aborted) throw error
       const current = await this.#route(url)
       if (isSameRoute(route, current)) throw error
@@ -68,7 +70,7 @@ export class SystemNetwork {
       const { problem: proxyProblem, proxyHost } = route
       throw new ConnectionError({ cause: 'proxy', proxyProblem, ...(proxyHost ? { proxyHost } : {}) }, false)
     }
-    const proxy = route.kind === 'proxy' ? route.proxy : undefined
+    const proxy = route.kind === 'proxy' ? await this.#withPassword(route) : undefined
     const signal = init.signal ?? new AbortController().signal
     const secureContext = url.protocol === 'https:' ? (await this.#loadTrust()).secureContext : undefined
     try {
@@ -84,6 +86,18 @@ export class SystemNetwork {
   #route(url: URL): Promise<Route> {
     const { settings, env } = this.#options
     return chooseRoute(url, settings.proxy, env, () => this.#readSystemProxy())
+  }
+
+  /** Not kept in the route, which is shown and compared. */
+  async #withPassword({ proxy, source }: Extract<Route, { kind: 'proxy' }>): Promise<URL> {
+    const { proxy: setting, proxyPassword } = this.#options.settings
+    if (source !== 'configuration' || proxy.username === '' || !proxyPassword) return proxy
+    this.#proxyPassword ??= proxyPassword(setting)
+    const password = await this.#proxyPassword
+    if (password === undefined) return proxy
+    const complete = new URL(proxy)
+    complete.password = encodeURIComponent(password)
+    return complete
   }
 
   #readSystemProxy(): Promise<SystemProxy> {

@@ -19,8 +19,9 @@ test.each([
   [{ port: '8080' }, 'port', 'whole number'],
   [{ logLevel: 'loud' }, 'logLevel', 'debug'],
   [{ keyProtection: 'none' }, 'keyProtection', 'keyring'],
-  [{ proxy: 'http://user:password@proxy.example:3128' }, 'proxy', 'HTTPS_PROXY'],
-  [{ proxy: 'http://user@proxy.example:3128' }, 'proxy', 'without a user or a password'],
+  [{ proxy: 'http://user:password@proxy.example:3128' }, 'proxy', 'config proxy-password'],
+  [{ proxy: 'http://user:@proxy.example:3128' }, 'proxy', 'without a password'],
+  [{ proxy: 'http://us%er@proxy.example:3128' }, 'proxy', 'without a password'],
   [{ proxy: 'socks5://proxy.example:1080' }, 'proxy', 'http://host:port'],
   [{ proxy: 'http://proxy.example/path' }, 'proxy', 'http://host:port'],
   [{ proxy: 'proxy.example:3128' }, 'proxy', 'http://host:port'],
@@ -56,12 +57,17 @@ test.each([
   expect(error).toHaveProperty('file', expect.stringMatching(/config\.json$/))
 })
 
-test.each(['auto', 'none', 'http://proxy.example:3128', 'https://proxy.example', 'http://10.0.0.1:8080/'])(
-  'accepts the proxy %s',
-  async (proxy) => {
-    expect(await loadContent({ proxy })).toMatchObject({ proxy })
-  },
-)
+test.each([
+  'auto',
+  'none',
+  'http://proxy.example:3128',
+  'https://proxy.example',
+  'http://10.0.0.1:8080/',
+  'http://ada@proxy.example:3128',
+  'http://CORP%5Cada@proxy.example:3128',
+])('accepts the proxy %s', async (proxy) => {
+  expect(await loadContent({ proxy })).toMatchObject({ proxy })
+})
 
 test('chooses the proxy by environment and system, and trusts no file of authorities, unless told otherwise', async () => {
   const config = await loadContent({})

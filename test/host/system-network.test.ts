@@ -71,6 +71,40 @@ describe.skipIf(!hasOpenssl)('the network', () => {
     expect(proxy.requests).toHaveLength(4)
   })
 
+  it('sends the user of the setting with the password that was saved for it, read once, and again after a failure', async () => {
+    const authority = await newAuthority()
+    const proxy = await startProxy(await startClerk(authority))
+    const setting = proxy.url.replace('http://', 'http://CORP%5Cada@')
+    const asked: string[] = []
+    const passwords = ['p@ss:w%rd é', 'new']
+    const proxyPassword = async (of: string) => passwords[asked.push(of) - 1]
+    const { network } = newNetwork({ settings: { proxy: setting, caFile: authority.file, proxyPassword } })
+    for (let n = 0; n < 2; n++) expect((await network.fetch(CLERK)).status).toBe(200)
+    expect(asked).toEqual([setting])
+    await expect(network.fetch('https://other.invalid/')).rejects.toBeInstanceOf(ConnectionError) // its certificate is another one
+    expect((await network.fetch(CLERK)).status).toBe(200)
+    const sent = proxy.requests.map(({ headers }) => String(headers['proxy-authorization']).replace('Basic ', ''))
+    const passwordsSent = sent.map((text) => Buffer.from(text, 'base64').toString())
+    expect(passwordsSent).toEqual([...Array(3).fill('CORP\\ada:p@ss:w%rd é'), 'CORP\\ada:new'])
+    expect(asked).toEqual([setting, setting])
+    expect(JSON.stringify(await network.describe(new URL(CLERK)))).not.toMatch(/p@ss|ada/)
+  })
+
+  it('asks for no password for a proxy of the environment, or one without a user', async () => {
+    const authority = await newAuthority()
+    const proxy = await startProxy(await startClerk(authority))
+    const proxyPassword = () => Promise.reject(new Error('asked'))
+    for (const options of [
+      {
+        env: { HTTPS_PROXY: proxy.url.replace('http://', 'http://ada@') },
+        settings: { proxy: 'auto', caFile: authority.file, proxyPassword },
+      },
+      { settings: { proxy: proxy.url, caFile: authority.file, proxyPassword } },
+    ] satisfies Options[]) {
+      expect((await newNetwork(options).network.fetch(CLERK)).status).toBe(200)
+    }
+  })
+
   it('trusts an authority that was installed after a failure, without a restart', async () => {
     const authority = await newAuthority()
     const proxy = await startProxy(await startClerk(authority))

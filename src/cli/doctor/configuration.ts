@@ -2,6 +2,7 @@
 import { type Config, loadConfig } from '../../config/config.ts'
 import { ConfigurationError } from '../../config/errors.ts'
 import type { Profile } from '../../config/profile.ts'
+import { systemProxyPassword } from '../../store/proxy-password.ts'
 import type { Context } from '../context.ts'
 import { unknownProfile } from '../failure.ts'
 import { type Finding, findingOf } from './finding.ts'
@@ -22,7 +23,8 @@ export async function checkConfiguration(
   const check = 'configuration'
   try {
     const config = await loadConfig(host.files, folders.configFile, process.env)
-    host.network.configure(config) // the doctor's own requests go the way of the daemon's
+    // The doctor's own requests go the way of the daemon's.
+    host.network.configure({ ...config, proxyPassword: (proxy) => systemProxyPassword(host.clock).read(proxy) })
     const wanted = name ?? config.defaultProfile
     const profile = config.profiles.get(wanted)
     if (!profile) throw unknownProfile(config.profiles.keys())
