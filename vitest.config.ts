@@ -14,6 +14,7 @@ export default defineConfig({
     hookTimeout: 20_000,
     maxWorkers: 3, // on two processors, since many tests wait for a token to expire
     isolate: false, // each file would load and compile the same modules, and make the same keys
+    globalSetup: ['test/support/run-folder.ts'],
     env: { CADZERO_AUTH_HOME: '' },
     projects: [
       project(

@@ -1,0 +1,40 @@
+// Ends what a test run has left behind: node reaper.mjs FOLDER. It waits until its standard input ends, as it does when the
+// test run has ended, however that happened. Then it ends every process whose environment names a path in the folder
+// (Linux), and removes the folder.
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+
+const [, , folder] = process.argv
+const PATIENCE_MS = 5000 // a daemon gives running calls as long
+
+/** The processes with a variable such as CADZERO_AUTH_HOME that names a path in the folder. */
+function left() {
+  const pids = process.platform === 'linux' ? readdirSync('/proc').filter((name) => /^\d+$/.test(name)) : []
+  return pids.map(Number).filter((pid) => pid !== process.pid && environmentOf(pid).includes(`=${folder}/`))
+}
+
+function environmentOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1')
+  } catch {
+    return '' // it has ended, or belongs to another user
+  }
+}
+
+function signal(pid, name) {
+  try {
+    process.kill(pid, name)
+  } catch {
+    // it has ended
+  }
+}
+
+process.stdin.resume()
+await new Promise((resolve) => process.stdin.once('close', resolve))
+const found = left()
+for (const pid of found) signal(pid, 'SIGTERM')
+const deadline = Date.now() + PATIENCE_MS
+while (left().length > 0 && Date.now() < deadline) await wait(50)
+for (const pid of left()) signal(pid, 'SIGKILL')
+rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+if (found.length > 0) process.stderr.write(`ended what the tests have left behind: process ${found.join(', ')}\n`)
