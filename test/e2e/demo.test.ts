@@ -1,45 +1,136 @@
-// The demo as a newcomer runs it, from the link that it prints to its last line.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+// The demo as a newcomer runs it: from the link that it prints to its last line, and as a sandbox for a second terminal.
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { type Block, ROOT, readPage } from '../docs/markdown.ts'
+import { has } from '../docs/user.ts'
 import { signIn, type VisitOptions } from '../sandbox/user.ts'
-import { environment, temporaryFolder } from '../support/program.ts'
+import { endOf, temporaryFolder } from '../support/program.ts'
 
-const TIMEOUT = { timeout: 60_000 }
+const TIMEOUT = { timeout: 120_000 }
 const DEMO = fileURLToPath(new URL('../../scripts/demo.ts', import.meta.url))
 
-/** Runs the demo, and follows its link in place of the browser. */
-async function runDemo(visit: VisitOptions) {
-  const env = environment({ home: await temporaryFolder() })
-  const child = spawn(process.execPath, ['--import', 'tsx', DEMO, '--once'], { env })
-  onTestFinished(() => void child.kill('SIGTERM'))
-  let [stdout, stderr] = ['', '']
-  let visited: Promise<unknown> | undefined
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk
-    const [, url] = /^sign in (\S+)\n/m.exec(stdout) ?? []
-    // A slow machine may load the last page too late: the demo stops the daemon soon after a declined sign-in.
-    if (url) visited ??= signIn(new URL(url).origin, url, visit).catch(() => undefined)
-  })
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk
-  })
-  const [code] = await once(child, 'close')
-  await visited
-  return { code, stdout, stderr }
+/** The environment of a user whose browser does nothing. */
+async function newUser(): Promise<NodeJS.ProcessEnv> {
+  return { PATH: process.env.PATH, HOME: await temporaryFolder(), CADZERO_AUTH_BROWSER: '/bin/true' }
 }
 
-it('shows a sign-in, a refresh and a logout', TIMEOUT, async () => {
-  const { code, stdout, stderr } = await runDemo({})
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  expect(stdout).toContain('signed in as Ada Lovelace <ada@example.com>')
-  expect(stdout).toContain('(after the first one expired)')
-  expect(stdout).toContain('revoked at the provider')
+/** Starts the demo without a terminal. */
+function startDemo(args: readonly string[], env: NodeJS.ProcessEnv) {
+  const child: ChildProcessWithoutNullStreams = spawn(process.execPath, ['--import', 'tsx', DEMO, ...args], {
+    env,
+    cwd: ROOT,
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  child.stdin.end()
+  let stdout = ''
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
+  const ended = endOf(child)
+  /** Resolves with the first group of the pattern once the output matches it. */
+  const match = (pattern: RegExp) =>
+    new Promise<string>((resolve, reject) => {
+      const look = () => {
+        const [, found] = pattern.exec(stdout) ?? []
+        if (found !== undefined) resolve(found)
+      }
+      child.stdout.on('data', look)
+      void ended.then(({ stderr }) => reject(new Error(`the demo has ended: ${stdout}${stderr}`)))
+      look()
+    })
+  return { child, ended, match }
+}
+
+/** Runs the demo to its end, and follows its link in place of the browser. */
+async function runDemo(visit: VisitOptions) {
+  const demo = startDemo(['--once'], await newUser())
+  const url = await demo.match(/^sign in +(\S+)\n/m)
+  // A slow machine may load the last page too late: the demo stops the daemon soon after a declined sign-in.
+  await signIn(new URL(url).origin, url, visit).catch(() => undefined)
+  return await demo.ended
+}
+
+describe('a demo that ends', () => {
+  it('shows a sign-in, a refresh and a logout', TIMEOUT, async () => {
+    const { code, stdout, stderr } = await runDemo({})
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toContain('signed in as Ada Lovelace <ada@example.com>')
+    expect(stdout).toContain('(after the first one expired)')
+    expect(stdout).toContain('revoked at the provider')
+  })
+
+  it('reports a declined sign-in in one sentence', TIMEOUT, async () => {
+    const { code, stderr } = await runDemo({ deny: true })
+    expect(code).toBe(1)
+    expect(stderr).toBe('error: the sign-in was declined in the browser; run the demo again to sign in\n')
+  })
+
+  it.each([[[]], [['--handoff']]])(
+    'is what %j is without a terminal, where no person can sign in',
+    TIMEOUT,
+    async (args) => {
+      const { code, stdout, stderr } = await startDemo(args, await newUser()).ended
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      expect(stdout).toContain('revoked at the provider')
+    },
+  )
 })
 
-it('reports a declined sign-in in one sentence', TIMEOUT, async () => {
-  const { code, stderr } = await runDemo({ deny: true })
-  expect(code).toBe(1)
-  expect(stderr).toBe('error: the sign-in was declined in the browser; run the demo again to sign in\n')
+/** What the README shows under «Use», without what changes the machine. */
+function useBlocks(): Block[] {
+  const { text, blocks } = readPage('README.md')
+  const lineOf = (heading: string) => text.split('\n').indexOf(heading) + 1
+  const isInside = ({ line }: Block) => line > lineOf('## Use') && line < lineOf('## Configure')
+  return blocks.filter((block) => isInside(block) && block.skip === undefined && block.language !== 'json')
+}
+
+describe('a demo that stays', () => {
+  const run = async (env: NodeJS.ProcessEnv, line: string, text: string) => {
+    const child = spawn('bash', ['-e', '-u', '-o', 'pipefail', '-c', `${line}\n${text}`], { env, cwd: ROOT })
+    child.stdin.end()
+    return await endOf(child)
+  }
+
+  it.skipIf(!has('curl') || !has('python3')).each([
+    ['an OpenID provider', []],
+    ['a page and a broker', ['--handoff']],
+  ])('runs the section «Use» of the README in a second terminal, with %s', TIMEOUT, async (_what, args) => {
+    const env = await newUser()
+    const demo = startDemo(['--stay', '--auto', ...args], env)
+    const line = await demo.match(/^ {2}(\. \S+)\n/m)
+    const home = dirname(line.slice(3, -1))
+    await demo.match(/(press Ctrl-C to stop)/)
+    const blocks = useBlocks()
+    expect(blocks.map(({ language }) => language)).toEqual(['sh', 'sh', 'python', 'sh'])
+    for (const { language, text } of blocks) {
+      const command = language === 'python' ? `python3 -B - <<'END'\n${text}\nEND` : text
+      const { code, stdout, stderr } = await run({ PATH: env.PATH, HOME: env.HOME }, line, command)
+      expect(code, `${text}\n${stdout}${stderr}`).toBe(0)
+    }
+    const { stdout } = await run(env, line, 'cadzero-auth config; cadzero-auth daemon --stop; cadzero-auth logout')
+    expect(stdout).toContain(`"file": "${home}/config/config.json"`)
+    expect(stdout).toContain('signed out')
+    demo.child.kill('SIGTERM')
+    expect(await demo.ended).toMatchObject({ code: 0, stderr: '' })
+    expect(existsSync(home)).toBe(false)
+  })
+
+  it('says in one sentence that a sign-in was declined, and lets a command sign in', TIMEOUT, async () => {
+    const env = await newUser()
+    const demo = startDemo(['--stay'], env)
+    const line = await demo.match(/^ {2}(\. \S+)\n/m)
+    const first = await demo.match(/^sign in +(\S+)\n/m)
+    await signIn(new URL(first).origin, first, { deny: true })
+    await demo.match(/^(the sign-in was declined in the browser; run cadzero-auth login .*)\n/m)
+    const login = run(env, line, 'cadzero-auth login')
+    const second = await demo.match(/(?:^sign in +\S+\n[\s\S]*){1}^sign in +(\S+)\n/m)
+    await signIn(new URL(second).origin, second)
+    expect(await login).toMatchObject({ code: 0, stdout: 'signed in as Ada Lovelace <ada@example.com>\n' })
+    demo.child.kill('SIGINT')
+    const { code, stderr } = await demo.ended
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  })
 })
