@@ -78,7 +78,7 @@ interface PackageRule {
 const PACKAGES: Readonly<Record<string, PackageRule>> = {
   ws: { rooms: ['rpc'], why: 'only RPC has a WebSocket' },
   'json-rpc-2.0': { rooms: ['rpc'], why: 'only RPC speaks JSON-RPC' },
-  '@valibot/to-json-schema': { rooms: ['rpc'], why: 'the OpenRPC document is generated from the contract' },
+  '@valibot/to-json-schema': { rooms: ['rpc', 'broker'], why: 'OpenRPC and OpenAPI are generated from the schemas' },
   '@clerk/backend': { rooms: ['broker'], why: 'it needs the secret key, which only the broker has' },
   'openid-client': { rooms: ['clerk'], why: 'only Clerk is spoken to by OAuth' },
   jose: { rooms: ['store', 'clerk', 'broker'], why: 'sealed sessions, Clerk’s tokens, the broker’s refresh token' },

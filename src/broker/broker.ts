@@ -3,39 +3,35 @@ import { type Clock, systemClock } from '../host/clock.ts'
 import { systemRandom } from '../host/random.ts'
 import { AuthorizationCodes } from './authorization-code.ts'
 import { ClerkApi } from './clerk-api.ts'
-import { clerkHttp } from './clerk-http.ts'
 import { ClerkInstanceProof } from './clerk-instance-proof.ts'
 import { ClerkSessions } from './clerk-sessions.ts'
 import { allowOrigin, preflightResponse } from './cors.ts'
 import { DpopVerifier } from './dpop.ts'
 import { BrokerError } from './errors.ts'
 import { type Answered, Grants, type Presented } from './grants.ts'
-import { createLimits } from './limits.ts'
+import { shedLoad } from './load-shedding.ts'
 import type { BrokerLogFields } from './log-fields.ts'
+import type { RequestContext } from './node-handler.ts'
 import { type BrokerOptions, checkOptions } from './options.ts'
 import { parsePublicKey } from './public-key.ts'
 import { type Grant, RefreshTokens } from './refresh-token.ts'
-import { bearerTokenOf, parseBody, ROUTES, type Route, readBody, routeOf } from './request.ts'
+import { bearerTokenOf, isInstancesRequest, parseBody, ROUTES, type Route, readBody, routeOf } from './request.ts'
+import { createResources } from './resources.ts'
 import { codeRequest, refreshRequest, sessionRequest, tokenRequest } from './schemas.ts'
 import { Sealer } from './sealed.ts'
 import { SessionExtension } from './session-extension.ts'
 import { SessionTokenVerifier } from './session-token.ts'
 import { SigningKeys } from './signing-keys.ts'
-import { MemorySingleUse } from './single-use.ts'
 
 export type { ClerkCalls, ClerkOperation, ClerkRequest, ClerkResponse } from './clerk-calls.ts'
 export type { SessionTokenExchange } from './grants.ts'
 export type { LimitScope, Limits } from './limits.ts'
+export { Monitor } from './monitor.ts'
+export { type RequestContext, toNodeHandler } from './node-handler.ts'
+export { connectRedis, type RedisConnection } from './redis.ts'
+export { optionsFromEnvironment } from './settings.ts'
 export type { SingleUse, SingleUseKind } from './single-use.ts'
 export type { BrokerLogFields, BrokerOptions }
-
-/** What the server knows about a request. */
-export interface RequestContext {
-  /** The address of the client, for limits and the log. */
-  readonly address?: string
-  /** For the log. */
-  readonly requestId?: string
-}
 
 export type BrokerHandler = (request: Request, context?: RequestContext) => Promise<Response>
 
@@ -49,6 +45,7 @@ export interface Broker extends BrokerHandler {
 }
 
 const DAY = 86_400 // s
+const MAX_IN_FLIGHT = 512
 
 /**
  * Copies with the same keys are interchangeable. Their memory holds only the limits and what was used once.
@@ -56,8 +53,12 @@ const DAY = 86_400 // s
  */
 export function createBroker(options: BrokerOptions): Broker {
   checkOptions(options)
-  const { log = () => undefined, clock = systemClock, authorizedParties: origins } = options
-  const { keys, grants, proofs, limits } = assemble(options, log, clock)
+  const { clock = systemClock, authorizedParties: origins, monitor, redis } = options
+  const log: typeof options.log = (fields) => {
+    monitor?.record(fields)
+    options.log?.(fields)
+  }
+  const { keys, grants, proofs, limits, pool } = assemble(options, log, clock)
 
   const answer = async (route: Route, request: Request, presented: Presented): Promise<Answered<object>> => {
     const body = await readBody(request)
@@ -82,6 +83,8 @@ export function createBroker(options: BrokerOptions): Broker {
     }
     let response: Response
     try {
+      if (isInstancesRequest(request))
+        return Response.json({ issuers: options.issuers }, { headers: { 'Cache-Control': 'no-store' } })
       const route = routeOf(request)
       known.route = route
       const preflight = route === 'code' && request.method === 'OPTIONS' && preflightResponse(request, origins)
@@ -107,7 +110,18 @@ export function createBroker(options: BrokerOptions): Broker {
     if (known.route === 'code') allowOrigin(response, request, origins)
     return response
   }
-  return Object.assign(handle, {
+  const { handle: handleWithinLimit, inFlight } = shedLoad(handle, options.maxInFlight ?? MAX_IN_FLIGHT, () =>
+    monitor?.metrics.limited('load'),
+  )
+  monitor?.watch({
+    areKeysLoaded: () => keys.isLoaded,
+    inFlight,
+    clerkRunning: pool.running,
+    clerkWaiting: pool.waiting,
+    isClerkAvailable: pool.isAvailable,
+    isRedisUp: redis?.isUp,
+  })
+  return Object.assign(handleWithinLimit, {
     start: () => keys.start(),
     isReady: () => keys.isLoaded,
     close: () => keys.stop(),
@@ -118,12 +132,8 @@ const EVENTS = { code: 'code_issued', token: 'token_issued', refresh: 'refreshed
 
 function assemble(options: BrokerOptions, log: (fields: BrokerLogFields) => void, clock: Clock) {
   const { issuers, authorizedParties, audience, publicUrl, template, tokenSeconds } = options
-  const apiUrl = options.apiUrl ?? 'https://api.clerk.com'
-  const calls = options.calls ?? clerkHttp({ secretKey: options.secretKey, apiUrl })
-  const api = new ClerkApi(calls, options.deadlineSeconds ?? 5, clock)
-  const singleUse = options.singleUse ?? new MemorySingleUse(clock)
-  const perMinute = { user: options.requestsPerMinute ?? 60, address: options.requestsPerMinuteOfAddress ?? 600 }
-  const limits = options.limits ?? createLimits(perMinute, options.keys[0] ?? new Uint8Array())
+  const { pool, limits, singleUse } = createResources(options, clock)
+  const api = new ClerkApi(pool.calls, options.deadlineSeconds ?? 5, clock)
   const jwtKey = options.jwtKey === undefined ? undefined : parsePublicKey(options.jwtKey)
   const keys = new SigningKeys({ api, jwtKey, clock })
   const sealer = new Sealer(options.keys, clock)
@@ -146,7 +156,7 @@ function assemble(options: BrokerOptions, log: (fields: BrokerLogFields) => void
     unboundUntil: options.unboundUntil,
     clock,
   })
-  return { keys, grants, proofs, limits }
+  return { keys, grants, proofs, limits, pool }
 }
 
 function hasRefreshToken(body: unknown): boolean {

@@ -1,4 +1,5 @@
 // What the operator sees of a running broker: whether it is ready, what is degraded, and its metrics.
+import type { BrokerLogFields } from './log-fields.ts'
 import { BrokerMetrics, type Readings } from './metrics.ts'
 
 export interface Health {
@@ -15,6 +16,12 @@ export interface Sources extends Readings {
   readonly areKeysLoaded: () => boolean
 }
 
+const LIMITS: Readonly<Record<string, 'user' | 'address' | 'clerk'>> = {
+  too_many_requests: 'user',
+  too_many_requests_of_address: 'address',
+  clerk_budget: 'clerk',
+}
+
 export class Monitor {
   readonly metrics = new BrokerMetrics()
   #sources: Sources | undefined
@@ -24,6 +31,14 @@ export class Monitor {
   watch(sources: Sources): void {
     this.#sources = sources
     this.metrics.watch(sources)
+  }
+
+  /** Counts a request by its line in the log. */
+  record({ route = 'other', status, reason = 'ok', ms }: BrokerLogFields): void {
+    if (ms === undefined) return
+    this.metrics.request({ route, status, result: reason, seconds: ms / 1000 })
+    const limit = LIMITS[reason]
+    if (limit) this.metrics.limited(limit)
   }
 
   /** From now on the broker is not ready. */

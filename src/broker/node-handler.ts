@@ -11,7 +11,7 @@ export interface RequestContext {
   readonly requestId?: string
 }
 
-type Handler = (request: Request, context: RequestContext) => Promise<Response>
+export type BrokerHandler = (request: Request, context: RequestContext) => Promise<Response>
 
 export interface NodeHandlerOptions {
   /**
@@ -41,12 +41,12 @@ const FORWARDED = [
 const REQUEST_ID = /^[\w.:-]{1,64}$/
 
 /** A handler for `http.createServer` or `app.use('/api/auth', …)`; it answers each request that it is given. */
-export function toNodeHandler(broker: Handler, options: NodeHandlerOptions = {}): NodeHandler {
+export function toNodeHandler(broker: BrokerHandler, options: NodeHandlerOptions = {}): NodeHandler {
   return (request, response) => void respond(broker, request, response, options).catch(() => response.destroy())
 }
 
 async function respond(
-  broker: Handler,
+  broker: BrokerHandler,
   request: MountedRequest,
   response: ServerResponse,
   options: NodeHandlerOptions,

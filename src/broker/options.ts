@@ -5,7 +5,9 @@ import type { ClerkCalls } from './clerk-calls.ts'
 import type { SessionTokenExchange } from './grants.ts'
 import type { Limits } from './limits.ts'
 import type { BrokerLogFields } from './log-fields.ts'
+import type { Monitor } from './monitor.ts'
 import { parsePublicKey } from './public-key.ts'
+import type { RedisConnection } from './redis.ts'
 import type { SingleUse } from './single-use.ts'
 
 export interface BrokerOptions {
@@ -51,6 +53,14 @@ export interface BrokerOptions {
   readonly singleUse?: SingleUse
   /** Default in the memory of this copy. */
   readonly limits?: Limits
+  /** The Redis that the copies share, for `limits`, `singleUse` and the requests to Clerk. */
+  readonly redis?: RedisConnection
+  /** Requests to Clerk's Backend API in ten seconds; default 900 with a live secret key, and 90 with a test key. */
+  readonly clerkRequestsIn10Seconds?: number
+  /** Requests that are answered at once; more are refused with 503. Default 512. */
+  readonly maxInFlight?: number
+  /** Readiness and metrics. */
+  readonly monitor?: Monitor
   readonly log?: (fields: BrokerLogFields) => void
   readonly clock?: Clock
 }
@@ -98,6 +108,8 @@ function checkNumbers(options: BrokerOptions): void {
   range('requestsPerMinute', 1, 1_000_000)
   range('requestsPerMinuteOfAddress', 1, 1_000_000)
   range('deadlineSeconds', 0.1, 60)
+  range('clerkRequestsIn10Seconds', 1, 1_000_000)
+  range('maxInFlight', 1, 100_000)
 }
 
 function check(isRight: boolean, option: keyof BrokerOptions, expected: string): void {

@@ -1,10 +1,15 @@
 // The broker as a process of its own: configured by environment variables, with its log on standard output.
+import manifest from '../../package.json' with { type: 'json' }
 import type { Clock } from '../host/clock.ts'
 import type { FileSystem } from '../host/files.ts'
+import type { Fetch } from '../host/network.ts'
 import { createBroker } from './broker.ts'
-import { openLog } from './log.ts'
+import { checkInstance } from './instance-check.ts'
+import { type Log, openLog } from './log.ts'
 import { Monitor } from './monitor.ts'
-import { type BrokerServer, serveBroker } from './server.ts'
+import { openApiDocument } from './openapi.ts'
+import { connectRedis, type RedisConnection } from './redis.ts'
+import { serveBroker } from './server.ts'
 import { type BrokerSettings, readSecretFiles, readSettings, SECRETS, SettingsError } from './settings.ts'
 
 export interface RunningBroker {
@@ -19,8 +24,11 @@ export type StartedBroker =
 
 export interface BrokerHost {
   readonly clock: Clock
+  readonly fetch: Fetch
   readonly files: Pick<FileSystem, 'readFile' | 'stat'>
 }
+
+const CLERK_API = 'https://api.clerk.com'
 
 /**
  * Deletes the secrets from `env`, so that no child process and no report contains them.
@@ -30,6 +38,11 @@ export async function startBroker(env: NodeJS.ProcessEnv, host: BrokerHost): Pro
   try {
     const settings = readSettings(await readSecretFiles(env, SECRETS, host.files))
     for (const name of SECRETS) delete env[name]
+    const problems = await checkInstance(
+      { ...settings.options, apiUrl: settings.options.apiUrl ?? CLERK_API },
+      host.fetch,
+    )
+    if (problems.length > 0) throw new SettingsError(problems)
     return { kind: 'listening', broker: await run(settings, host) }
   } catch (error) {
     if (error instanceof SettingsError) return { kind: 'wrong_setting', error: error.message, hint: error.hint }
@@ -38,16 +51,30 @@ export async function startBroker(env: NodeJS.ProcessEnv, host: BrokerHost): Pro
 }
 
 async function run(settings: BrokerSettings, { clock }: BrokerHost): Promise<RunningBroker> {
+  const { listener, metricsListener, trustedHops, drainSeconds } = settings
+  const log = openLog()
   const monitor = new Monitor()
   monitor.metrics.watchProcess()
-  const broker = createBroker({ ...settings.options, log: openLog(), clock })
-  const { listener, metricsListener, trustedHops, drainSeconds } = settings
-  const server: BrokerServer = await serveBroker(broker, { ...listener, metricsListener, trustedHops, clock, monitor })
+  const redis = await openRedis(settings.redisUrl, log)
+  const broker = createBroker({ ...settings.options, ...(redis ? { redis } : {}), monitor, log, clock })
+  broker.start()
+  const document = () => openApiDocument(manifest.version)
+  const server = await serveBroker(broker, { ...listener, metricsListener, trustedHops, clock, monitor, document })
   return {
     url: server.url,
     async stop(drain) {
-      if (drain) await server.drain(drainSeconds)
+      if (drain) {
+        log({ event: 'draining' })
+        await server.drain(drainSeconds)
+      }
       await server.close()
+      broker.close()
+      redis?.close()
     },
   }
+}
+
+async function openRedis(url: string | undefined, log: Log): Promise<RedisConnection | undefined> {
+  if (url === undefined) return undefined
+  return await connectRedis(url, (isUp) => log({ event: isUp ? 'redis_connected' : 'redis_lost' }))
 }

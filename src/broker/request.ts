@@ -23,6 +23,11 @@ export function routeOf(request: Request): Route {
   return route
 }
 
+/** Whether the request asks which Clerk instances the broker serves: no secret, so that a client can check its settings. */
+export function isInstancesRequest({ method, url }: Request): boolean {
+  return method === 'GET' && new URL(url).pathname === '/api/auth/instances'
+}
+
 /** @throws BrokerError unsupported_media_type, payload_too_large, invalid_request */
 export async function readBody(request: Request): Promise<unknown> {
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()

@@ -52,6 +52,10 @@ export const tokenAnswer = v.object({
 
 export const logoutAnswer = v.object({ revoked: v.literal(true) })
 
+export const instancesAnswer = v.object({
+  issuers: v.pipe(v.array(v.string()), v.description('Frontend API URLs, as in the `iss` of a token')),
+})
+
 export const errorAnswer = v.object({ error: v.string(), error_description: v.string() })
 
 export type CodeRequest = v.InferOutput<typeof codeRequest>

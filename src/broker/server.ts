@@ -3,9 +3,8 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Clock } from '../host/clock.ts'
-import type { BrokerHandler } from './broker.ts'
 import { Monitor } from './monitor.ts'
-import { toNodeHandler } from './node-handler.ts'
+import { type BrokerHandler, toNodeHandler } from './node-handler.ts'
 import { localMetrics, metrics, type Operation, publicOperations } from './operations.ts'
 
 /** How long a client may take to send its request, in seconds. Node answers 408 and closes the connection. */

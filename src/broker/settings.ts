@@ -1,25 +1,20 @@
 // The broker's configuration from environment variables, normalised and checked: all errors at once, and none repeats a value.
 import { isSafeUrl } from '../host/network.ts'
-import type { BrokerOptions } from './broker.ts'
 import { type Environment, EnvironmentReader, listOf } from './environment.ts'
+import type { BrokerOptions } from './options.ts'
 import { parsePublicKey } from './public-key.ts'
 import type { Listener } from './server.ts'
 
 export { type Environment, readSecretFiles, SettingsError } from './environment.ts'
 
 export interface BrokerSettings {
-  readonly options: Omit<BrokerOptions, 'log' | 'clock' | 'calls' | 'limits' | 'singleUse'>
+  readonly options: Omit<BrokerOptions, 'log' | 'clock' | 'calls' | 'limits' | 'singleUse' | 'redis' | 'monitor'>
   readonly listener: Listener
   /** Undefined: metrics are served on the port of the broker, to this computer alone. */
   readonly metricsListener: Listener | undefined
   /** Proxies of the operator's in front of the broker; undefined if the operator has not said so: then no limit counts addresses. */
   readonly trustedHops: number | undefined
   readonly redisUrl: string | undefined
-  readonly requestsPerMinute: { readonly user: number; readonly address: number }
-  /** Requests to Clerk's Backend API in ten seconds. */
-  readonly clerkRequestsIn10Seconds: number
-  /** Requests that are answered at once; more are refused with 503. */
-  readonly maxInFlight: number
   /** Seconds after SIGTERM in which requests are still accepted, while load balancers notice. */
   readonly drainSeconds: number
 }
@@ -30,8 +25,11 @@ export const SECRETS = ['CLERK_SECRET_KEY', 'CADZERO_BROKER_KEY', 'CLERK_JWT_KEY
 const KEY_BYTES = 32
 const TEN_YEARS = 315_360_000 // s; Clerk's limit
 const SESSION_TOKENS = ['bound', 'unbound', 'off'] as const
-// Clerk allows 1,000 and 100 in ten seconds; the rest is for the operator's other programs.
-const CLERK_BUDGET = { live: 900, test: 90 }
+
+/** The options of a broker that is mounted in another server. @throws SettingsError */
+export function optionsFromEnvironment(env: Environment): BrokerSettings['options'] {
+  return readSettings(env).options
+}
 
 /** @throws SettingsError that names every variable that is missing or wrong */
 export function readSettings(env: Environment): BrokerSettings {
@@ -41,7 +39,6 @@ export function readSettings(env: Environment): BrokerSettings {
     'the secret key of the Clerk instance (sk_test_… or sk_live_…)',
     (text) => (/^sk_(test|live)_\S+$/.test(text) ? text : undefined),
   )
-  const budget = secretKey?.startsWith('sk_test_') ? CLERK_BUDGET.test : CLERK_BUDGET.live
   const settings = {
     options: readOptions(reader, secretKey ?? ''),
     listener: {
@@ -55,12 +52,6 @@ export function readSettings(env: Environment): BrokerSettings {
       'redis://HOST:PORT or rediss://USER:PASSWORD@HOST:PORT',
       redisUrl,
     ),
-    requestsPerMinute: {
-      user: reader.wholeNumber('CADZERO_BROKER_USER_REQUESTS', 1, 1_000_000) ?? 60,
-      address: reader.wholeNumber('CADZERO_BROKER_ADDRESS_REQUESTS', 1, 1_000_000) ?? 3000,
-    },
-    clerkRequestsIn10Seconds: reader.wholeNumber('CADZERO_BROKER_CLERK_REQUESTS', 1, 1_000_000) ?? budget,
-    maxInFlight: reader.wholeNumber('CADZERO_BROKER_MAX_IN_FLIGHT', 1, 100_000) ?? 512,
     drainSeconds: reader.wholeNumber('CADZERO_BROKER_DRAIN_SECONDS', 0, 300) ?? 5,
   }
   reader.done()
@@ -90,7 +81,7 @@ function readOptions(reader: EnvironmentReader, secretKey: string): BrokerSettin
         listOf(origin),
       ) ?? [],
   }
-  return { ...required, ...definedOf({ ...clerkOptions(reader), ...lifetimes(reader) }) }
+  return { ...required, ...definedOf({ ...clerkOptions(reader), ...lifetimes(reader), ...limits(reader) }) }
 }
 
 function clerkOptions(reader: EnvironmentReader) {
@@ -107,6 +98,15 @@ function clerkOptions(reader: EnvironmentReader) {
     sessionTokens: reader.optional('CADZERO_BROKER_SESSION_TOKENS', 'bound, unbound or off', (text) =>
       SESSION_TOKENS.find((one) => one === text),
     ),
+  }
+}
+
+function limits(reader: EnvironmentReader) {
+  return {
+    requestsPerMinute: reader.wholeNumber('CADZERO_BROKER_USER_REQUESTS', 1, 1_000_000),
+    requestsPerMinuteOfAddress: reader.wholeNumber('CADZERO_BROKER_ADDRESS_REQUESTS', 1, 1_000_000),
+    clerkRequestsIn10Seconds: reader.wholeNumber('CADZERO_BROKER_CLERK_REQUESTS', 1, 1_000_000),
+    maxInFlight: reader.wholeNumber('CADZERO_BROKER_MAX_IN_FLIGHT', 1, 100_000),
   }
 }
 

@@ -1,5 +1,6 @@
 // Failures of Clerk, of the network and of the operator's settings: each has an answer that ends no session.
 import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/host/clock.ts'
 import type { Fault } from '../sandbox/faults.ts'
 import { newBroker, newBrokerWorld, sessionPath, tokensPath } from '../support/broker.ts'
 import { TestClock } from '../support/clock.ts'
@@ -52,19 +53,34 @@ const rows: readonly Row[] = [
   serverError(500, 'the plan lacks the feature', 'clerk_4xx', rejection(402, 'unsupported_subscription_plan_features')),
 ]
 
+/** The system's clock, with a monotonic clock that a test can put forward: past the time that Clerk asked for. */
+function skippingClock() {
+  let skipped = 0 // s
+  return {
+    ...systemClock,
+    monotonic: () => systemClock.monotonic() + skipped,
+    skip(seconds: number) {
+      skipped += seconds
+    },
+  }
+}
+
 /** A request on a kept connection that the server has just closed is sent once more. */
 const faultsOf = (fault: Fault) => (fault.kind === 'drop' ? [fault, fault] : [fault])
 
 describe('a refresh keeps the session if', () => {
   it.each(rows.map((row) => [row.name, row] as const))('%s', async (_name, row) => {
     const { fault, status, error, reason } = row
-    const { sandbox, sessionId, newRefreshToken, refresh, logLines } = await newBrokerWorld({ deadlineSeconds: 1 })
+    const clock = skippingClock()
+    const world = await newBrokerWorld({ deadlineSeconds: 1, clock })
+    const { sandbox, sessionId, newRefreshToken, refresh, logLines } = world
     const refreshToken = await newRefreshToken()
     sandbox.script(tokensPath(sessionId), ...faultsOf(fault))
     const answer = await refresh(refreshToken)
     expect(answer).toMatchObject({ status, body: { error } })
     expect(answer.headers.get('retry-after')).toBe({ 429: '7', 503: '5' }[status] ?? null)
     expect(logLines.at(-1)).toMatchObject({ event: status >= 500 ? 'failed' : 'refused', status, reason })
+    clock.skip(7)
     expect((await refresh(refreshToken)).status).toBe(200)
   })
 
@@ -91,12 +107,14 @@ describe('the first exchange keeps the code if', () => {
     '%s',
     async (_name, row) => {
       const { fault, status, error, reason } = row
-      const { sandbox, sessionId, newCode, redeem, logLines } = await newBrokerWorld({ deadlineSeconds: 1 })
+      const clock = skippingClock()
+      const { sandbox, sessionId, newCode, redeem, logLines } = await newBrokerWorld({ deadlineSeconds: 1, clock })
       const { code, codeVerifier } = await newCode()
       for (const path of [sessionPath(sessionId), tokensPath(sessionId), `/v1/users/${sandbox.user.id}`]) {
         sandbox.script(path, fault)
         expect(await redeem(code, codeVerifier), path).toMatchObject({ status, body: { error } })
         expect(logLines.at(-1), path).toMatchObject({ status, reason })
+        clock.skip(7)
       }
       expect((await redeem(code, codeVerifier)).status).toBe(200)
     },

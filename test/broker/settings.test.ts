@@ -45,15 +45,8 @@ describe('the broker’s settings', () => {
       metricsListener: undefined,
       trustedHops: undefined,
       redisUrl: undefined,
-      requestsPerMinute: { user: 60, address: 3000 },
-      clerkRequestsIn10Seconds: 900,
-      maxInFlight: 512,
       drainSeconds: 5,
     })
-  })
-
-  it('leave a development instance of Clerk a tenth of the requests', () => {
-    expect(readSettings({ ...REQUIRED, CLERK_SECRET_KEY: 'sk_test_canary' }).clerkRequestsIn10Seconds).toBe(90)
   })
 
   it('treat an empty optional variable as unset', () => {
@@ -105,6 +98,10 @@ describe('the broker’s settings', () => {
         sessionTokens: 'off',
         refreshTokenSeconds: 86_400,
         chainSeconds: 864_000,
+        requestsPerMinute: 10,
+        requestsPerMinuteOfAddress: 100,
+        clerkRequestsIn10Seconds: 500,
+        maxInFlight: 64,
         unboundUntil: Date.parse('2027-03-31T23:59:59Z') / 1000,
         authorizedParties: ['https://www.example.com', 'https://example.com'],
       },
@@ -112,9 +109,6 @@ describe('the broker’s settings', () => {
       metricsListener: { host: '0.0.0.0', port: 9464 },
       trustedHops: 1,
       redisUrl: 'rediss://user:canary@redis.example.com:6380/1',
-      requestsPerMinute: { user: 10, address: 100 },
-      clerkRequestsIn10Seconds: 500,
-      maxInFlight: 64,
       drainSeconds: 0,
     })
   })
