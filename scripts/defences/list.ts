@@ -27,7 +27,6 @@ const CALLBACK = 'src/callback/callback-listener.ts'
 const BROWSER = 'src/host/browser.ts'
 const PROCESS = 'src/daemon/process-hardening.ts'
 const LOOPBACK = 'src/callback/loopback-server.ts'
-const BROKER = 'src/broker/broker.ts'
 const BROKER_SERVER = 'src/broker/server.ts'
 const PYTHON_DISCOVERY = 'embed/python/cadzero_auth/discovery.py'
 const PYTHON_WEBSOCKET = 'embed/python/cadzero_auth/websocket.py'
@@ -41,6 +40,7 @@ const BROWSER_TEST = 'test/host/browser.test.ts'
 const CONNECTION_TEST = 'test/rpc/connection.test.ts'
 const DISPATCHER_TEST = 'test/rpc/dispatcher.test.ts'
 const SOCKETS_TEST = 'test/rpc/unauthenticated-sockets.test.ts'
+const BROKER_TEST = 'test/security/broker.test.ts'
 const BROKER_SERVER_TEST = 'test/broker/server.test.ts'
 const PYTHON_TEST = ['test/embed/python.test.ts', 'passes its unit tests, the hostile daemons included'] as const
 
@@ -406,26 +406,161 @@ const broker: readonly Defence[] = [
   one(
     'the timeouts of a request',
     BROKER_SERVER,
-    ['requestTimeout: timeouts.request * 1000,', 'requestTimeout: 0,'],
+    ['requestTimeout: request * 1000,', 'requestTimeout: 0,'],
     [BROKER_SERVER_TEST, 'if it does not complete its body in time'],
   ),
   one(
     'only configured instances',
-    BROKER,
-    ["if (!options.issuers.includes(session.issuer)) throw new BrokerError('invalid_grant', 'unknown_issuer')", ''],
-    ['test/broker/broker.test.ts', 'of an instance that it no longer serves'],
+    'src/broker/grants.ts',
+    ["if (!this.#options.issuers.includes(issuer)) throw new BrokerError('misconfigured', 'issuer_not_served')", ''],
+    [BROKER_TEST, 'another list of instances'],
   ),
   one(
-    'the rate limit of a refresh',
-    BROKER,
-    ['    limit(sessionId)\n    const { token', '    const { token'],
-    ['test/broker/limiter.test.ts', 'answers 429 with Retry-After'],
+    'a session token for no other audience',
+    'src/broker/session-token.ts',
+    [' || aud !== undefined', ''],
+    [BROKER_TEST, 'a token with an audience becomes'],
   ),
   one(
-    'the rate limit of a logout',
-    BROKER,
-    ['    limit(sessionId)\n    await sessions.revoke', '    await sessions.revoke'],
-    ['test/broker/logout.test.ts', 'counts against the rate limit'],
+    'session tokens by their category',
+    'src/broker/session-token.ts',
+    ['category !== CATEGORY_SESSION || aud !== undefined', 'aud !== undefined'],
+    [BROKER_TEST, 'a token without a category becomes'],
+  ),
+  one(
+    'only tokens of a listed page',
+    'src/broker/session-token.ts',
+    ['!this.#options.authorizedParties.includes(azp)', "azp === ''"],
+    [BROKER_TEST, 'a token of another page becomes'],
+  ),
+  one(
+    'only fresh session tokens',
+    'src/broker/session-token.ts',
+    ['if (now - iat > MAX_AGE || now > exp + CLOCK_TOLERANCE)', 'if (now > exp + CLOCK_TOLERANCE)'],
+    [BROKER_TEST, 'a token that an API received two minutes ago'],
+  ),
+  one(
+    'session tokens are used once',
+    'src/broker/session-token.ts',
+    ["if (!isFirst) throw refused('session_token_used')", ''],
+    [BROKER_TEST, 'a token that was used before becomes'],
+  ),
+  one(
+    'only the session of the token',
+    'src/broker/session-token.ts',
+    ["      if (sid !== sessionId) throw refused('session_mismatch')\n      return", '      return'],
+    [BROKER_TEST, 'a token of the user’s other session becomes'],
+  ),
+  one(
+    'the audience of the operator',
+    'src/broker/session-token.ts',
+    [' || aud !== audience', ''],
+    [BROKER_TEST, 'only the token that the page requested'],
+  ),
+  one(
+    'Clerk says whose session it is',
+    'src/broker/clerk-sessions.ts',
+    ["if (session.userId !== userId) throw new BrokerError('invalid_grant', 'user_mismatch')", ''],
+    [BROKER_TEST, 'Clerk says whose session it is'],
+  ),
+  one(
+    'codes are used once',
+    'src/broker/authorization-code.ts',
+    ["if (!isFirst) throw new BrokerError('invalid_grant', 'code_used')", ''],
+    ['test/broker/code.test.ts', 'is used once'],
+  ),
+  one(
+    'the verifier of a code',
+    'src/broker/authorization-code.ts',
+    ['!isEqual(challengeOf(codeVerifier), String(claims.code_challenge))', "codeVerifier === ''"],
+    [BROKER_TEST, 'but without the verifier'],
+  ),
+  one(
+    'the redirect address of a code',
+    'src/broker/authorization-code.ts',
+    [
+      "if (redirectUri !== claims.redirect_uri) throw new BrokerError('invalid_grant', 'redirect_uri_mismatch')",
+      'void redirectUri',
+    ],
+    ['test/broker/code.test.ts', 'another redirect address'],
+  ),
+  one(
+    'a page is the party of its token',
+    'src/broker/grants.ts',
+    [
+      "if (origin !== null && origin !== opened.azp) throw new BrokerError('invalid_grant', 'origin_mismatch')",
+      'void origin',
+    ],
+    [BROKER_TEST, 'who runs another page'],
+  ),
+  one(
+    'tokens are bound to a key',
+    'src/broker/grants.ts',
+    ["if (jkt !== null && proof.jkt !== jkt) throw new BrokerError('invalid_dpop_proof', 'dpop_other_key')", ''],
+    [BROKER_TEST, 'with a refresh token but not its key'],
+  ),
+  one(
+    'proofs are used once',
+    'src/broker/dpop.ts',
+    [
+      "if (!(await this.#options.singleUse.claim('proof', id, validSeconds))) throw refused('dpop_replayed')",
+      'void id',
+    ],
+    [BROKER_TEST, 'who repeats a request'],
+  ),
+  one(
+    'proofs for one address',
+    'src/broker/dpop.ts',
+    [
+      "if (normalizedUrl(htu) !== normalizedUrl(`${this.#options.publicUrl}${path}`)) throw refused('dpop_htu')",
+      'void htu',
+    ],
+    ['test/broker/dpop.test.ts', 'of another host is refused'],
+  ),
+  one(
+    'proofs of the last minute',
+    'src/broker/dpop.ts',
+    ["if (Math.abs(age) > WINDOW) throw new BrokerError('use_dpop_nonce', 'dpop_clock')", ''],
+    ['test/broker/dpop.test.ts', 'refreshes with the nonce of the broker'],
+  ),
+  one(
+    'nonces of the broker’s own',
+    'src/broker/dpop.ts',
+    ["if (!this.#isCurrent(nonce)) throw new BrokerError('use_dpop_nonce', 'dpop_nonce')", ''],
+    ['test/broker/dpop.test.ts', 'a nonce of its own making'],
+  ),
+  one(
+    'the end of a chain',
+    'src/broker/refresh-token.ts',
+    ['Math.min(sessionExpiresAt, idleEnd, this.chainEndOf(grant))', 'Math.min(sessionExpiresAt, idleEnd)'],
+    ['test/broker/refresh-token.test.ts', 'expires at the end of its chain'],
+  ),
+  one(
+    'the date of the last bearer token',
+    'src/broker/grants.ts',
+    ['    if (grant.jkt === null) this.#checkUnbound()\n', ''],
+    ['test/broker/bearer-token.test.ts', 'from the operator’s date on'],
+  ),
+  one(
+    'an unknown key of ours ends no session',
+    'src/broker/sealed.ts',
+    ["throw isOurs ? new BrokerError('unknown_key', 'unknown_key') : new", 'void isOurs\n    throw new'],
+    [BROKER_TEST, 'a replaced key of the broker signs'],
+  ),
+  one(
+    'a key of another instance ends no session',
+    'src/broker/clerk-sessions.ts',
+    [
+      '  async #refuseMissing(issuer: string): Promise<never> {\n    await this.#options.instance.check(issuer)',
+      '  async #refuseMissing(_issuer: string): Promise<never> {',
+    ],
+    [BROKER_TEST, 'the secret key of another instance signs'],
+  ),
+  one(
+    'the limit of a user',
+    'src/broker/grants.ts',
+    ["if (waitSeconds > 0) throw new BrokerError('too_many_requests', 'too_many_requests', waitSeconds)", ''],
+    ['test/broker/refresh.test.ts', 'answers 429 with Retry-After'],
   ),
   one(
     'bodies of 16 KiB',
@@ -434,10 +569,16 @@ const broker: readonly Defence[] = [
     ['test/broker/request.test.ts', 'without a request to Clerk'],
   ),
   one(
-    'thirty unknown keys a minute',
-    'src/broker/clerk-sessions.ts',
-    ['const UNKNOWN_KEYS_PER_MINUTE = 30', 'const UNKNOWN_KEYS_PER_MINUTE = 3000'],
-    ['test/broker/refresh.test.ts', 'for at most 30 unknown key ids'],
+    'one fetch of keys in ten seconds',
+    'src/broker/signing-keys.ts',
+    ['const COOLDOWN = 10', 'const COOLDOWN = 0'],
+    ['test/broker/signing-keys.test.ts', 'for invented key ids'],
+  ),
+  one(
+    'no white space in a sealed token',
+    'src/broker/sealed.ts',
+    ['token.length > MAX_LENGTH || !COMPACT_JWE.test(token)', 'token.length > MAX_LENGTH'],
+    ['test/broker/refresh-token.test.ts', 'with white space'],
   ),
 ]
 

@@ -11,7 +11,7 @@ export type Register = Readonly<Record<string, Row>>
 
 const row = (means: string, said?: string): Row => (said === undefined ? { means } : { means, said })
 
-/** A: a web page. B: another user or program. C: the callback. D: secrets. E: the keychain. F: browsers. G: the hand-off. */
+/** A: a web page. B: another user or program. C: the callback. D: secrets. E: the keychain. F: browsers. G: the hand-off. H: the broker. */
 export const attacks: Register = {
   A1: row('a web page opens a WebSocket'),
   A2: row('a request without an Origin is taken for a trusted program'),
@@ -72,6 +72,15 @@ export const attacks: Register = {
   G7: row('a name changes how a terminal shows the rest'),
   G8: row('a broker names times without bounds'),
   G9: row('an uninstallation removes the files of another program'),
+
+  H1: row('a token that was issued for something else opens the broker'),
+  H2: row('a refresh token of the broker is used without its key'),
+  H3: row('a proof, a code or a session token is used twice'),
+  H4: row('an account opens or locks the session of another'),
+  H5: row('a stranger uses up Clerk’s limit, or its keys'),
+  H6: row('a code is used without its verifier'),
+  H7: row('another web page asks for a code'),
+  H8: row('a mistake of the operator ends sessions'),
 }
 
 /** The ID token modules of the OpenID Foundation's conformance suite for a relying party. */
