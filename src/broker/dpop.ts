@@ -14,7 +14,7 @@ export interface Proof {
   /** Whether the proof has a nonce: then the answer brings the next one. */
   readonly hasNonce: boolean
   /**
-   * Called when the rest of the request is believed, so that strangers fill no store.
+   * Called when the rest of the request is believed, so that unproven requests fill no store.
    * @throws BrokerError invalid_dpop_proof if the proof was used before; temporarily_unavailable if that is unknown
    */
   use(): Promise<void>

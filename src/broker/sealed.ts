@@ -80,7 +80,7 @@ export class Sealer {
     const header = headerOf(token)
     const key = this.#keys.find(({ id }) => id === header?.kid)
     if (key) return key.secret
-    // A removed key is the operator's, and must sign nobody out: another copy, or the next configuration, may have it.
+    // A removed key is the operator's, and must sign no user out: another copy, or the next configuration, may have it.
     const isOurs = header?.typ === typ && typeof header.kid === 'string'
     throw isOurs ? new BrokerError('unknown_key', 'unknown_key') : new BrokerError('invalid_grant', 'sealed_invalid')
   }

@@ -76,7 +76,7 @@ describe('a proof', () => {
     expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 400, 400, 400])
   })
 
-  it('is not remembered before the rest of the request is believed, so that strangers fill no store', async () => {
+  it('is not remembered before the rest of the request is believed, so that unproven requests fill no store', async () => {
     const claimed: string[] = []
     const singleUse = { claim: async (kind: string) => claimed.push(kind) > 0 }
     const { key, newCode, redeem, options, sandbox } = await newBrokerWorld({ singleUse })

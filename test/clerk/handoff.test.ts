@@ -214,7 +214,7 @@ describe('a callback', () => {
     ['server_error', { name: 'UnavailableError', reason: 'server' }],
     ['temporarily_unavailable', { name: 'UnavailableError', reason: 'server' }],
     ['invalid_request', { name: 'RejectedError', reason: 'invalid_request' }],
-    ['an-error-of-nobody', { name: 'RejectedError', reason: 'rejected' }],
+    ['an-unknown-error', { name: 'RejectedError', reason: 'rejected' }],
   ])('with the error %s ends the sign-in', async (error, failure) => {
     const { exchange } = await newHandoff()
     await expect(exchange({ error })).rejects.toMatchObject(failure)

@@ -90,7 +90,7 @@ describe('a web page in the background', () => {
     ['a fetch with CORS', { origin: 'https://evil.example', 'sec-fetch-dest': 'empty', 'sec-fetch-mode': 'cors' }],
     ['a fetch of an older browser', { origin: 'https://evil.example' }],
     ['an object', { 'sec-fetch-dest': 'object', 'sec-fetch-mode': 'navigate' }],
-  ])('[G2] signs nobody in by %s, although the page of the profile returns no state', async (_name, headers) => {
+  ])('[G2] signs no user in by %s, although the page of the profile returns no state', async (_name, headers) => {
     const { sandbox, client, start, params, sessionId } = await newHandoff({ requireState: false })
     const callback = await start()
     const attacker = sandbox.backend.createSession({ userId: 'user_2mallory' })
