@@ -6,7 +6,7 @@ import { broker } from './broker.mjs'
 const handleAuth = toNodeHandler(broker, { trustedHops: 0 }) // how many of your proxies are in front of this server
 
 const app = Fastify()
-await app.register(async (scope) => {
+app.register((scope, _options, done) => {
   // In this scope alone, Fastify leaves the body to the broker.
   scope.removeAllContentTypeParsers()
   scope.addContentTypeParser('*', (_request, _payload, done) => done(null))
@@ -14,6 +14,7 @@ await app.register(async (scope) => {
     reply.hijack()
     handleAuth(request.raw, reply.raw)
   })
+  done()
 })
 app.get('/', () => 'the rest of the server')
 await app.listen({ port: Number(process.env.PORT ?? 3000), host: '127.0.0.1' })
