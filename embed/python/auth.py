@@ -2,60 +2,102 @@
 
 Copy this file and the folder cadzero_auth to the place of the add-in's auth.py; the rest of the add-in stays as it is.
 `get_auth_headers()` returns a token that is still valid, and the user does not have to sign in again when it expires.
+
+On Fusion's main thread no function waits longer than 0.2 seconds, unless its caller passes a `timeout` or it is
+`initiate_clerk_signin`. A state that is not known yet is `starting` or `unavailable`, never signed out.
 """
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import os
-import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import cadzero_auth
+
+    config: Any = None
 else:
     try:
         from . import cadzero_auth
     except ImportError:  # outside a package, as in a script
         import cadzero_auth
-
-log = logging.getLogger('cadzero_auth')
+    try:
+        from . import config
+    except ImportError:  # an add-in that does not switch between backends
+        config = None
 
 SIGN_IN_SECONDS = 300
-IMPORT_SECONDS = 30
 EXPIRY_BUFFER = 30  # seconds by which the add-in counts a token as expired before it is
 
-_LEGACY_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '.auth_token.json')
+# The backends of the add-in's config.py, and the profile whose tokens each of them accepts.
+PROFILES = {
+    'http://localhost:4000': 'local',
+    'https://staging-utilities-c8p2.encr.app': 'staging',
+    'https://prod-utilities-c8p2.encr.app': 'production',
+}
 
-client = cadzero_auth.Client()
+if 'client' in globals():  # importlib.reload
+    globals()['client'].close(0)
+
+_add_in = cadzero_auth.AddIn(os.path.dirname(os.path.abspath(__file__)), config, PROFILES)
+client = _add_in.client
+
+
+def start() -> None:
+    """Connects, and installs the program that the add-in brings along, in the background. Call it in run(context).
+
+    Without it, the first call does the same.
+    """
+    _add_in.start()
+
+
+def stop() -> None:
+    """Closes the connection; the session is kept. Call it in stop(context). The next call connects again."""
+    _add_in.stop()
+
+
+def use_profile(name: str | None) -> None:
+    """Chooses the profile of all calls that name none; None: that of the add-in's current endpoint."""
+    _add_in.chosen_profile = name
+
+
+def last_error() -> cadzero_auth.Problem | None:
+    """Returns why the last call failed: `code`, `message` (a sentence) and `hint`; None if it succeeded."""
+    return _add_in.last_problem
 
 
 class AuthToken:
     """The add-in's class of this name. It asks the daemon and stores no token."""
 
-    def get_auth_header(self) -> dict[str, str]:
-        """Returns the headers for a request, or {} if no user is signed in. Opens no browser and raises nothing."""
-        _import_legacy_session()
+    def get_auth_header(self, profile: str | None = None, timeout: float | None = None) -> dict[str, str]:
+        """Returns the headers for a request, or {} if there is none: `last_error` says why.
+
+        Opens no browser and raises nothing.
+        """
         try:
-            return client.get_auth_header(interactive=False)
+            chosen = _add_in.begin(profile)
+            headers = _add_in.client.get_auth_header(chosen, timeout=cadzero_auth.patience(timeout))
         except cadzero_auth.AuthError as error:
-            _log_failure('no header', error)
+            _add_in.note('no header', error)
             return {}
+        _add_in.succeeded()
+        return headers
 
     def is_authenticated(self) -> bool:
-        """Returns whether a user is signed in."""
-        return bool(self._user())
+        """Returns whether a user is signed in, as far as is known."""
+        return bool(get_current_user()['is_authenticated'])
 
-    def refresh_token(self) -> bool:
+    def refresh_token(self, timeout: float | None = None) -> bool:
         """Refreshes the token now; returns whether that succeeded."""
         try:
-            client.refresh()
-            return True
+            _add_in.client.refresh(profile=_add_in.begin(None), timeout=cadzero_auth.patience(timeout))
         except cadzero_auth.AuthError as error:
-            _log_failure('not refreshed', error)
+            _add_in.note('not refreshed', error)
             return False
+        _add_in.succeeded()
+        return True
 
     def is_token_expired(self) -> bool:
         """Returns whether no user is signed in: the daemon refreshes an expired token by itself."""
@@ -76,8 +118,9 @@ class AuthToken:
         """Does nothing; kept for existing callers."""
 
     def clear_token(self) -> None:
-        """Signs the user out; kept for existing callers."""
-        sign_out()
+        """Signs the user out and raises nothing; kept for existing callers."""
+        with contextlib.suppress(cadzero_auth.AuthError):
+            sign_out()
 
     @property
     def token(self) -> str | None:
@@ -87,125 +130,107 @@ class AuthToken:
     @property
     def user_id(self) -> str | None:
         """The id of the signed-in user, or None."""
-        return self._user().get('id')
+        return get_current_user().get('user_id')
 
     @property
     def user_email(self) -> str | None:
         """The e-mail address of the signed-in user, or None."""
-        return self._user().get('email')
+        return get_current_user().get('user_email')
 
     @property
     def user_name(self) -> str | None:
         """The name of the signed-in user, or None."""
-        return self._user().get('name')
+        return get_current_user().get('user_name')
 
     @property
     def session_id(self) -> str | None:
         """The id of the Clerk session, or None."""
-        return self._status().get('sessionId')
+        return _add_in.status(None, None)[0].get('sessionId')
 
     @property
     def token_expiry(self) -> float | None:
         """The expiry of the token in Unix seconds, less EXPIRY_BUFFER; None if no user is signed in."""
-        expires_at: float | None = self._status().get('tokenExpiresAt')
+        expires_at: float | None = _add_in.status(None, None)[0].get('tokenExpiresAt')
         return None if expires_at is None else expires_at - EXPIRY_BUFFER
-
-    def _user(self) -> dict[str, Any]:
-        return self._status().get('user') or {}
-
-    def _status(self) -> dict[str, Any]:
-        _import_legacy_session()
-        try:
-            return client.status()
-        except cadzero_auth.AuthError as error:
-            _log_failure('no status', error)
-            return {}
 
 
 auth_token = AuthToken()
 
 
-def initiate_clerk_signin() -> bool:
-    """Opens the browser and waits up to SIGN_IN_SECONDS for the user; returns whether the user is signed in."""
+def get_auth_headers(profile: str | None = None, timeout: float | None = None) -> dict[str, str]:
+    """Returns the headers for a request, or {}: `last_error` says why."""
+    return auth_token.get_auth_header(profile, timeout)
+
+
+def get_current_user(profile: str | None = None, timeout: float | None = None) -> dict[str, Any]:
+    """Returns the user in the shape that the add-in's palette expects, with two more members.
+
+    state: signed_in, signed_out, signing_in, starting or unavailable. In the last two, `is_authenticated` and the user
+    are those that were last heard of.
+    error: None, or `code`, `message` and `hint` of what went wrong.
+    """
+    status, state, problem = _add_in.status(profile, timeout)
+    user = status.get('user')
+    shape: dict[str, Any] = {'is_authenticated': bool(user), 'state': state}
+    if user:
+        shape.update(user_id=user.get('id'), user_email=user.get('email'), user_name=user.get('name'))
+    return {**shape, 'error': None if problem is None else problem.to_dict()}
+
+
+def initiate_clerk_signin(profile: str | None = None) -> bool:
+    """Opens the browser and waits up to SIGN_IN_SECONDS for the user, in any thread: call it in one of your own.
+
+    Returns whether the user is signed in. Raises AuthError if the sign-in could not begin, so that the palette does not
+    say that it was cancelled.
+    """
     try:
-        return bool(client.login(timeout=SIGN_IN_SECONDS).get('state') == 'signed_in')
-    except cadzero_auth.AuthError as error:
-        _log_failure('not signed in', error)
+        status = _add_in.client.login(_add_in.begin(profile), timeout=SIGN_IN_SECONDS)
+    except cadzero_auth.SignInFailedError as error:
+        _add_in.note('not signed in', error)
         return False
-
-
-def sign_out() -> None:
-    """Deletes the session on this computer and revokes it at Clerk if Clerk can be reached."""
-    try:
-        client.logout()
     except cadzero_auth.AuthError as error:
-        _log_failure('not signed out', error)
+        _add_in.note('not signed in', error)
+        raise
+    _add_in.succeeded()
+    return bool(status.get('state') == 'signed_in')
 
 
-def get_current_user() -> dict[str, Any]:
-    """Returns the signed-in user in the shape that the add-in's palette expects."""
-    user = auth_token._user()
-    if not user:
-        return {'is_authenticated': False}
-    return {
-        'user_id': user.get('id'),
-        'user_email': user.get('email'),
-        'user_name': user.get('name'),
-        'is_authenticated': True,
-    }
+def start_sign_in(profile: str | None = None, open_browser: bool = True) -> None:
+    """Starts a sign-in in the background and returns at once. `sign_in_link` soon has its link."""
+    thread = threading.Thread(
+        target=_start_sign_in, args=(profile, open_browser), name='cadzero-auth-sign-in', daemon=True
+    )
+    thread.start()
 
 
-def get_auth_headers() -> dict[str, str]:
-    """Returns the headers for a request, or {} if no user is signed in."""
-    return auth_token.get_auth_header()
-
-
-def stop() -> None:
-    """Closes the connection; the session is kept. Call it when the add-in stops."""
-    client.close()
-
-
-_import_lock = threading.Lock()
-_import_started = threading.Event()
-
-
-def _import_legacy_session() -> None:
-    """Starts, once, the import of the token file that the add-in's own auth.py left behind."""
-    if _import_started.is_set() or not os.path.isfile(_LEGACY_FILE):
-        return
-    with _import_lock:
-        if _import_started.is_set():
-            return
-        _import_started.set()
-        # In the background: the caller may be Fusion's main thread. The next call finds the imported session.
-        threading.Thread(target=_import_legacy_file, name='cadzero-auth-import', daemon=True).start()
-
-
-def _import_legacy_file() -> None:
-    command = cadzero_auth.find_command()
-    if command is None:
-        return
-    if sys.platform == 'win32':
-        creation_flags = subprocess.CREATE_NO_WINDOW
-    else:
-        creation_flags = 0
+def _start_sign_in(profile: str | None, open_browser: bool) -> None:
     try:
-        process = subprocess.run(
-            [*command, 'import-legacy', _LEGACY_FILE],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=cadzero_auth.launcher.child_environment(),
-            timeout=IMPORT_SECONDS,
-            creationflags=creation_flags,
-            check=False,
-        )
-        log.info('the legacy session was %s', 'imported' if process.returncode == 0 else 'not imported')
-    except (OSError, subprocess.SubprocessError) as error:
-        log.warning('the legacy session was not imported: %s', type(error).__name__)
+        _add_in.client.login(_add_in.begin(profile), open_browser=open_browser, wait=False, timeout=SIGN_IN_SECONDS)
+    except cadzero_auth.AuthError as error:
+        _add_in.note('not signed in', error)
+    else:
+        _add_in.succeeded()
 
 
-def _log_failure(what: str, error: cadzero_auth.AuthError) -> None:
-    # The message of NoDaemonError tells what happened on this computer. That of another error only repeats its class.
-    detail = error.message if isinstance(error, cadzero_auth.NoDaemonError) else error.reason
-    log.info('%s: %s', what, '; '.join(part for part in (type(error).__name__, detail, error.hint) if part))
+def sign_in_link(profile: str | None = None) -> str | None:
+    """Returns the link of the sign-in in progress, without waiting; None if there is none."""
+    try:
+        status = _add_in.client.known_status(_add_in.profile_of(profile)) or {}
+    except cadzero_auth.AuthError:
+        return None
+    link = status.get('authorizationUrl')
+    return link if isinstance(link, str) else None
+
+
+def sign_out(profile: str | None = None, timeout: float | None = None) -> None:
+    """Signs out. Returns if the daemon has confirmed that the session is deleted here.
+
+    Raises SignOutPendingError if it has not: the sign-out is then done when the daemon is back, if that is the same
+    session. Raises another AuthError if it has failed.
+    """
+    try:
+        _add_in.client.sign_out(_add_in.begin(profile), timeout=cadzero_auth.patience(timeout))
+    except cadzero_auth.AuthError as error:
+        _add_in.note('not signed out', error)
+        raise
+    _add_in.succeeded()

@@ -7,6 +7,8 @@ The package uses the standard library only and supports Python 3.9 and newer. Al
 add-in can carry a copy inside its own package.
 """
 
+from .add_in import AddIn, patience
+from .bundle import InstallError
 from .client import Client
 from .discovery import discovery_file
 from .errors import (
@@ -23,22 +25,34 @@ from .errors import (
     StoreUnavailableError,
     TemporarilyUnavailableError,
 )
+from .install import Installed, ensure_installed, removal_instructions
 from .launcher import find_command
+from .problems import Problem, problem_of
+from .sign_outs import SignOutPendingError
 
 __all__ = [
+    'AddIn',
     'AuthError',
     'Client',
     'ConfigurationError',
     'ConnectionLostError',
     'DaemonTimeoutError',
+    'InstallError',
+    'Installed',
     'InteractionRequiredError',
     'NoDaemonError',
     'NotGenuineError',
+    'Problem',
     'ProviderRejectedError',
     'ShuttingDownError',
     'SignInFailedError',
+    'SignOutPendingError',
     'StoreUnavailableError',
     'TemporarilyUnavailableError',
     'discovery_file',
+    'ensure_installed',
     'find_command',
+    'patience',
+    'problem_of',
+    'removal_instructions',
 ]

@@ -15,6 +15,7 @@ from .errors import AuthError, InteractionRequiredError, invalid_response
 from .header_cache import CachedHeader, Freshness
 from .launcher import Command, find_command
 from .session_view import SessionView
+from .sign_outs import SignOuts
 from .transport import Listener, Transport
 
 INVALID_PARAMS = -32602
@@ -33,14 +34,15 @@ class Client:
         command: Command = None,
         start: bool = True,
         discovery: str | None = None,
-        prepare: Callable[[], None] | None = None,
+        prepare: Callable[[], AuthError | None] | None = None,
     ) -> None:
         """Creates a client without connecting.
 
         command: the program that starts the daemon; None: find the installed one (see `find_command`).
         start: whether the client may start a daemon that is not running.
         discovery: the path of the discovery file; None: the daemon's default (see `discovery_file`).
-        prepare: is called in the background thread before the program is looked for, for example to install it.
+        prepare: is called in the background thread before the program is looked for, for example to install it; returns
+            why that failed.
         """
         self._command = command
         self._transport = Transport(command, start, discovery, prepare)
@@ -51,8 +53,10 @@ class Client:
         """Starts with no header, no status and no attempt."""
         self._view = SessionView()
         self._attempts = Attempts(self._transport.submit, self._transport.reason_to_wait)
+        self._sign_outs = SignOuts(self._transport.submit, self._view, self._transport.reason_to_wait)
         self._view.on_answer = self._attempts.note_answer
         self._view.on_connected = self._ask_again
+        self._view.on_status = self._sign_outs.note_status
         self._transport.view = self._view
 
     def _forget_parent(self) -> None:
@@ -78,6 +82,8 @@ class Client:
 
         Raises InteractionRequiredError if the user must sign in and `interactive` is false.
         """
+        if self._sign_outs.is_pending(profile):
+            raise InteractionRequiredError('interaction required', 1001, {'reason': 'signed_out'})
         cached = self._view.headers.find(profile)
         freshness = Freshness.NONE if cached is None else cached.freshness(min_validity_seconds)
         if cached is not None and freshness is Freshness.FRESH:
@@ -108,6 +114,7 @@ class Client:
 
     def _ask_again(self) -> None:
         """Asks for each header that is held. Runs after each connect: a logout may have been missed before it."""
+        self._sign_outs.note_connected()
         for profile in self._view.headers.usable_profiles():
             self._ask_for_header(profile)
 
@@ -143,6 +150,7 @@ class Client:
         Raises SignInFailedError if the sign-in is cancelled, denied or takes longer than `timeout`, and
         ProviderRejectedError with the reason 'device_authorization_unsupported' if the provider has no such method.
         """
+        self._sign_outs.cancel(profile)
         seconds = max(1.0, timeout)
         params = _given(
             profile=profile, openBrowser=open_browser, wait=wait, timeoutSeconds=seconds, prompt=prompt, method=method
@@ -174,6 +182,19 @@ class Client:
         params = _given(profile=profile, sessionId=session_id)
         return _object(self.call('logout', params, timeout, harmless=session_id is not None))
 
+    def sign_out(self, profile: str | None = None, timeout: float = 15.0) -> None:
+        """Signs out, now or as soon as the daemon answers, if that is the same session then.
+
+        Returns when the daemon has confirmed that the session is deleted here; it revokes it at Clerk after that.
+        Raises SignOutPendingError if it has not confirmed within `timeout`: until it does, this client gives out no
+        header of the profile. Raises another AuthError if the sign-out failed and will not be repeated.
+        """
+        self._sign_outs.request(profile, timeout)
+
+    def is_signing_out(self, profile: str | None = None) -> bool:
+        """Returns whether a sign-out of this profile waits for the daemon."""
+        return self._sign_outs.is_pending(profile)
+
     def status(self, profile: str | None = None, timeout: float = 5.0) -> dict[str, Any]:
         """Returns the status: the state, the user and the expiry times in Unix seconds. It never holds a token."""
         return _object(self._attempts.get(('status', profile, None), 'status', _given(profile=profile), timeout))
@@ -203,9 +224,9 @@ class Client:
         """
         return self._transport.call(method, params or {}, timeout, harmless)
 
-    def close(self) -> None:
-        """Closes the connection and ends the background thread. A later call connects again."""
-        self._transport.close()
+    def close(self, timeout: float = 2.0) -> None:
+        """Closes the connection, and waits for the end of the background thread. A later call connects again."""
+        self._transport.close(timeout)
 
     def __enter__(self) -> Client:
         return self

@@ -43,6 +43,17 @@ def data_folder() -> str:
     return os.path.join(data or os.path.join(home_folder(), '.local', 'share'), 'cadzero-auth')
 
 
+def program_folder() -> str:
+    """Returns the folder of the user's own copy of the program, which clients search as well.
+
+    Raises ConfigurationError if the user has no home folder.
+    """
+    if sys.platform == 'win32':
+        local = _variable('LOCALAPPDATA') or os.path.join(home_folder(), 'AppData', 'Local')
+        return os.path.join(local, 'Programs', 'cadzero-auth')
+    return os.path.join(home_folder(), '.local', 'bin')
+
+
 def home_folder() -> str:
     """Returns the user's home folder. An empty variable counts as not set.
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO, Union
 
-from .errors import NoDaemonError
+from .errors import AuthError, NoDaemonError
 from .folders import working_folder
 
 log = logging.getLogger('cadzero_auth')
@@ -66,7 +66,7 @@ def _installed_paths() -> list[str]:
                 paths.append(os.path.join(root, 'Programs', 'cadzero-auth', 'cadzero-auth.exe'))
                 paths.append(os.path.join(root, 'cadzero-auth', 'cadzero-auth.exe'))
     else:
-        home_bin = os.path.join(os.path.expanduser('~'), '.local', 'bin')
+        home_bin = os.path.join(os.path.expanduser('~'), '.local', 'bin')  # see program_folder
         folders = (home_bin, '/usr/local/bin', '/opt/homebrew/bin', '/usr/bin')
         paths.extend(os.path.join(folder, 'cadzero-auth') for folder in folders)
     return paths
@@ -77,10 +77,13 @@ def child_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not _NOT_INHERITED.match(name)}
 
 
-def start_daemon(command: Sequence[str], stderr: IO[bytes] | int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+def start_daemon(
+    command: Sequence[str], stderr: IO[bytes] | int = subprocess.DEVNULL, replace: bool = False
+) -> subprocess.Popen[bytes]:
     """Starts the daemon without a shell, a window or inherited handles; it outlives this process.
 
     stderr: a file for its error output. A pipe would break when this process ends, and block when it is full.
+    replace: whether it replaces a running daemon.
     Raises OSError if the command does not run.
     """
     if sys.platform == 'win32':
@@ -88,7 +91,7 @@ def start_daemon(command: Sequence[str], stderr: IO[bytes] | int = subprocess.DE
     else:
         creation_flags = 0
     process = subprocess.Popen(
-        [*command, 'daemon', '--passphrase-stdin'],
+        [*command, 'daemon', '--passphrase-stdin', *(['--replace'] if replace else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
@@ -110,10 +113,10 @@ def start_daemon(command: Sequence[str], stderr: IO[bytes] | int = subprocess.DE
 class Launcher:
     """Starts a missing daemon, at most once in RESTART_SECONDS. One thread uses it."""
 
-    def __init__(self, command: Command, enabled: bool, prepare: Callable[[], None] | None = None) -> None:
+    def __init__(self, command: Command, enabled: bool, prepare: Callable[[], AuthError | None] | None = None) -> None:
         """Creates a launcher that has started nothing.
 
-        prepare: is called before the program is looked for.
+        prepare: is called before the program is looked for; returns why it could not be installed.
         """
         self._command = command
         self._enabled = enabled
@@ -138,11 +141,11 @@ class Launcher:
             return self._process is not None and not has_exited
         self.close()
         self._process = self._failure = None
-        if self._prepare is not None:
-            self._prepare()
+        problem = self._prepare() if self._prepare is not None else None
         command = find_command(self._command)
         if command is None:
-            self._failure = ('cadzero-auth is not installed', 'not_installed', None)
+            reason, hint = (problem.message, problem.hint) if problem else ('cadzero-auth is not installed', None)
+            self._failure = (reason, 'not_installed', hint)
             return False
         self._started_at = now
         try:

@@ -19,6 +19,7 @@ class SessionView:
         self.headers = HeaderCache()
         self.on_answer: Callable[[], None] = lambda: None
         self.on_connected: Callable[[], None] = lambda: None
+        self.on_status: Callable[[Status], None] = lambda status: None
         self.keeps_connection = False  # whether to stay connected although no header is held
         self._statuses: dict[str | None, Status] = {}
 
@@ -70,6 +71,7 @@ class SessionView:
         name = status.get('profile')
         if isinstance(name, str):
             self._statuses[name] = status
+        self.on_status(status)
 
 
 def _session_of(status: Status) -> tuple[Any, Any]:

@@ -17,8 +17,6 @@ from .worker import Worker
 
 log = logging.getLogger('cadzero_auth')
 
-CLOSE_SECONDS = 2.0
-
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -45,7 +43,7 @@ class Transport:
     """Calls the daemon's methods. `close` ends the background thread; the next call starts another one."""
 
     def __init__(
-        self, command: Command, start: bool, discovery: str | None, prepare: Callable[[], None] | None
+        self, command: Command, start: bool, discovery: str | None, prepare: Callable[[], AuthError | None] | None
     ) -> None:
         self.view: View  # set before the first call
         self._new_connector: Callable[[], Connector] = lambda: Connector(Launcher(command, start, prepare), discovery)
@@ -98,7 +96,7 @@ class Transport:
 
         return remove
 
-    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+    def close(self, seconds: float) -> None:
         """Closes the connection, ends the thread and fails the calls in progress."""
         with self._lock:
             worker, self._worker = self._worker, None

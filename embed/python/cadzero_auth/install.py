@@ -1,0 +1,184 @@
+"""Installs the program that an add-in brings along, for this user alone and without an administrator.
+
+Only a newer program replaces an older one. A program that a package manager installed is left to it. A copy is written
+beside its place, compared with its checksum, run once, and renamed, so that no other program ever finds an incomplete
+one; a file of the bundle itself is never run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import sys
+from typing import NamedTuple
+
+from .bundle import Bundle, InstallError, copy_checked, file_hash, read_bundle
+from .discovery import discovery_file
+from .errors import AuthError
+from .file_lock import locked
+from .folders import program_folder
+from .launcher import find_command, start_daemon
+from .versions import Build, build_of, run_program, semver
+
+log = logging.getLogger('cadzero_auth')
+
+LOCK_SECONDS = 120.0  # another Fusion that installs the same program, with a virus scanner that reads it
+SERVICE_SECONDS = 90.0
+_TEMPORARY = '.cadzero-auth-'
+
+
+class Installed(NamedTuple):
+    """What `ensure_installed` found or did."""
+
+    kind: str  # installed, upgraded, current, newer (what was there is newer than the bundle), managed
+    program: str
+    version: str
+    note: str | None = None  # why the daemon does not start at log-on, if it does not
+
+
+def ensure_installed(bundle: str) -> Installed:
+    """Installs the program of the folder `bundle` unless this version or a newer one is installed.
+
+    Afterwards the daemon starts at log-on, and a running older daemon has been replaced; the session is kept. It takes
+    seconds: call it in a background thread. Raises InstallError if that is impossible.
+    """
+    bundled = read_bundle(bundle)
+    folder = program_folder()
+    program = os.path.join(folder, bundled.files[0].target_name)
+    managed = _managed_program(program)
+    if managed is not None:
+        build = build_of(managed)
+        return Installed('managed', managed[0], build.version if build else 'unknown')
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with locked(os.path.join(folder, f'{_TEMPORARY}lock'), LOCK_SECONDS):
+            return _install(bundled, folder, program)
+    except TimeoutError:
+        raise InstallError('another program is installing cadzero-auth', 'busy') from None
+    except OSError as error:
+        cause = error.strerror or type(error).__name__
+        raise InstallError(f'the program cannot be copied to {folder}: {cause}', 'not_writable') from None
+
+
+def removal_instructions() -> str:
+    """Returns what a user does after removing the add-in, as text of two lines."""
+    folder = program_folder()
+    names = ('cadzero-auth.exe', 'cadzero-authd.exe') if sys.platform == 'win32' else ('cadzero-auth',)
+    paths = [os.path.join(folder, name) for name in names]
+    delete = 'del' if sys.platform == 'win32' else 'rm'
+    return f'"{paths[0]}" service uninstall --purge\n{delete} ' + ' '.join(f'"{path}"' for path in paths)
+
+
+def _managed_program(program: str) -> list[str] | None:
+    """Returns the program that something else has installed, if there is one: a package manager, npm, the user."""
+    command = find_command()
+    if os.environ.get('CADZERO_AUTH_COMMAND'):
+        return command or ['CADZERO_AUTH_COMMAND']
+    if command is None or (_is_same_path(command[0], program) and not os.path.islink(program)):
+        return None
+    return command
+
+
+def _is_same_path(first: str, second: str) -> bool:
+    return os.path.normcase(os.path.abspath(first)) == os.path.normcase(os.path.abspath(second))
+
+
+def _install(bundled: Bundle, folder: str, program: str) -> Installed:
+    _sweep(folder)
+    if all(file_hash(os.path.join(folder, file.target_name)) == file.sha256 for file in bundled.files):
+        return Installed('current', program, bundled.version, _replace_older_daemon(program, bundled.version))
+    there = build_of([program]) if os.path.exists(program) else None
+    if there is not None and semver(there.version) > semver(bundled.version):
+        return Installed('newer', program, there.version)
+    copies = [os.path.join(folder, f'{_TEMPORARY}{secrets.token_hex(4)}-{file.target_name}') for file in bundled.files]
+    try:
+        for file, copy in zip(bundled.files, copies):
+            copy_checked(file, copy)
+        if not _replaces(copies[0], there):
+            return Installed('newer', program, bundled.version)
+        for file, copy in reversed(list(zip(bundled.files, copies))):  # the program last: it is what clients look for
+            _move(copy, os.path.join(folder, file.target_name))
+    finally:
+        for copy in copies:
+            _remove(copy)
+    _sync_folder(folder)
+    log.info('cadzero-auth %s was installed', bundled.version)
+    return Installed('installed' if there is None else 'upgraded', program, bundled.version, _start_service(program))
+
+
+def _replaces(copy: str, there: Build | None) -> bool:
+    """Returns whether the checked copy is newer than the installed build. Raises InstallError if it does not run."""
+    build = build_of([copy])
+    if build is None:
+        raise InstallError('the program of the add-in does not run on this computer', 'does_not_run')
+    return there is None or build.is_newer_than(there)
+
+
+def _start_service(program: str) -> str | None:
+    """Has the daemon started at log-on, and now; returns why the first is impossible, if it is."""
+    status, _, errors = run_program([program, 'service', 'install', '--json'], SERVICE_SECONDS)
+    if status == 0:
+        return None
+    lines = [line[len('error: ') :] for line in errors.splitlines() if line.startswith('error: ')]
+    cause = (lines or [errors.strip() or 'it does not end'])[0]
+    log.info('the daemon will not start at log-on: %s', cause)
+    _replace_daemon(program)
+    return cause
+
+
+def _replace_older_daemon(program: str, version: str) -> str | None:
+    """Completes an installation that was interrupted before the older daemon was replaced."""
+    running = _running_version()
+    return _start_service(program) if running is not None and semver(running) < semver(version) else None
+
+
+def _replace_daemon(program: str) -> None:
+    """Replaces a running daemon. If none runs, the client starts one when it needs it."""
+    if _running_version() is None:
+        return
+    with contextlib.suppress(OSError):
+        process = start_daemon([program], replace=True)
+        process.returncode = 0  # it outlives this process, so that there is nothing to wait for
+
+
+def _running_version() -> str | None:
+    try:
+        with open(discovery_file(), encoding='utf-8') as file:
+            return str(json.load(file)['daemonVersion'])
+    except (AuthError, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _move(copy: str, target: str) -> None:
+    try:
+        os.replace(copy, target)
+    except PermissionError:
+        # Windows does not replace a program that runs, but lets it be renamed.
+        folder, name = os.path.split(target)
+        os.replace(target, os.path.join(folder, f'{_TEMPORARY}{secrets.token_hex(4)}-{name}'))
+        os.replace(copy, target)
+
+
+def _sweep(folder: str) -> None:
+    """Removes what an interrupted installation or a program that ran during an upgrade has left behind."""
+    for name in os.listdir(folder):
+        if name.startswith(_TEMPORARY) and name != f'{_TEMPORARY}lock':
+            _remove(os.path.join(folder, name))
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):  # it is gone, or runs
+        os.remove(path)
+
+
+def _sync_folder(folder: str) -> None:
+    if sys.platform != 'win32':
+        with contextlib.suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)

@@ -1,0 +1,39 @@
+"""The words for the user of an add-in."""
+
+import unittest
+
+from cadzero_auth import NoDaemonError, errors, problem_of
+from cadzero_auth.problems import state_of
+
+
+class ProblemTest(unittest.TestCase):
+    def test_each_error_has_a_code_a_sentence_and_what_to_do(self):
+        kinds = [*errors.ERRORS_BY_CODE.values(), errors.ConnectionLostError, errors.DaemonTimeoutError]
+        cases = [kind('not shown') for kind in (*kinds, errors.NotGenuineError)]
+        cases += [NoDaemonError('it is so', reason) for reason in errors.NO_DAEMON_HINTS]
+        cases.append(errors.AuthError('it is so'))
+        for error in cases:
+            problem = problem_of(error)
+            with self.subTest(problem.code, kind=type(error).__name__):
+                self.assertRegex(problem.code, r'^[a-z_]+$')
+                for sentence in (problem.message, problem.hint):
+                    self.assertRegex(sentence, r'^\S.*\.$')
+                    self.assertEqual(sentence[0], sentence[0].upper())
+                self.assertNotIn('not shown', str(problem))
+
+    def test_the_reason_and_the_hint_of_the_daemon_are_kept(self):
+        error = errors.StoreUnavailableError('x', 1005, {'reason': 'read_only', 'hint': 'mount it'})
+        self.assertEqual(
+            problem_of(error).to_dict(),
+            {'code': 'read_only', 'message': 'Your session cannot be read at present.', 'hint': 'Mount it.'},
+        )
+        failed = NoDaemonError('the daemon was started, but ended with code 1', 'start_failed', 'do that')
+        self.assertEqual(str(problem_of(failed)), 'The daemon was started, but ended with code 1. Do that.')
+
+    def test_no_failure_but_the_daemons_own_word_means_signed_out(self):
+        self.assertEqual(state_of(errors.InteractionRequiredError('x', 1001)), 'signed_out')
+        for reason in errors.NO_DAEMON_HINTS:
+            expected = 'starting' if reason in {'starting', 'start_timeout'} else 'unavailable'
+            self.assertEqual(state_of(NoDaemonError('x', reason)), expected)
+        for kind in (errors.NotGenuineError, errors.StoreUnavailableError, errors.TemporarilyUnavailableError):
+            self.assertEqual(state_of(kind('x')), 'unavailable')
