@@ -133,6 +133,10 @@ async function newAccount() {
   const parent = await mkdtemp(join(tmpdir(), 'cadzero-auth-test-'))
   await chmod(parent, 0o755)
   const home = join(parent, 'Zoë Ångström 太郎')
+  const bin = join(parent, 'bin') // the programs that every Linux has, but no Node.js
+  await mkdir(bin)
+  for (const program of ['sh', 'rm', 'flock', 'env', 'uname', 'id'])
+    await symlink(`/usr/bin/${program}`, join(bin, program))
   execFileSync('useradd', ['--create-home', '--home-dir', home, '--shell', '/bin/sh', name], { stdio: 'ignore' })
   const idOf = (kind: string) => Number(execFileSync('id', [kind, name], { encoding: 'utf8' }))
   const [uid, gid] = [idOf('-u'), idOf('-g')]
@@ -151,9 +155,9 @@ async function newAccount() {
     /** Runs a program as this user. */
     run([file = '', ...args]: readonly string[], env: Readonly<Record<string, string>>): Promise<Ended> {
       const as = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups']
-      const child = spawn('setpriv', [...as, file, ...args], {
+      const child = spawn('/usr/bin/setpriv', [...as, file, ...args], {
         cwd: '/',
-        env: { HOME: home, USER: name, PATH: '/usr/bin:/bin', CADZERO_AUTH_KEY_PROTECTION: 'keyfile', ...env },
+        env: { HOME: home, USER: name, PATH: bin, CADZERO_AUTH_KEY_PROTECTION: 'keyfile', ...env },
       })
       child.stdin.end()
       return endOf(child)
