@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { type ClientState, client, environment, error, session } from './frontend-api.ts'
 import type { User } from './provider.ts'
-import { APP_HTML, bundleWebApp, PAGE_PATH, SIGN_IN_HTML } from './web-app.ts'
+import { appHtml, bundleWebApp, PAGE_PATH, SIGN_IN_HTML } from './web-app.ts'
 
 const CLERK_JS = fileURLToPath(new URL('../../node_modules/@clerk/clerk-js/dist/', import.meta.url))
 
@@ -27,6 +27,8 @@ export interface FrontendOptions {
   readonly port?: number
   /** The web app's script; default bundled at the start. */
   readonly app?: string
+  /** The broker that the page uses. */
+  readonly brokerUrl?: string
 }
 
 export interface Frontend {
@@ -38,6 +40,8 @@ export interface Frontend {
   /** Every token that the token endpoint has issued. */
   readonly tokens: readonly string[]
   setTokenFault(fault: TokenFault): void
+  /** The broker that the page uses from its next load on: one that starts later, since it lists this origin. */
+  setBroker(url: string): void
   /** False: requests for clerk-js and the API are dropped. */
   setAvailable(isAvailable: boolean): void
   /** Changes the session's status; null ends the session, whatever cookies a browser has. */
@@ -51,6 +55,7 @@ export async function startFrontend(options: FrontendOptions): Promise<Frontend>
   const app = options.app ?? (await bundleWebApp())
   const requests: string[] = []
   const tokens: string[] = []
+  let settings: Record<string, string> = { VITE_CADZERO_BROKER_URL: options.brokerUrl ?? '' }
   let { status = 'active' } = options
   let fault: TokenFault = 'none'
   let isAvailable = true
@@ -69,7 +74,7 @@ export async function startFrontend(options: FrontendOptions): Promise<Frontend>
     requests.push(`${method} ${pathname}`)
     request.resume()
     if (pathname === '/app.js') return send(response, 200, app, 'text/javascript')
-    if (pathname === PAGE_PATH) return send(response, 200, APP_HTML, 'text/html')
+    if (pathname === PAGE_PATH) return send(response, 200, appHtml(settings), 'text/html')
     if (pathname === '/sign-in' && method === 'GET') return send(response, 200, SIGN_IN_HTML, 'text/html')
     if (pathname === '/sign-in') {
       status = 'active'
@@ -120,6 +125,9 @@ export async function startFrontend(options: FrontendOptions): Promise<Frontend>
     pageUrl: `${origin}${PAGE_PATH}`,
     requests,
     tokens,
+    setBroker(url) {
+      settings = { VITE_CADZERO_BROKER_URL: url }
+    },
     setTokenFault(next) {
       fault = next
     },

@@ -14,7 +14,7 @@ const APP = `
 import { ClerkProvider } from '@clerk/react'
 import { createElement, StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
-import AuthCallback from './embed/page/cadzero.auth-callback.tsx'
+import AuthCallback from './embed/page/cadzero.auth-callback/route.tsx'
 
 const { origin } = window.location
 const clerk = {
@@ -29,8 +29,13 @@ const app = createElement(ClerkProvider, clerk, createElement(AuthCallback))
 createRoot(document.getElementById('root')).render(createElement(StrictMode, null, app))
 `
 
+export interface WebAppOptions {
+  /** The folder of the packages react and react-dom, if they are not those of the repository. */
+  readonly reactFolder?: string
+}
+
 /** Bundles the app into a script for the browser. */
-export async function bundleWebApp(): Promise<string> {
+export async function bundleWebApp({ reactFolder }: WebAppOptions = {}): Promise<string> {
   const { outputFiles } = await build({
     stdin: { contents: APP, resolveDir: ROOT, loader: 'js' },
     bundle: true,
@@ -38,15 +43,22 @@ export async function bundleWebApp(): Promise<string> {
     format: 'iife',
     platform: 'browser',
     jsx: 'automatic',
-    define: { 'process.env.NODE_ENV': '"production"', 'import.meta.env': '{}' },
+    ...(reactFolder === undefined
+      ? {}
+      : { alias: { react: `${reactFolder}/react`, 'react-dom': `${reactFolder}/react-dom` } }),
+    define: { 'process.env.NODE_ENV': '"production"', 'import.meta.env': 'globalThis.testEnvironment' },
     logLevel: 'error',
   })
   return String(outputFiles[0]?.text)
 }
 
-export const APP_HTML = `<!doctype html><html lang="en"><head><meta charset="utf-8">
+/** @param settings the variables with which the app would have been built */
+export const appHtml = (
+  settings: Readonly<Record<string, string>>,
+) => `<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>CADZERO</title><link rel="icon" href="data:,">
-<style>body{margin:0}</style></head><body><div id="root"></div><script src="/app.js"></script></body></html>`
+<style>body{margin:0}</style></head><body><div id="root"></div>
+<script>globalThis.testEnvironment = ${JSON.stringify(settings)}</script><script src="/app.js"></script></body></html>`
 
 /**
  * One click signs in and redirects back. The redirect URL is read as Clerk's component reads it: from the fragment that

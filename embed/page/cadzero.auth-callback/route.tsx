@@ -1,99 +1,66 @@
-// The page of the hand-off: it sends the user's Clerk session token to the program on this computer, once the user agrees.
+// The page of the hand-off: once the user agrees, it sends a code for their Clerk session to the program on this computer.
 import { useClerk, useSession } from '@clerk/react'
-import { type ReactNode, useEffect, useRef, useState } from 'react'
+import { type ReactNode, useCallback, useEffect, useRef, useState, useSyncExternalStore } from 'react'
+import { type CodeResult, type HandOff, type Refusal, readHandOff, requestCode, resultUrl } from './hand-off'
+import { BROKER_URL, TOKEN_TEMPLATE } from './settings'
 
 const PROGRAM = 'CADZERO for Fusion 360'
 const LOAD_TIMEOUT = 15_000 // ms, as long as Clerk's loader waits for its script
-const TOKEN_TIMEOUT = 10_000 // ms; Clerk itself retries for minutes, longer than a user waits
 
-// Checks the text before the URL parser normalises it: the parser turns 127.1 and 2130706433 into 127.0.0.1 and a backslash
-// into a slash, and it drops tabs and line ends.
-const LOOPBACK = /^http:\/\/(?:localhost|127\.0\.0\.1|\[::1\]):([1-9]\d{3,4})(?:[/?][\x21-\x7e]*)?$/
-
-/** The address that receives the result, or why the page refuses it. */
-export type Callback = { readonly url: URL } | { readonly refused: 'missing' | 'repeated' | 'unsafe' }
-
-/**
- * Reads the callback from this page's query. It accepts exactly one `redirect_url`: `http` on `localhost`, `127.0.0.1` or
- * `[::1]`, with a port from 1024 on, without user or fragment (RFC 8252 section 7.3). A `state` beside `redirect_url` is
- * added to the callback if the callback has none.
- *
- * @param search the page's query, `window.location.search`
- */
-export function loopbackCallback(search: string): Callback {
-  const query = new URLSearchParams(search)
-  const [text, ...more] = query.getAll('redirect_url')
-  if (text === undefined || text === '') return { refused: 'missing' }
-  if (more.length > 0) return { refused: 'repeated' }
-  const [, port = ''] = LOOPBACK.exec(text) ?? []
-  const isPort = Number(port) >= 1024 && Number(port) <= 65_535
-  if (!isPort || /[\\#]/.test(text)) return { refused: 'unsafe' }
-  const url = new URL(text)
-  const states = query.getAll('state')
-  if (!url.searchParams.has('state') && states.length === 1) url.searchParams.set('state', String(states[0]))
-  return { url }
-}
-
-/** Returns the callback with these parameters added to its query; its other parameters, such as `state`, stay. */
-export function withParameters(callback: URL, parameters: Readonly<Record<string, string>>): string {
-  const url = new URL(callback)
-  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
-  return url.href
+const REFUSALS: Readonly<Record<Refusal, string>> = {
+  missing: 'This address does not name the program that asks for the sign-in.',
+  repeated: 'This address names more than one program. Nothing was sent.',
+  unsafe: 'This address would send your sign-in to an address other than CADZERO on this computer. Nothing was sent.',
+  outdated: 'The program that asks for the sign-in is too old for this page. Update CADZERO, then sign in again.',
 }
 
 /** The route's component. It has no props and must be rendered inside the app's `<ClerkProvider>`. */
 export default function AuthCallback() {
-  const [search, setSearch] = useState<string>() // unknown while a server renders the app
-  useEffect(() => setSearch(window.location.search), [])
+  const search = useSyncExternalStore(neverChanges, readSearch, readNothing)
+  const isFramed = useSyncExternalStore(neverChanges, readFramed, readNothing)
   useNoReferrer()
   useReloadOnReturn()
-  if (search === undefined) return <Waiting />
-  if (window.top !== window.self) {
+  if (search === null) return <Waiting />
+  if (isFramed) {
     return (
       <Problem title="Open this page in its own tab">
         Another page has embedded this page. For your safety, it works only in its own tab.
       </Problem>
     )
   }
-  const callback = loopbackCallback(search)
-  if ('refused' in callback) {
-    return (
-      <Problem title="Open this from CADZERO in Fusion">
-        {callback.refused === 'missing'
-          ? 'This address does not name the program that asks for the sign-in.'
-          : 'This address would send your sign-in to an address other than CADZERO on this computer. Nothing was sent.'}
-      </Problem>
-    )
+  const handOff = readHandOff(search)
+  if ('refused' in handOff) {
+    return <Problem title="Open this from CADZERO in Fusion">{REFUSALS[handOff.refused]}</Problem>
   }
-  return <SignedIn callback={callback.url} />
+  return <SignedIn handOff={handOff} />
 }
 
-function SignedIn({ callback }: { readonly callback: URL }) {
+// The query is unknown while a server renders the app, and it stays the same as long as the page is open.
+const neverChanges = () => () => undefined
+const readSearch = () => window.location.search
+const readFramed = () => window.top !== window.self
+const readNothing = () => null
+
+function SignedIn({ handOff }: { readonly handOff: HandOff }) {
   const clerk = useClerk()
   const { isLoaded, session } = useSession()
-  const [isLate, setLate] = useState(false)
+  const isLate = useIsLate(!isLoaded)
+  const [wasSignedIn, setWasSignedIn] = useState(false)
   const [isSigningOut, setSigningOut] = useState(false)
-  const wasSignedIn = useRef(false)
   const isRedirecting = useRef(false)
-  if (session) wasSignedIn.current = true
-  const hasEnded = wasSignedIn.current && !isSigningOut
+  if (session && !wasSignedIn) setWasSignedIn(true)
+  const hasEnded = session === null && wasSignedIn && !isSigningOut
 
-  useEffect(() => {
-    if (isLoaded) return
-    const timer = setTimeout(() => setLate(true), LOAD_TIMEOUT)
-    return () => clearTimeout(timer)
-  }, [isLoaded])
-
-  const signIn = () => {
+  const signIn = useCallback(() => {
     if (isRedirecting.current) return
     isRedirecting.current = true
     const here = window.location.href
     // The forced URLs override the app's own redirect after a sign-in, which would not come back to this page.
     void clerk.redirectToSignIn({ redirectUrl: here, signInForceRedirectUrl: here, signUpForceRedirectUrl: here })
-  }
+  }, [clerk])
   useEffect(() => {
     if (isLoaded && session === null && !hasEnded) signIn()
-  })
+  }, [isLoaded, session, hasEnded, signIn])
 
   const switchAccount = () => {
     setSigningOut(true)
@@ -122,41 +89,43 @@ function SignedIn({ callback }: { readonly callback: URL }) {
     )
   }
   if (isSigningOut) return <Waiting />
-  return <Consent key={session.id} callback={callback} session={session} onSwitch={switchAccount} />
+  return <Consent key={session.id} handOff={handOff} session={session} onSwitch={switchAccount} />
 }
 
 type Session = NonNullable<ReturnType<typeof useSession>['session']>
+type Failure = Extract<CodeResult, { failed: string }>['failed']
+
+const FAILURES: Readonly<Record<Failure, string>> = {
+  unavailable: 'The sign-in could not be completed. Check your connection, then try again.',
+  session: 'CADZERO does not accept your session any more. Use another account, or sign in to the web app again.',
+  setup: 'This page is not set up for CADZERO in Fusion yet. Tell CADZERO’s support that the page gets no code.',
+}
 
 interface ConsentProps {
-  readonly callback: URL
+  readonly handOff: HandOff
   readonly session: Session
   readonly onSwitch: () => void
 }
 
-function Consent({ callback, session, onSwitch }: ConsentProps) {
-  const [phase, setPhase] = useState<'asking' | 'working' | 'failed' | 'sent'>('asking')
-  const isMounted = useRef(true)
-  useEffect(() => {
-    isMounted.current = true
-    return () => {
-      isMounted.current = false
-    }
-  }, [])
+function Consent({ handOff, session, onSwitch }: ConsentProps) {
+  const [phase, setPhase] = useState<'asking' | 'working' | 'sent' | Failure>('asking')
+  const isMounted = useIsMounted()
   const { user } = session
   const email = user?.primaryEmailAddress?.emailAddress ?? ''
   const name = user?.fullName ?? user?.username ?? ''
 
-  const send = (parameters: Readonly<Record<string, string>>) => {
+  const send = (result: Readonly<Record<string, string>>) => {
     setPhase('sent')
-    window.location.replace(withParameters(callback, parameters)) // replaced, so that the history holds no token
+    window.location.replace(resultUrl(handOff, result)) // replaced, so that «Back» does not ask again
   }
   const agree = async () => {
     setPhase('working')
-    // The error is dropped: it may contain the URL with the session's id, and every error is shown the same way.
-    const token = await withTimeout(session.getToken({ skipCache: true })).catch(() => null)
-    if (!isMounted.current) return // the session ended in the meantime
-    if (!token || !user) return setPhase('failed')
-    send({ token, session_id: session.id, user_id: user.id, user_email: email, user_name: name })
+    const options = { skipCache: true, ...(TOKEN_TEMPLATE === '' ? {} : { template: TOKEN_TEMPLATE }) }
+    const getToken = () => session.getToken(options)
+    const result = await requestCode({ brokerUrl: BROKER_URL, getToken, sessionId: session.id, handOff })
+    if (!isMounted()) return // the session ended in the meantime
+    if ('failed' in result) setPhase(result.failed)
+    else send({ code: result.code })
   }
 
   if (phase === 'sent') {
@@ -167,10 +136,19 @@ function Consent({ callback, session, onSwitch }: ConsentProps) {
     )
   }
   const isWorking = phase === 'working'
+  const failure = phase === 'asking' || phase === 'working' ? undefined : FAILURES[phase]
+  const { host } = new URL(handOff.redirectUri)
   return (
-    <Card title="Sign in to CADZERO in Fusion 360?">
+    <Card title={handOff.isOtherAccount ? 'Which account for Fusion 360?' : 'Sign in to CADZERO in Fusion 360?'}>
       <p>
-        <strong>{PROGRAM}</strong> on this computer, at <code>{callback.host}</code>, asks to use CADZERO as you.
+        <strong>{PROGRAM}</strong>
+        {handOff.clientName !== '' && (
+          <>
+            {' '}
+            on <strong>{handOff.clientName}</strong>
+          </>
+        )}
+        , at <code>{host}</code> of this computer, asks to use CADZERO as you.
       </p>
       <dl>
         <dt>Signed in as</dt>
@@ -178,19 +156,24 @@ function Consent({ callback, session, onSwitch }: ConsentProps) {
           {name !== '' && <strong>{name}</strong>}
           <span>{email !== '' ? email : name === '' && user?.id}</span>
         </dd>
+        <dt>This session ends</dt>
+        <dd>{dateTime(session.expireAt)}</dd>
       </dl>
-      {phase === 'failed' && (
-        <p role="alert">The sign-in could not be completed. Check your connection, then try again.</p>
-      )}
+      {failure !== undefined && <p role="alert">{failure}</p>}
       <div className="cadzero-actions">
         <button type="button" data-primary disabled={isWorking} aria-busy={isWorking} onClick={() => void agree()}>
-          {phase === 'failed' ? 'Try again' : isWorking ? 'One moment…' : 'Continue'}
+          {failure !== undefined ? 'Try again' : isWorking ? 'One moment…' : 'Continue'}
         </button>
         <button type="button" disabled={isWorking} onClick={() => send({ error: 'access_denied' })}>
           Cancel
         </button>
       </div>
-      <button type="button" data-link disabled={isWorking} onClick={onSwitch}>
+      <button
+        type="button"
+        data-link={handOff.isOtherAccount ? undefined : true}
+        disabled={isWorking}
+        onClick={onSwitch}
+      >
         Use another account
       </button>
       <p className="cadzero-note">Continue only if you have just started a sign-in in Fusion.</p>
@@ -198,11 +181,31 @@ function Consent({ callback, session, onSwitch }: ConsentProps) {
   )
 }
 
-function withTimeout<T>(promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('timed out')), TOKEN_TIMEOUT)
-    promise.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
+function dateTime(date: Date): string {
+  return new Intl.DateTimeFormat(undefined, { dateStyle: 'long', timeStyle: 'short' }).format(date)
+}
+
+/** Whether `isWaiting` has been true for as long as Clerk may take to load. */
+function useIsLate(isWaiting: boolean): boolean {
+  const [isLate, setLate] = useState(false)
+  useEffect(() => {
+    if (!isWaiting) return
+    const timer = setTimeout(() => setLate(true), LOAD_TIMEOUT)
+    return () => clearTimeout(timer)
+  }, [isWaiting])
+  return isLate && isWaiting
+}
+
+/** Tells event handlers whether the component is still shown. */
+function useIsMounted(): () => boolean {
+  const isMounted = useRef(false)
+  useEffect(() => {
+    isMounted.current = true
+    return () => {
+      isMounted.current = false
+    }
+  }, [])
+  return useCallback(() => isMounted.current, [])
 }
 
 /** Keeps this page's address, which holds the callback's state, out of the Referer of every request that the app makes. */
