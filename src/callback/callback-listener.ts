@@ -22,7 +22,7 @@ import { Connections } from './connections.ts'
 import { type LoopbackServers, listenOnLoopback } from './loopback-server.ts'
 import type { Outcome } from './outcome.ts'
 import type { Page } from './page.ts'
-import { pages } from './pages.ts'
+import { pages, signedInPage } from './pages.ts'
 import { respondToParseError } from './parse-error.ts'
 import { type CallbackRefusal, limitedReport } from './refusal.ts'
 
@@ -44,6 +44,8 @@ export interface CallbackListenerOptions {
   readonly socketOwner: FindSocketOwner
   /** Handles a callback with the expected state. Its outcome selects the page that the browser shows. */
   readonly onCallback: (callback: URL) => Promise<Outcome>
+  /** Who has signed in, as the provider says: an e-mail address or a name; null if neither is known. */
+  readonly signedInAs: () => string | null
   /** Called when the browser arrives with an error and no state: Clerk has lost the authorization request. */
   readonly onInterrupted: () => void
   /** Called when a request is refused, with the reason for the log. */
@@ -62,6 +64,7 @@ const RESULT_PATHS: Readonly<Record<Outcome, string>> = {
   pending: '/refused/pending',
   unverified: '/refused/unverified',
 }
+const WRONG_LINK_PATH = '/refused/wrong-link'
 const FINAL: readonly Outcome[] = ['signedIn', 'denied', 'failed']
 // Browsers ask for these by themselves: they get no page, and are no refused callbacks.
 const OF_BROWSERS = /^\/(favicon\.ico|apple-touch-icon[\w-]*\.png|robots\.txt|\.well-known\/.*)$/
@@ -151,6 +154,12 @@ export class CallbackListener {
     send(response, page)
   }
 
+  /** Shows that the link is wrong, and leads to the same page at an address without the code or the token. */
+  #refuseLink(response: ServerResponse, refusal: CallbackRefusal): void {
+    response.setHeader('Refresh', `0; url=${WRONG_LINK_PATH}`)
+    this.#refuse(response, refusal, pages.wrongLink)
+  }
+
   async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => undefined)
     const owner = await this.#connections.ownerOf(request.socket)
@@ -166,7 +175,9 @@ export class CallbackListener {
     const result = (Object.keys(RESULT_PATHS) as Outcome[]).find((outcome) => RESULT_PATHS[outcome] === target)
     if (OF_BROWSERS.test(target)) return sendNothing(response)
     if (!isVisit(request.headers)) return this.#refuse(response, 'not_a_visit', pages.notAVisit)
+    if (result === 'signedIn') return send(response, signedInPage(this.#options.signedInAs()))
     if (result) return send(response, pages[result])
+    if (target === WRONG_LINK_PATH) return send(response, pages.wrongLink)
     const query = queryAt(this.#options.address.path, target)
     if (query === undefined) return this.#refuse(response, 'wrong_path', pages.notFound)
     const callback = new URL(this.redirectUri)
@@ -181,14 +192,12 @@ export class CallbackListener {
       return this.#refuse(response, 'interrupted', pages.interrupted)
     }
     const expected = this.#state
-    if (expected === undefined) return this.#refuse(response, 'wrong_state', pages.wrongLink)
+    if (expected === undefined) return this.#refuseLink(response, 'wrong_state')
     const isBare = lacksState(searchParams, expected)
     // From another system, nothing but its state says that this callback belongs to the user.
     if (isBare && owner === 'outside') return this.#refuse(response, 'outside_without_state', pages.outside)
-    if (!isBare && !hasState(searchParams, expected.value)) {
-      return this.#refuse(response, 'wrong_state', pages.wrongLink)
-    }
-    if (repeatsParameter(searchParams)) return this.#refuse(response, 'repeated_parameter', pages.wrongLink)
+    if (!isBare && !hasState(searchParams, expected.value)) return this.#refuseLink(response, 'wrong_state')
+    if (repeatsParameter(searchParams)) return this.#refuseLink(response, 'repeated_parameter')
     redirect(response, RESULT_PATHS[this.#finalOutcome ?? (await this.#handle(callback, isBare))])
   }
 

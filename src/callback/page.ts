@@ -100,6 +100,7 @@ svg .dash { stroke-width: 2; stroke-dasharray: 5 6; stroke-linecap: butt; }
 svg .dot { fill: var(--sheet); stroke-width: 2; }
 h1 { font-size: 32px; line-height: 1.2; font-weight: 600; letter-spacing: -0.015em; text-wrap: balance; }
 p { margin-top: 14px; color: var(--soft); text-wrap: pretty; }
+b { color: var(--ink); overflow-wrap: anywhere; }
 code {
   padding: 1px 6px;
   border: 1px solid var(--line);
@@ -150,7 +151,7 @@ const contentSecurityPolicy = [
   "base-uri 'none'",
 ].join('; ')
 
-/** Renders a page into constant bytes. `text` is trusted HTML: nothing from a request is ever part of a page. */
+/** Renders a page. `text` is trusted HTML: nothing from a request is ever part of a page. */
 export function page({ status, title, tone, mark, heading, text }: Content): Page {
   const body = Buffer.from(`<!doctype html>
 <html lang="en">

@@ -1,6 +1,7 @@
-// The pages that the callback listener shows in the browser: constant bytes, rendered before any request is read.
+// The pages that the callback listener shows in the browser: constant bytes, rendered before any request is read. One of them
+// names the user, as the provider does.
 import type { RefusedOutcome } from './outcome.ts'
-import { type Page, page } from './page.ts'
+import { type Content, type Page, page } from './page.ts'
 
 // Every mark is a sketch of a zero: closed if all is well, open or dashed if something is missing.
 const RING = '<circle class="draw" pathLength="1" cx="48" cy="48" r="30" transform="rotate(-90 48 48)"/>'
@@ -56,15 +57,29 @@ const refusedPages = {
   ),
 } as const satisfies Record<RefusedOutcome, Page>
 
+/** @param who an e-mail address or a name from the provider, not from a request; null if it is not known */
+export function signedInPage(who: string | null): Page {
+  if (who === null) return pages.signedIn
+  const account = `You are signed in as <b>${escaped(who)}</b>.`
+  return page({ ...SIGNED_IN, text: [account, ...SIGNED_IN.text] })
+}
+
+/** The text as HTML (HTML section 13.3): of those that have a meaning in a text or an attribute, no character is left. */
+function escaped(text: string): string {
+  return text.replaceAll(/[&<>"'`]/g, (sign) => `&#${sign.charCodeAt(0)};`)
+}
+
+const SIGNED_IN: Content = {
+  status: 200,
+  title: 'Signed in',
+  tone: 'done',
+  mark: `${RING}<path class="draw" pathLength="1" d="M35 49l9 9 18-19"/>`,
+  heading: 'You are signed in.',
+  text: ['You can close this tab and go back to Fusion.'],
+}
+
 export const pages = {
-  signedIn: page({
-    status: 200,
-    title: 'Signed in',
-    tone: 'done',
-    mark: `${RING}<path class="draw" pathLength="1" d="M35 49l9 9 18-19"/>`,
-    heading: 'You are signed in.',
-    text: ['You can close this tab and go back to Fusion.'],
-  }),
+  signedIn: page(SIGNED_IN),
   denied: page({
     status: 200,
     title: 'Sign-in declined',

@@ -57,6 +57,8 @@ export class BrowserSignIn implements SignIn {
   #request: AuthorizationRequest | undefined
   #shown: Shown = { openedAt: undefined, reopened: false, wanted: false, linkIsUsed: false }
   #environment: DesktopEnvironment | undefined
+  /** What the last page shows of the user. */
+  #signedInAs: string | null = null
 
   constructor(options: BrowserSignInOptions) {
     this.#options = options
@@ -150,6 +152,7 @@ export class BrowserSignIn implements SignIn {
         socketOwner,
         onRefused,
         onCallback: (callback) => this.#complete(callback),
+        signedInAs: () => this.#signedInAs,
         onInterrupted: () => this.#reopenOnce(),
       })
     const isTaken = (error: unknown) => errorCode(error) === 'EADDRINUSE'
@@ -173,7 +176,9 @@ export class BrowserSignIn implements SignIn {
   async #complete(callback: URL): Promise<Outcome> {
     if (this.#request === undefined) return 'failed'
     try {
-      return await this.#attempt.commit(await this.#request.exchange(callback))
+      const grant = await this.#request.exchange(callback)
+      if (!this.isDone) this.#signedInAs = grant.user.email ?? grant.user.name
+      return await this.#attempt.commit(grant)
     } catch (error) {
       if (error instanceof CallbackRefusedError) {
         this.#options.onRefused(error.reason)

@@ -17,6 +17,8 @@ const STATE = 's'.repeat(43)
 interface Response {
   readonly status: number
   readonly location: string | undefined
+  /** Where a page leads to by itself. */
+  readonly refresh: string | undefined
   readonly body: string
 }
 
@@ -31,9 +33,16 @@ interface Options {
   readonly state?: string | null
   readonly outcome?: (callback: URL) => Outcome | Promise<Outcome>
   readonly socketOwner?: () => Promise<SocketOwner>
+  readonly signedInAs?: string | null
 }
 
-async function newListener({ address = OAUTH, state = STATE, outcome = () => 'signedIn', socketOwner }: Options = {}) {
+async function newListener({
+  address = OAUTH,
+  state = STATE,
+  outcome = () => 'signedIn',
+  socketOwner,
+  signedInAs = null,
+}: Options = {}) {
   const clock = new TestClock()
   const callbacks: URL[] = []
   const refusals: CallbackRefusal[] = []
@@ -51,6 +60,7 @@ async function newListener({ address = OAUTH, state = STATE, outcome = () => 'si
       callbacks.push(callback)
       return await outcome(callback)
     },
+    signedInAs: () => signedInAs,
     onInterrupted: () => {
       interruptions += 1
     },
@@ -84,7 +94,8 @@ async function newListener({ address = OAUTH, state = STATE, outcome = () => 'si
           body += chunk
         })
         response.on('end', () => {
-          resolve({ status: response.statusCode ?? 0, location: response.headers.location, body })
+          const { location, refresh } = response.headers
+          resolve({ status: response.statusCode ?? 0, location, refresh: refresh?.toString(), body })
         })
       })
       request.end()
@@ -168,6 +179,29 @@ describe('a request that does not reach the sign-in', () => {
     expect(callbacks).toEqual([])
   })
 
+  test.each(['/callback?code=1&state=x', `/callback?code=1&code=2&state=${STATE}`])(
+    'leads from %s to an address without a query, which shows the same',
+    async (target) => {
+      const { get, refusals } = await newListener()
+      const { refresh } = await get(target)
+      expect(refresh).toBe('0; url=/refused/wrong-link')
+      const clean = await get('/refused/wrong-link')
+      expect(clean).toMatchObject({ ...shows(pages.wrongLink), refresh: undefined })
+      expect(refusals).toHaveLength(1)
+    },
+  )
+
+  test.each([
+    [{ origin: 'https://evil.example' }],
+    [{ 'sec-fetch-dest': 'image', 'sec-fetch-mode': 'no-cors' }],
+    [{ 'sec-fetch-dest': 'iframe', 'sec-fetch-mode': 'navigate' }],
+  ])('is no visit of a person: %j', async (headers) => {
+    const { get, callbacks, refusals } = await newListener({ address: HANDOFF, state: null })
+    expect(await get('/?token=1', { headers })).toMatchObject(shows(pages.notAVisit))
+    expect(await get('/signed-in', { headers })).toMatchObject(shows(pages.notAVisit))
+    expect([callbacks, refusals]).toEqual([[], ['not_a_visit', 'not_a_visit']])
+  })
+
   test.each(['POST', 'PUT', 'OPTIONS', 'DELETE'])('has the method %s', async (method) => {
     const { get, callbacks } = await newListener()
     expect(await get(`/callback?code=1&state=${STATE}`, { method })).toMatchObject(shows(pages.notFound))
@@ -194,6 +228,7 @@ describe('a request that does not reach the sign-in', () => {
         callbacks.push(callback)
         return 'signedIn'
       },
+      signedInAs: () => null,
       onInterrupted: () => undefined,
     })
     onTestFinished(() => listener.close())

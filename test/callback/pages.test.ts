@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { type Browser, type BrowserContextOptions, chromium, type Page as Tab } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Page } from '../../src/callback/page.ts'
-import { pages } from '../../src/callback/pages.ts'
+import { pages, signedInPage } from '../../src/callback/pages.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 const STATUS: Readonly<Record<string, number>> = {
@@ -30,6 +30,21 @@ const textOf = (text: string) =>
     .replaceAll(/<[^>]+>/g, ' ')
     .replaceAll(/\s+/g, ' ')
     .trim()
+
+describe('the page of a sign-in', () => {
+  test('[C4] names the user without giving their name a meaning in HTML', () => {
+    const page = signedInPage('<img src=x onerror=alert(1)> "Ada" & \'x\' `y`')
+    expect(html(page)).toContain(
+      '<b>&#60;img src=x onerror=alert(1)&#62; &#34;Ada&#34; &#38; &#39;x&#39; &#96;y&#96;</b>',
+    )
+    expect(html(page)).not.toContain('<img')
+    expect(page.headers['Content-Length']).toBe(String(page.body.length))
+  })
+
+  test('is the constant one if the provider has named nobody', () => {
+    expect(signedInPage(null)).toBe(pages.signedIn)
+  })
+})
 
 describe.each(all)('the page %s', (name, page) => {
   const text = html(page)

@@ -13,6 +13,7 @@ const listener = await CallbackListener.listen({
     say({ accepted: true })
     return 'forged' // a refusal: the listener keeps listening
   },
+  signedInAs: () => null,
   onInterrupted: () => undefined,
   onRefused: (refused) => say({ refused }),
 })

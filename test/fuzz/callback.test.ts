@@ -56,6 +56,7 @@ async function listen(address: CallbackAddress, state: string | null) {
     },
     socketOwner: () => Promise.resolve('own'),
     onRefused: () => undefined,
+    signedInAs: () => null,
     onInterrupted: () => undefined,
   })
   onTestFinished(async () => {

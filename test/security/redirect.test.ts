@@ -126,6 +126,7 @@ describe('a callback', () => {
         return 'failed'
       },
       onRefused: () => undefined,
+      signedInAs: () => null,
       onInterrupted: () => undefined,
     })
     onTestFinished(() => listener.close())
