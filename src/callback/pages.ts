@@ -60,7 +60,7 @@ const refusedPages = {
 /** @param who an e-mail address or a name from the provider, not from a request; null if it is not known */
 export function signedInPage(who: string | null): Page {
   if (who === null) return pages.signedIn
-  const account = `You are signed in as <b>${escaped(who)}</b>.`
+  const account = `The account is <b>${escaped(who)}</b>.`
   return page({ ...SIGNED_IN, text: [account, ...SIGNED_IN.text] })
 }
 

@@ -174,20 +174,20 @@ describe('a revocation', () => {
 })
 
 describe('what the broker says', () => {
-  test('shortens the lifetime of a token to its own, and knows no end of a session beyond the year 9999', async () => {
+  test('[G8] shortens the lifetime of a token to its own, and knows no end of a session beyond the year 9999', async () => {
     const body = await newBody({ expires_in: 1e308, session_expires_at: 1e308 })
     const { client } = newBroker(async () => Response.json(body))
     const { accessToken, sessionExpiresAt } = await client.refresh(session, null)
     expect([accessToken.lifetime, sessionExpiresAt]).toEqual([60, null])
   })
 
-  test('makes nothing wait for longer than five minutes', async () => {
+  test('[G8] makes nothing wait for longer than five minutes', async () => {
     const headers = { 'retry-after': '999999999' }
     const { client } = newBroker(async () => Response.json({ error: 'x' }, { status: 503, headers }))
     await expect(client.refresh(session, null)).rejects.toMatchObject({ retryAfterSeconds: 300 })
   })
 
-  test('of the user is shown without control characters, and only if it is this user', async () => {
+  test('[G7] of the user is shown without control characters, and only if it is this user', async () => {
     const user = { id: USER_ID, email: 'ada@example.com', name: 'A\u001b[2Jd\u202ea' }
     const { client } = newBroker(async () => Response.json(await newBody({ user })))
     expect(await client.refresh(session, null)).toMatchObject({ user: { ...user, name: 'A [2Jd a' } })

@@ -96,6 +96,7 @@ describe.skipIf(missing.length > 0)(`an add-in over several token lifetimes${why
     })
     onTestFinished(() => frontend.close())
     const broker = await startBroker(sandbox, { authorizedParties: [frontend.origin] })
+    frontend.setBroker(broker.url)
     const api = await startApi(sandbox)
     const [home, folder] = [await temporaryFolder(), await temporaryFolder()]
     const settings = { signInUrl: frontend.pageUrl, authorizedParties: [frontend.origin], brokerUrl: broker.url }

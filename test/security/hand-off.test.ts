@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { startBroker } from '../support/broker.ts'
+import { newDpopKey } from '../support/dpop.ts'
 import { comeBack, configure, newHandoff } from '../support/handoff.ts'
 import { canSwitchUser, startAsOtherUser, whySkipped } from '../support/other-user.ts'
 import { startDaemonProcess } from '../support/program.ts'
@@ -80,6 +81,67 @@ describe('a session', () => {
     expect(thief.received).toEqual([])
     expect(sandbox.backend.status(sessionId)).toBe('active')
   })
+})
+
+/** A proxy in front of a broker that records what passes. The broker is told that its public address is the proxy's. */
+async function newTap() {
+  const seen: { path: string; proof: string; answer: Record<string, unknown> }[] = []
+  const state = { target: '' }
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk) => chunks.push(chunk))
+    request.on('end', () => {
+      const { method, url: path = '', headers } = request
+      const passed = makeRequest(new URL(path, state.target), { method, headers }, (answer) => {
+        const parts: Buffer[] = []
+        answer.on('data', (part) => parts.push(part))
+        answer.on('end', () => {
+          const body = Buffer.concat(parts)
+          seen.push({ path, proof: String(headers.dpop), answer: JSON.parse(body.toString('utf8')) })
+          response.writeHead(answer.statusCode ?? 500, answer.headers).end(body)
+        })
+      })
+      passed.end(Buffer.concat(chunks))
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return { seen, state, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+}
+
+it('[G6] a refresh token without the key of the session is worth nothing, in 1,000 attempts', {
+  timeout: 120_000,
+}, async () => {
+  const sandbox = await newSandbox()
+  const tap = await newTap()
+  tap.state.target = (await startBroker(sandbox, { publicUrl: tap.url, requestsPerMinute: 100_000 })).url
+  const { client, start, params, sessionId } = await newHandoff({ brokerUrl: tap.url }, {}, sandbox)
+  await comeBack(await start(), params(await sandbox.backend.sessionToken(sessionId)))
+  await client.call('refresh')
+  const stolen = tap.seen.at(-1)?.answer.refresh_token
+  const proofs = tap.seen.map(({ proof }) => proof)
+  expect(proofs).toHaveLength(2)
+  const thief = await newDpopKey()
+  const attempt = async (n: number): Promise<number> => {
+    const proof = [undefined, await thief.proof(`${tap.url}/api/auth/refresh`), ...proofs][n % 4]
+    const response = await fetch(`${tap.state.target}/api/auth/${n % 9 === 0 ? 'logout' : 'refresh'}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(proof === undefined ? {} : { dpop: proof }) },
+      body: JSON.stringify({ refresh_token: stolen }),
+    })
+    const { error } = (await response.json()) as { error?: string }
+    expect(['invalid_dpop_proof', 'temporarily_unavailable']).toContain(error)
+    return response.status
+  }
+  const statuses: number[] = []
+  for (let n = 0; n < 1000; n += 20) {
+    statuses.push(...(await Promise.all(Array.from({ length: 20 }, (_, at) => attempt(n + at)))))
+  }
+  expect(statuses.filter((status) => status === 200)).toEqual([])
+  expect((await client.call('refresh')).headers.Authorization).toMatch(/^Bearer ey/) // the owner goes on
 })
 
 describe('a web page in the background', () => {
