@@ -54,7 +54,7 @@ async function newWorld(settings: HandoffSettings = {}, over: Partial<BrokerOpti
   const world = await newHandoff({ brokerUrl: proxy.url, ...settings })
   const { sandbox, client, start, params, sessionId } = world
   sandbox.backend.setTokenLifetime(SHORT)
-  proxy.state.target = (await startBroker(sandbox, { requestsPerMinute: 1000, ...over })).url
+  proxy.state.target = (await startBroker(sandbox, { requestsPerMinute: 1000, publicUrl: proxy.url, ...over })).url
   const signIn = async (lifetimeSeconds = 60) => {
     const callback = await start()
     const page = await comeBack(callback, params(await sandbox.backend.sessionToken(sessionId, { lifetimeSeconds })))
@@ -139,7 +139,7 @@ describe('a hand-off session with a broker', () => {
   it('ends with session_expired if Clerk has expired it at its known end', async () => {
     const proxy = await newProxy()
     const { sandbox, client, start } = await newHandoff({ brokerUrl: proxy.url })
-    proxy.state.target = (await startBroker(sandbox)).url
+    proxy.state.target = (await startBroker(sandbox, { publicUrl: proxy.url })).url
     const sessionId = sandbox.backend.createSession({ lifetimeSeconds: 55 }) // its end is near enough to count as reached
     const token = await sandbox.backend.sessionToken(sessionId)
     await comeBack(await start(), { token, session_id: sessionId, user_id: sandbox.user.id })
@@ -244,7 +244,9 @@ describe('several copies of the broker behind a balancer', () => {
     const { sandbox, client, start, params, sessionId } = await newHandoff({ brokerUrl: proxy.url })
     sandbox.backend.setTokenLifetime(SHORT)
     const keys = [newKey()]
-    const copies = await Promise.all([1, 2, 3].map(() => startBroker(sandbox, { keys, requestsPerMinute: 1000 })))
+    const copies = await Promise.all(
+      [1, 2, 3].map(() => startBroker(sandbox, { keys, requestsPerMinute: 1000, publicUrl: proxy.url })),
+    )
     let turn = 0
     const next = () => {
       proxy.state.target = copies[turn++ % copies.length]?.url
