@@ -8,7 +8,16 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Defence, defences } from './defences/list.ts'
 
-const COPIED = ['src', 'test', 'scripts', 'embed', 'package.json', 'tsconfig.json', 'vitest.config.ts']
+const COPIED = [
+  'src',
+  'test',
+  'scripts',
+  'embed',
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  'vitest.config.ts',
+]
 const MAX_MS = 180_000 // for one program: the compiler, the build or a test
 const VITEST = 'node_modules/vitest/vitest.mjs'
 const TSX = 'node_modules/tsx/dist/cli.mjs'
