@@ -214,7 +214,8 @@ function configurationFailure(message: string, data: Readonly<Record<string, unk
   if (typeof otherProfile === 'string') return samePort(profile, otherProfile)
   if (setting === 'profile') return { exitCode: EXIT.usage, error: 'no such profile', hint: `use ${expected}` }
   const hint = `${correctionHint(setting, expected)}; then run cadzero-auth daemon --stop and try again`
-  return failed(`${file}: ${setting} is missing or wrong`, hint)
+  const failure = failed(`${file}: ${setting} is missing or wrong`, hint)
+  return isVariable(setting) ? { ...failure, exitCode: EXIT.usage } : failure
 }
 
 function correctionHint(setting: unknown, expected: unknown): string {

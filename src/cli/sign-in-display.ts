@@ -55,10 +55,12 @@ export class SignInDisplay {
     const { userCode, verificationUri, verificationUriComplete, expiresAt } = device
     if (userCode === this.#userCode) return
     this.#userCode = userCode
+    const isInstead = this.#link !== undefined
     this.#link = undefined
     const { qrCode } = await import('./qr-code.ts')
     const code = qrCode(verificationUriComplete ?? verificationUri, process.stderr)
     this.#clearLine()
+    if (isInstead) note('No browser could be opened. The link above is no longer valid.')
     note('To sign in, open this page on any device, such as your phone:')
     note(`\n  ${verificationUri}\n`)
     const lifetime = describeSpan(Math.max(0, Math.round(expiresAt - this.#clock.now())))

@@ -117,6 +117,11 @@ test('a wrong setting of the environment is wrong usage, and its hint names the 
     error: 'configuration: CADZERO_AUTH_PORT is missing or wrong',
     hint: 'set CADZERO_AUTH_PORT to a port, or unset it',
   })
+  expect(failureOf(new RpcError(1007, 'configuration', { setting: 'CADZERO_AUTH_PORT', expected: 'a port' }))).toEqual({
+    exitCode: 2,
+    error: 'configuration: CADZERO_AUTH_PORT is missing or wrong',
+    hint: 'set CADZERO_AUTH_PORT to a port, or unset it; then run cadzero-auth daemon --stop and try again',
+  })
   expect(failureOf(new ConfigurationError('port', 'a port', '/c.json'))).toEqual({
     exitCode: 1,
     error: '/c.json: port is missing or wrong',

@@ -46,6 +46,15 @@ describe('a command whose reader has gone', () => {
     expect(await ended).toMatchObject({ code: 0, stderr: '' })
   })
 
+  it('status --watch ends quietly with 0 although nothing changes', async () => {
+    const { home } = await startDaemon()
+    const { child, ended } = spawnProgram(['status', '--watch'], { home })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    await once(child.stdout, 'data')
+    child.stdout.destroy()
+    expect(await ended).toMatchObject({ code: 0, stderr: '' })
+  })
+
   it('a long result ends quietly with 0', async () => {
     const { home } = await startDaemon()
     const { child, ended } = spawnProgram(['rpc', 'rpc.discover'], { home })

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import manifest from '../../package.json' with { type: 'json' }
 import type { Sbom } from '../../scripts/package/sbom.ts'
 import { PLATFORM_VERSION } from '../../scripts/package/targets.ts'
+import { readPage } from '../docs/markdown.ts'
 import { brokerEnv } from '../support/broker-process.ts'
 import { hasKeyring, newDesktop } from '../support/desktop.ts'
 import { temporaryFolder } from '../support/folder.ts'
@@ -63,6 +64,13 @@ describe.skipIf(!isLinuxX64)(`the executable${isLinuxX64 ? '' : ' (skipped: need
     const notices = await readFile(join(packageFolder, 'THIRD-PARTY-NOTICES.txt'), 'utf8')
     for (const name of ['jose 6', 'ws 8', '@clerk/shared 4', 'node 26', '@napi-rs/keyring-linux-x64-gnu'])
       expect(notices).toMatch(new RegExp(`^${name}`, 'm'))
+  })
+
+  it('has about the size that docs/install.md states', async () => {
+    const { text } = readPage('docs/install.md')
+    const [, megabytes] = /^\| `linux-x64`.*?\| (\d+) MB/m.exec(text) ?? []
+    const { size } = await stat(file('linux-x64'))
+    expect(Math.abs(size / 1e6 - Number(megabytes))).toBeLessThan(8)
   })
 
   it('has the same bytes if it is built in another folder by a user with another home', LONG_TIMEOUT, async () => {
