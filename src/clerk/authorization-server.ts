@@ -20,6 +20,7 @@ import { unverifiedClaims } from './jwt.ts'
 import { Metadata } from './metadata.ts'
 import { organizationOf, withTokenOrganization } from './organization.ts'
 import { ResponseWatch } from './response-watch.ts'
+import { LARGEST_SKEW } from './server-time.ts'
 import { foretoldEnd } from './session-end.ts'
 import { withoutIdToken, withValidLifetime } from './token-response.ts'
 
@@ -34,7 +35,6 @@ export interface AuthorizationServerOptions {
   readonly random: Random
 }
 
-const ID_TOKEN_LEEWAY = 300 // s; a user's clock may be minutes off, and the token was fetched a moment ago
 const UNKNOWN_LIFETIME = 300 // s; for an opaque token without `expires_in`: short, so that it is soon refreshed
 
 interface RequestSecrets {
@@ -254,7 +254,7 @@ export class AuthorizationServer {
     const configuration = new client.Configuration(
       metadata,
       clientId,
-      { [client.clockTolerance]: ID_TOKEN_LEEWAY },
+      { [client.clockTolerance]: LARGEST_SKEW },
       client.None(),
     )
     configuration[client.customFetch] = wrap(watch.fetch)

@@ -4,7 +4,7 @@ import type { Clock } from '../host/clock.ts'
 /** Seconds by which times may differ without a correction; the tolerance of Clerk's own libraries. */
 export const CLOCK_TOLERANCE = 5
 
-/** Seconds. A clock that is off by more is to be set by its owner; below that tokens are checked against the provider's time. */
+/** Seconds. A clock that is off by more is to be set by its owner: below that, sign-ins work all the same. */
 export const LARGEST_SKEW = 300
 
 /**

@@ -85,6 +85,21 @@ describe('OpenID Connect', () => {
     expect(await signInWith(accepted[module] ?? {})).toMatchObject({ state: 'signed_in' })
   })
 
+  // A clock that is off makes a new token look expired, or issued in the future.
+  it.each<[string, Change]>([
+    ['ahead', { claims: (c) => ({ ...c, iat: now() - 840, exp: now() - 240 }) }],
+    ['behind', { claims: (c) => ({ ...c, iat: now() + 240, nbf: now() + 240 }) }],
+  ])('accepts the ID token if the clock is four minutes %s', async (_name, change) => {
+    expect(await signInWith(change)).toMatchObject({ state: 'signed_in' })
+  })
+
+  it.each<[string, Change]>([
+    ['ahead', { claims: (c) => ({ ...c, iat: now() - 960, exp: now() - 360 }) }],
+    ['behind', { claims: (c) => ({ ...c, iat: now() + 360, nbf: now() + 360 }) }],
+  ])('refuses the ID token if the clock is six minutes %s', async (_name, change) => {
+    expect(await signInWith(change)).toMatchObject({ code: 1002, data: { reason: 'invalid_response' } })
+  })
+
   it('[OIDC-no-scope-in-token-endpoint-response] signs in if the token response has no scope', async () => {
     const { client, sandbox, signIn } = await newWorld()
     sandbox.script(TOKEN, { kind: 'replace', body: ({ scope: _, ...answer }) => answer })
