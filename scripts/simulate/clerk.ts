@@ -8,7 +8,7 @@ import type { Timeline } from './timeline.ts'
 
 export const RATE_LIMIT = 1000 // requests to the Backend API that Clerk allows a production instance in a window
 export const WINDOW = 10 // s
-export const CALLS_PER_REFRESH = 2 // the broker reads the session and requests the token: src/broker/clerk-sessions.ts
+const CHECK_SECONDS = 3600 // how often the broker reads the session as well as requesting a token: src/broker/grants.ts
 const BROKER_RETRY_AFTER = 5 // s; the broker's Retry-After if Clerk sends none: src/broker/errors.ts
 
 /** How a daemon refreshes. */
@@ -37,10 +37,12 @@ export interface Account {
   /** The number of the newest refresh token, the only valid one. */
   serial: number
   issuedAt: number
+  /** When the broker last read the session. */
+  checkedAt: number
 }
 
 export function newAccount(user: number, random: RandomStream): Account {
-  return { user, random, serial: 0, issuedAt: Number.NEGATIVE_INFINITY }
+  return { user, random, serial: 0, issuedAt: Number.NEGATIVE_INFINITY, checkedAt: Number.NEGATIVE_INFINITY }
 }
 
 export function refreshTokenOf({ user, serial }: Account): string {
@@ -84,7 +86,7 @@ export class Clerk {
     const { method, lifetime, outage, timeline } = this.#options
     const fails = outage !== undefined && timeline.now >= outage.start && timeline.now < outage.end
     if (fails) throw new UnavailableError('server', method === 'broker' ? BROKER_RETRY_AFTER : undefined)
-    if (method === 'broker') for (let call = 0; call < CALLS_PER_REFRESH; call++) this.#callApi()
+    if (method === 'broker') this.#callAsBroker(account)
     if (refreshToken !== refreshTokenOf(account)) throw new SessionEndedError('session_revoked')
     this.shortestInterval = Math.min(this.shortestInterval, timeline.now - account.issuedAt)
     account.issuedAt = timeline.now
@@ -93,6 +95,14 @@ export class Clerk {
       accessToken: { value: `t${account.serial}`, receivedAt: MIDNIGHT + receivedAt, lifetime },
       refreshToken: refreshTokenOf(account),
     }
+  }
+
+  #callAsBroker(account: Account): void {
+    const { now } = this.#options.timeline
+    this.#callApi()
+    if (now - account.checkedAt < CHECK_SECONDS) return
+    this.#callApi()
+    account.checkedAt = now
   }
 
   /**

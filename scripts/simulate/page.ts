@@ -1,5 +1,5 @@
 // Writes docs/fleet.md: the simulated day, the table, the plot, and the conclusions.
-import { CALLS_PER_REFRESH, RATE_LIMIT, type RefreshMethod, WINDOW } from './clerk.ts'
+import { RATE_LIMIT, type RefreshMethod, WINDOW } from './clerk.ts'
 import { findingsOf, type Result } from './scenarios.ts'
 import { type Capacity, count, footnote, lifetimeName, markdownTable } from './table.ts'
 
@@ -47,7 +47,7 @@ ${capacities.map(({ lifetime, daemons }) => `| ${lifetimeName(lifetime)} | ${cou
   only between its 48th and its 50th second. An add-in that calls every half minute usually misses that interval, and waits for about 0.3 s.
 - **OAuth has no documented rate limit**, and a fleet with one-day tokens needs at most ${count(day.peak)} refreshes per second. Choose it for
   a large fleet. The price: an access token cannot be revoked before it expires, up to a day later.
-- **The broker with 60-second tokens supports about ${supported(60)} daemons**, if half of their users work, and no more: each refresh takes ${CALLS_PER_REFRESH} requests to the Backend API, which
+- **The broker with 60-second tokens supports about ${supported(60)} daemons**, if half of their users work, and no more: each refresh takes one request to the Backend API, and once an hour a second one. It
   allows ${count(RATE_LIMIT)} in ${WINDOW} s. With ${count(largest)} daemons, ${percent(failedShare)} of the calls that need Clerk fail. All sessions are kept, but the service is unusable.
 - **The broker supports ${supported(900)} daemons with 15-minute tokens and ${supported(3600)} with one-hour tokens** (\`CADZERO_BROKER_TOKEN_SECONDS=900\` or \`3600\`). The price: after a
   session is revoked, its token stays valid for up to that long.

@@ -1,5 +1,5 @@
 // Draws the day as SVG: refreshes per second over the day, and in the minutes around the outage.
-import { CALLS_PER_REFRESH, RATE_LIMIT, WINDOW } from './clerk.ts'
+import { RATE_LIMIT, WINDOW } from './clerk.ts'
 import { sum } from './per-second.ts'
 import { OUTAGE, type Result } from './scenarios.ts'
 import { count, lifetimeName } from './table.ts'
@@ -10,7 +10,7 @@ const LEFT = 64
 const RIGHT = 190 // room for the names of the lines
 const PANEL = 250 // px; its height
 const HOUR = 3600
-const BROKER_RATE = RATE_LIMIT / WINDOW / CALLS_PER_REFRESH // refreshes per second
+const BROKER_RATE = RATE_LIMIT / WINDOW // refreshes per second, each of which takes one request
 
 interface Panel {
   readonly top: number

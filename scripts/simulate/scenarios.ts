@@ -1,5 +1,5 @@
 // The scenarios: refresh methods and token lifetimes on the same day; and the findings of a simulated day.
-import { CALLS_PER_REFRESH, type Outage, RATE_LIMIT, type RefreshMethod, WINDOW } from './clerk.ts'
+import { type Outage, RATE_LIMIT, type RefreshMethod, WINDOW } from './clerk.ts'
 import type { Day, FleetOptions } from './fleet.ts'
 import { peak, sum } from './per-second.ts'
 
@@ -55,10 +55,9 @@ export function demandOptions(lifetime: number, daemons: number, seed: number): 
 
 /** The number of daemons that one instance of Clerk supports through a day without outage, random peaks included. */
 export function capacityOf(daemons: number, day: Day): number {
-  const busiest = peak(day.requests, 600) / 600 / daemons // over ten minutes, which smooths random peaks
+  const busiest = peak(day.apiCalls, 600) / 600 / daemons // over ten minutes, which smooths random peaks
   // Random peaks stay within five standard deviations, four were too few: x + 5 * sqrt(x) must fit into one window.
-  const fits = RATE_LIMIT / CALLS_PER_REFRESH
-  const mean = (Math.sqrt(2.5 ** 2 + fits) - 2.5) ** 2
+  const mean = (Math.sqrt(2.5 ** 2 + RATE_LIMIT) - 2.5) ** 2
   return Math.floor(mean / (busiest * WINDOW) / 100) * 100
 }
 

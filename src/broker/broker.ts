@@ -15,7 +15,16 @@ import type { RequestContext } from './node-handler.ts'
 import { type BrokerOptions, checkOptions } from './options.ts'
 import { parsePublicKey } from './public-key.ts'
 import { type Grant, RefreshTokens } from './refresh-token.ts'
-import { bearerTokenOf, isInstancesRequest, parseBody, ROUTES, type Route, readBody, routeOf } from './request.ts'
+import {
+  type BrokerRequest,
+  bearerTokenOf,
+  isInstancesRequest,
+  parseBody,
+  ROUTES,
+  type Route,
+  readBody,
+  routeOf,
+} from './request.ts'
 import { createResources } from './resources.ts'
 import { codeRequest, refreshRequest, sessionRequest, tokenRequest } from './schemas.ts'
 import { Sealer } from './sealed.ts'
@@ -33,7 +42,7 @@ export { optionsFromEnvironment } from './settings.ts'
 export type { SingleUse, SingleUseKind } from './single-use.ts'
 export type { BrokerLogFields, BrokerOptions }
 
-export type BrokerHandler = (request: Request, context?: RequestContext) => Promise<Response>
+export type BrokerHandler = (request: BrokerRequest, context?: RequestContext) => Promise<Response>
 
 export interface Broker extends BrokerHandler {
   /** Fetches Clerk's keys now, and then by a timer. Without it they are fetched when the first session is handed over. */
@@ -60,7 +69,7 @@ export function createBroker(options: BrokerOptions): Broker {
   }
   const { keys, grants, proofs, limits, pool } = assemble(options, log, clock)
 
-  const answer = async (route: Route, request: Request, presented: Presented): Promise<Answered<object>> => {
+  const answer = async (route: Route, request: BrokerRequest, presented: Presented): Promise<Answered<object>> => {
     const body = await readBody(request)
     if (route === 'code') {
       const parsed = parseBody(codeRequest, body)
@@ -74,7 +83,7 @@ export function createBroker(options: BrokerOptions): Broker {
     return await grants.exchangeToken(bearerTokenOf(request), sessionId, presented)
   }
 
-  const handle = async (request: Request, context: RequestContext = {}): Promise<Response> => {
+  const handle = async (request: BrokerRequest, context: RequestContext = {}): Promise<Response> => {
     const startedAt = clock.monotonic()
     const known: { route?: Route; sessionId?: string; userId?: string } = {}
     const report = (event: BrokerLogFields['event'], status: number, reason?: string) => {

@@ -1,9 +1,11 @@
 // CORS (Fetch standard) for the one endpoint that a web page calls, and for the listed origins alone.
+import type { BrokerRequest } from './request.ts'
+
 const HEADERS = 'authorization, content-type'
 const MAX_AGE = '600' // s
 
 /** The answer to a preflight request; undefined if the origin is not listed. */
-export function preflightResponse(request: Request, origins: readonly string[]): Response | undefined {
+export function preflightResponse(request: BrokerRequest, origins: readonly string[]): Response | undefined {
   const origin = request.headers.get('origin')
   if (origin === null || !origins.includes(origin)) return undefined
   return new Response(null, {
@@ -18,7 +20,7 @@ export function preflightResponse(request: Request, origins: readonly string[]):
 }
 
 /** Lets the page read the response, if its origin is listed. */
-export function allowOrigin(response: Response, request: Request, origins: readonly string[]): void {
+export function allowOrigin(response: Response, request: BrokerRequest, origins: readonly string[]): void {
   const origin = request.headers.get('origin')
   if (origin === null || !origins.includes(origin)) return
   for (const [name, value] of Object.entries(originHeaders(origin))) response.headers.set(name, value)

@@ -3,9 +3,10 @@
 // A proof needs no nonce if its `iat` is within a minute of the broker's clock. A client with a wrong clock is asked for one:
 // the nonce holds the broker's time, so that nothing is stored and every copy with the same keys accepts it.
 import { createHash, createHmac } from 'node:crypto'
-import { calculateJwkThumbprint, EmbeddedJWK, errors, type JWTPayload, type JWTVerifyResult, jwtVerify } from 'jose'
+import { errors, type JWTHeaderParameters, type JWTPayload, jwtVerify } from 'jose'
 import type { Clock } from '../host/clock.ts'
 import { BrokerError } from './errors.ts'
+import { type ProofKey, ProofKeys } from './proof-keys.ts'
 import type { SingleUse } from './single-use.ts'
 
 export interface Proof {
@@ -37,6 +38,7 @@ const NONCE_SLOT = 150 // s; a nonce of the current slot and of its neighbours i
 
 export class DpopVerifier {
   readonly #options: DpopOptions
+  readonly #keys = new ProofKeys()
 
   constructor(options: DpopOptions) {
     this.#options = options
@@ -50,13 +52,12 @@ export class DpopVerifier {
   async verify(header: string | null, path: string): Promise<Proof> {
     if (header === null) throw refused('dpop_missing')
     if (header.length > MAX_LENGTH || !COMPACT_JWS.test(header)) throw refused('dpop_malformed')
-    const { payload, protectedHeader } = await this.#verifySignature(header)
+    const { payload, jkt } = await this.#verifySignature(header)
     const { jti, htm, htu } = payload
     if (typeof jti !== 'string' || jti === '' || jti.length > MAX_JTI_LENGTH) throw refused('dpop_malformed')
     if (htm !== 'POST') throw refused('dpop_htm')
     if (normalizedUrl(htu) !== normalizedUrl(`${this.#options.publicUrl}${path}`)) throw refused('dpop_htu')
     const validSeconds = this.#validSecondsOf(payload)
-    const jkt = await calculateJwkThumbprint(protectedHeader.jwk ?? {})
     const id = createHash('sha256').update(`${jkt}\n${jti}`).digest('base64url')
     return {
       jkt,
@@ -73,13 +74,21 @@ export class DpopVerifier {
     return nonceOf(keys[0] ?? new Uint8Array(), slotOf(clock.now()))
   }
 
-  async #verifySignature(header: string): Promise<JWTVerifyResult> {
+  async #verifySignature(header: string): Promise<{ readonly payload: JWTPayload; readonly jkt: string }> {
+    let used: ProofKey | undefined
     try {
-      return await jwtVerify(header, EmbeddedJWK, {
+      const keyOf = async (protectedHeader: JWTHeaderParameters) => {
+        used = await this.#keys.find(protectedHeader)
+        return used.key
+      }
+      const { payload, protectedHeader } = await jwtVerify(header, keyOf, {
         typ: 'dpop+jwt',
         algorithms: ['ES256'],
         currentDate: new Date(this.#options.clock.now() * 1000),
       })
+      if (used === undefined) throw refused('dpop_malformed')
+      this.#keys.keep(protectedHeader, used)
+      return { payload, jkt: used.jkt }
     } catch (error) {
       throw refused(error instanceof errors.JWSSignatureVerificationFailed ? 'dpop_signature' : 'dpop_malformed')
     }

@@ -1,10 +1,10 @@
 // Answers 503 at once while too many requests are being answered: what is accepted is answered in time.
 import { BrokerError } from './errors.ts'
 
-type Handler<Context extends unknown[]> = (request: Request, ...context: Context) => Promise<Response>
+type Handler<Params extends unknown[]> = (...params: Params) => Promise<Response>
 
-export interface Shedding<Context extends unknown[]> {
-  readonly handle: Handler<Context>
+export interface Shedding<Params extends unknown[]> {
+  readonly handle: Handler<Params>
   /** Requests that are being answered. */
   inFlight(): number
 }
@@ -12,22 +12,22 @@ export interface Shedding<Context extends unknown[]> {
 const RETRY_AFTER = 1 // s
 
 /** @param onShed called for each request that is refused */
-export function shedLoad<Context extends unknown[]>(
-  handler: Handler<Context>,
+export function shedLoad<Params extends unknown[]>(
+  handler: Handler<Params>,
   maxInFlight: number,
   onShed: () => void,
-): Shedding<Context> {
+): Shedding<Params> {
   let inFlight = 0
   return {
     inFlight: () => inFlight,
-    handle: async (request, ...context) => {
+    handle: async (...params) => {
       if (inFlight >= maxInFlight) {
         onShed()
         return new BrokerError('temporarily_unavailable', 'overloaded', RETRY_AFTER).toResponse()
       }
       inFlight++
       try {
-        return await handler(request, ...context)
+        return await handler(...params)
       } finally {
         inFlight--
       }

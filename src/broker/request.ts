@@ -2,6 +2,14 @@
 import * as v from 'valibot'
 import { BrokerError } from './errors.ts'
 
+/** What the broker reads of a request. A Request of the Fetch standard is one. */
+export interface BrokerRequest {
+  readonly method: string
+  readonly url: string
+  readonly headers: { get(name: string): string | null }
+  readonly body: AsyncIterable<Uint8Array> | null
+}
+
 export const ROUTES = {
   '/api/auth/code': 'code',
   '/api/auth/token': 'token',
@@ -16,7 +24,7 @@ const MAX_TOKEN_LENGTH = 8 * 1024
 const BEARER = /^Bearer ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$/i // no white space and nothing but ASCII
 
 /** @throws BrokerError not_found */
-export function routeOf(request: Request): Route {
+export function routeOf(request: BrokerRequest): Route {
   const { pathname } = new URL(request.url)
   const route = Object.entries(ROUTES).find(([path]) => path === pathname)?.[1]
   if (!route) throw new BrokerError('not_found')
@@ -24,12 +32,12 @@ export function routeOf(request: Request): Route {
 }
 
 /** Whether the request asks which Clerk instances the broker serves: no secret, so that a client can check its settings. */
-export function isInstancesRequest({ method, url }: Request): boolean {
+export function isInstancesRequest({ method, url }: BrokerRequest): boolean {
   return method === 'GET' && new URL(url).pathname === '/api/auth/instances'
 }
 
 /** @throws BrokerError unsupported_media_type, payload_too_large, invalid_request */
-export async function readBody(request: Request): Promise<unknown> {
+export async function readBody(request: BrokerRequest): Promise<unknown> {
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json') throw new BrokerError('unsupported_media_type')
   return parseJson(await readBytes(request))
@@ -43,13 +51,13 @@ export function parseBody<T>(schema: v.GenericSchema<unknown, T>, body: unknown)
 }
 
 /** The session token in the header Authorization. @throws BrokerError invalid_request */
-export function bearerTokenOf(request: Request): string {
+export function bearerTokenOf(request: BrokerRequest): string {
   const [, token] = BEARER.exec(request.headers.get('authorization') ?? '') ?? []
   if (token === undefined || token.length > MAX_TOKEN_LENGTH) throw new BrokerError('invalid_request')
   return token
 }
 
-async function readBytes(request: Request): Promise<Buffer> {
+async function readBytes(request: BrokerRequest): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let size = 0
   try {

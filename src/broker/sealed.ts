@@ -1,6 +1,7 @@
 // Tokens that only the broker opens: JWE (RFC 7516) under its own keys, so that it stores nothing.
 import { createHash } from 'node:crypto'
 import { decodeProtectedHeader, EncryptJWT, errors, type JWTPayload, jwtDecrypt } from 'jose'
+import { importAesKey } from '../host/aes-key.ts'
 import type { Clock } from '../host/clock.ts'
 import { BrokerError } from './errors.ts'
 
@@ -20,7 +21,7 @@ export interface OpenOptions {
 
 interface Key {
   readonly id: string
-  readonly secret: Uint8Array
+  readonly imported: ReturnType<typeof importAesKey>
 }
 
 const COMPACT_JWE = /^[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/ // `dir` has no encrypted key; the library would skip white space
@@ -36,7 +37,7 @@ export class Sealer {
    * @throws TypeError without a key
    */
   constructor(secrets: readonly Uint8Array[], clock: Clock) {
-    this.#keys = secrets.map((secret) => ({ id: keyId(secret), secret }))
+    this.#keys = secrets.map((secret) => ({ id: keyId(secret), imported: importAesKey(secret) }))
     const [current] = this.#keys
     if (!current) throw new TypeError('keys: at least one key is needed')
     this.#current = current
@@ -49,7 +50,7 @@ export class Sealer {
       .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', typ, kid: this.#current.id })
       .setIssuedAt(Math.floor(this.#clock.now()))
       .setExpirationTime(Math.floor(expiresAt))
-      .encrypt(this.#current.secret)
+      .encrypt(await this.#current.imported)
   }
 
   /**
@@ -59,9 +60,9 @@ export class Sealer {
   async open(typ: SealedType, token: string, { requiredClaims, allowExpired }: OpenOptions): Promise<SealedClaims> {
     if (token.length > MAX_LENGTH || !COMPACT_JWE.test(token))
       throw new BrokerError('invalid_grant', 'sealed_malformed')
-    const secret = this.#secretOf(typ, token)
+    const key = this.#keyOf(typ, token)
     try {
-      const { payload } = await jwtDecrypt(token, secret, {
+      const { payload } = await jwtDecrypt(token, await key.imported, {
         typ,
         keyManagementAlgorithms: ['dir'],
         contentEncryptionAlgorithms: ['A256GCM'],
@@ -76,10 +77,10 @@ export class Sealer {
     }
   }
 
-  #secretOf(typ: SealedType, token: string): Uint8Array {
+  #keyOf(typ: SealedType, token: string): Key {
     const header = headerOf(token)
     const key = this.#keys.find(({ id }) => id === header?.kid)
-    if (key) return key.secret
+    if (key) return key
     // A removed key is the operator's, and must sign no user out: another copy, or the next configuration, may have it.
     const isOurs = header?.typ === typ && typeof header.kid === 'string'
     throw isOurs ? new BrokerError('unknown_key', 'unknown_key') : new BrokerError('invalid_grant', 'sealed_invalid')

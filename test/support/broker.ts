@@ -32,6 +32,7 @@ export function brokerOptions(sandbox: Sandbox, overrides: Partial<BrokerOptions
     keys: [newKey()],
     publicUrl: PUBLIC_URL,
     authorizedParties: [PAGE_ORIGIN],
+    clerkRequestsIn10Seconds: 100_000, // a test sends a day's requests in seconds
     ...overrides,
   }
 }
