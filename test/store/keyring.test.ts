@@ -122,7 +122,7 @@ it.skipIf(!hasMonitor)(
     await first.client.call('shutdown')
     await first.ended
 
-    const { client } = await start(['bash', '-c', WATCH_AND_UNLOCK, watched, ...daemon], 'locked')
+    const { client, ended } = await start(['bash', '-c', WATCH_AND_UNLOCK, watched, ...daemon], 'locked')
     const requests = async () => (await readFile(join(watched, 'requests'), 'utf8')).split('member=Unlock').length - 1
     const LOCKED = { code: 1005, data: { reason: 'key_locked' } }
     await expect(client.call('getAuthHeader')).rejects.toMatchObject(LOCKED)
@@ -143,6 +143,7 @@ it.skipIf(!hasMonitor)(
     const header = () => client.call('getAuthHeader').catch(() => undefined)
     await expect.poll(header, { timeout: 20_000 }).toMatchObject({ headers: {} }) // it looks every five seconds
     await client.call('shutdown')
+    await ended // with it the bus, and all that is on it
   },
   60_000,
 )

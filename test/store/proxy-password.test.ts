@@ -114,6 +114,7 @@ describe('config proxy-password', () => {
       expect(output).toContain(`saved the password of ada at ${new URL(proxy.url).host} in the keyring`)
 
       const daemon = desktop.run([process.execPath, PROGRAM, 'daemon'], env, 'unlocked')
+      const ended = once(daemon, 'exit')
       await once(daemon.stdout ?? daemon, 'data')
       const client = await connect(systemFiles, join(home, 'data', 'endpoint.json'), systemRandom)
       onTestFinished(() => client.close())
@@ -128,6 +129,7 @@ describe('config proxy-password', () => {
       }
       for (const text of written) expect(text).not.toContain('canary-pw')
       await client.call('shutdown')
+      await ended
 
       expect(await run('"$0" "$1" config proxy-password --remove')).toContain('removed the password of ada')
       expect(await run('"$0" "$1" config proxy-password --remove')).toContain('there is no password of ada')
