@@ -151,3 +151,22 @@ describe('a client with a wrong clock', () => {
     }
   })
 })
+
+describe('the keys of recent proofs', () => {
+  it('are remembered, but do not let another proof through', async () => {
+    const { key, newRefreshToken, refresh } = await newBrokerWorld()
+    const refreshToken = await newRefreshToken()
+    expect((await refresh(refreshToken)).status).toBe(200)
+    const right = await key
+    const [header = '', payload] = (await right.proof(URL_OF_REFRESH)).split('.')
+    const { jwk } = JSON.parse(Buffer.from(header, 'base64url').toString())
+    const other = await newDpopKey()
+    const proofs = [
+      await other.proof(URL_OF_REFRESH, { header: { jwk } }), // names the remembered key, signed by another
+      await right.proof(URL_OF_REFRESH, { header: { jwk: { ...jwk, d: jwk.x } } }), // with a private member
+      `${header}.${payload}.${(await right.proof(URL_OF_REFRESH)).split('.')[2]}`, // of another payload
+    ]
+    for (const dpop of proofs) expect(await refresh(refreshToken, { dpop })).toMatchObject(invalidProof)
+    expect((await refresh(refreshToken)).status).toBe(200)
+  })
+})
