@@ -7,6 +7,7 @@ import { CommandError } from '../failure.ts'
 import { configuredKeyProtection } from '../key-protection.ts'
 import { describeFields } from '../status-text.ts'
 import { note, print, printJson } from '../terminal.ts'
+import { version } from '../version.ts'
 import { launchOfThisProgram, managerOfThisComputer } from './this-computer.ts'
 
 export interface ServiceOptions {
@@ -17,8 +18,11 @@ export async function installService(context: Context, options: ServiceOptions):
   const manager = managerOfThisComputer(context)
   const before = await runningDaemon(context)
   const launch = await launchOfThisProgram(context)
+  // After an update the entry may be the same, and the daemon still the old one.
+  const isOlder = before !== undefined && before.daemonVersion !== version
   const started = await manager.install(launch)
-  const daemon = await waitForDaemon(context, manager, started ? before : undefined)
+  if (!started && isOlder) await manager.restart()
+  const daemon = await waitForDaemon(context, manager, started || isOlder ? before : undefined)
   noteLostVariables(context)
   if ((await configuredKeyProtection(context)) === 'passphrase') {
     note(
