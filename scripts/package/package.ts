@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join, resolve } from 'node:path'
+import { basename, join, relative, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { build } from 'esbuild'
 import manifest from '../../package.json' with { type: 'json' }
@@ -107,10 +107,12 @@ async function addonPackage() {
   return { name, version, folder }
 }
 
-/** Writes the checksums of all files in the folder. */
+/** Writes the checksums of all files below the folder. */
 export async function writeChecksums(folder: string): Promise<void> {
   const lines: string[] = []
-  for (const name of (await readdir(folder)).filter((one) => one !== 'SHA256SUMS').sort()) {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const names = entries.filter((one) => one.isFile()).map((one) => relative(folder, join(one.parentPath, one.name)))
+  for (const name of names.filter((one) => one !== 'SHA256SUMS').sort()) {
     lines.push(`${await digestOf(join(folder, name))}  ${name}\n`)
   }
   await writeFile(join(folder, 'SHA256SUMS'), lines.join(''))

@@ -1,0 +1,101 @@
+; The installer for Windows x64, for one user: no administrator, no prompt. /S installs silently.
+; Built by installer.ts, which defines VERSION, SIZE (KiB), CONSOLE, WINDOWED, NOTICES, ICON and OUT.
+Target amd64-unicode
+Unicode true
+!include MUI2.nsh
+!include FileFunc.nsh
+!define KEY "Software\Microsoft\Windows\CurrentVersion\Uninstall\cadzero-auth"
+!define NAME "CADZERO sign-in"
+
+Name "${NAME}"
+OutFile "${OUT}"
+RequestExecutionLevel user
+InstallDir "$LOCALAPPDATA\Programs\cadzero-auth"
+InstallDirRegKey HKCU "${KEY}" "InstallLocation"
+SetCompressor /SOLID lzma
+SetCompressorDictSize 128 ; MiB: the second file differs from the first in one byte, and begins that far behind it
+SetDateSave off ; the files have the time of the installation, so that each build has the same bytes
+ManifestDPIAware true
+ManifestSupportedOS all
+VIProductVersion "${VERSION}.0"
+VIAddVersionKey ProductName "${NAME}"
+VIAddVersionKey CompanyName "CADZERO"
+VIAddVersionKey FileDescription "Installs ${NAME}"
+VIAddVersionKey FileVersion "${VERSION}"
+VIAddVersionKey LegalCopyright "CADZERO"
+!define MUI_ICON "${ICON}"
+!define MUI_UNICON "${ICON}"
+!insertmacro MUI_PAGE_INSTFILES
+!insertmacro MUI_UNPAGE_CONFIRM
+!insertmacro MUI_UNPAGE_INSTFILES
+!insertmacro MUI_LANGUAGE English
+
+Section
+  SetOutPath "$INSTDIR"
+  IfFileExists "$INSTDIR\cadzero-auth.exe" 0 fresh
+    nsExec::Exec '"$INSTDIR\cadzero-auth.exe" daemon --stop'
+    Pop $0 ; 3 if none runs
+  fresh:
+  ; A program that is still running can be renamed, not overwritten.
+  Delete "$INSTDIR\*.old"
+  Rename "$INSTDIR\cadzero-auth.exe" "$INSTDIR\cadzero-auth.exe.old"
+  Rename "$INSTDIR\cadzero-authd.exe" "$INSTDIR\cadzero-authd.exe.old"
+  ClearErrors
+  File "/oname=cadzero-auth.exe" "${CONSOLE}"
+  File "/oname=cadzero-authd.exe" "${WINDOWED}"
+  File "/oname=THIRD-PARTY-NOTICES.txt" "${NOTICES}"
+  IfErrors 0 written
+    Delete "$INSTDIR\cadzero-auth.exe"
+    Delete "$INSTDIR\cadzero-authd.exe"
+    Rename "$INSTDIR\cadzero-auth.exe.old" "$INSTDIR\cadzero-auth.exe"
+    Rename "$INSTDIR\cadzero-authd.exe.old" "$INSTDIR\cadzero-authd.exe"
+    SetErrorLevel 1
+    Abort "The files could not be written. The previous version is kept."
+  written:
+  Delete "$INSTDIR\*.old"
+  CreateShortcut "$SMPROGRAMS\${NAME}.lnk" "$INSTDIR\cadzero-auth.exe" "login"
+  WriteUninstaller "$INSTDIR\uninstall.exe"
+  WriteRegStr HKCU "${KEY}" DisplayName "${NAME}"
+  WriteRegStr HKCU "${KEY}" DisplayVersion "${VERSION}"
+  WriteRegStr HKCU "${KEY}" Publisher "CADZERO"
+  WriteRegStr HKCU "${KEY}" DisplayIcon "$INSTDIR\cadzero-auth.exe"
+  WriteRegStr HKCU "${KEY}" InstallLocation "$INSTDIR"
+  WriteRegStr HKCU "${KEY}" UninstallString '"$INSTDIR\uninstall.exe"'
+  WriteRegStr HKCU "${KEY}" QuietUninstallString '"$INSTDIR\uninstall.exe" /S'
+  WriteRegDWORD HKCU "${KEY}" NoModify 1
+  WriteRegDWORD HKCU "${KEY}" NoRepair 1
+  WriteRegDWORD HKCU "${KEY}" EstimatedSize ${SIZE}
+  ; Enters the Run key and starts the daemon, as for a user who copies the files by hand.
+  nsExec::Exec '"$INSTDIR\cadzero-auth.exe" service install'
+  Pop $0
+  StrCmp $0 0 done
+    DetailPrint "The service could not be installed ($0). Every command starts the daemon."
+  done:
+SectionEnd
+
+; /PURGE also signs out and removes the session, its key and the configuration.
+Section un.install
+  ${GetParameters} $1
+  ClearErrors
+  ${GetOptions} $1 "/PURGE" $2
+  IfErrors keep
+    nsExec::Exec '"$INSTDIR\cadzero-auth.exe" service uninstall --purge'
+    Pop $0
+    Goto gone
+  keep:
+    nsExec::Exec '"$INSTDIR\cadzero-auth.exe" service uninstall'
+    Pop $0
+  gone:
+  ; Now that no program has it loaded.
+  RMDir /r "$LOCALAPPDATA\cadzero-auth\Data\addon"
+  RMDir "$LOCALAPPDATA\cadzero-auth\Data"
+  RMDir "$LOCALAPPDATA\cadzero-auth"
+  Delete "$SMPROGRAMS\${NAME}.lnk"
+  Delete "$INSTDIR\cadzero-auth.exe"
+  Delete "$INSTDIR\cadzero-authd.exe"
+  Delete "$INSTDIR\THIRD-PARTY-NOTICES.txt"
+  Delete "$INSTDIR\*.old"
+  Delete "$INSTDIR\uninstall.exe"
+  RMDir "$INSTDIR"
+  DeleteRegKey HKCU "${KEY}"
+SectionEnd

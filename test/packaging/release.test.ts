@@ -1,0 +1,101 @@
+// What a release says about its files: update.json and its signature, the manifests of package managers, the changelog section.
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { sectionOf } from '../../scripts/package/changelog.ts'
+import { writeManifests } from '../../scripts/package/manifests.ts'
+import {
+  isSigned,
+  publicKeyOf,
+  readSigningKey,
+  signUpdate,
+  temporaryKey,
+  updateText,
+} from '../../scripts/package/update.ts'
+import { temporaryFolder } from '../support/folder.ts'
+
+const hash = (digit: string) => digit.repeat(64)
+const files = [
+  'linux-arm64.tar.gz',
+  'linux-x64.tar.gz',
+  'macos-arm64.tar.gz',
+  'macos-x64.tar.gz',
+  'win-x64.zip',
+  'win-x64-setup.exe',
+].map((suffix, index) => ({ name: `cadzero-auth-1.2.3-${suffix}`, sha256: hash(String(index)), size: index }))
+const release = { version: '1.2.3', baseUrl: 'https://releases.example/1.2.3', files }
+
+describe('update.json', () => {
+  const text = updateText({ version: '1.2.3', sequence: 1_800_000_000, files })
+
+  it('has the version, the sequence, an end, and the size and the hash of each file', () => {
+    expect(JSON.parse(text)).toEqual({
+      format: 1,
+      version: '1.2.3',
+      sequence: 1_800_000_000,
+      expiresAt: '2027-07-14T08:00:00Z',
+      minimumSystem: { windows: '10.0.17763', macos: '13.5', glibc: '2.28' },
+      files,
+    })
+  })
+
+  it('is signed over its exact bytes by one key alone', () => {
+    const [key, other] = [temporaryKey(), temporaryKey()]
+    const signature = signUpdate(text, key)
+    const verifies = (one: string, by: typeof key) => isSigned(one, signature, createPublicKey(by))
+    expect(verifies(text, key)).toBe(true)
+    expect(verifies(text.replace('1.2.3', '1.2.4'), key)).toBe(false)
+    expect(verifies(`${text} `, key)).toBe(false)
+    expect(verifies(text, other)).toBe(false)
+  })
+
+  it('is signed by an Ed25519 key only', async () => {
+    const path = join(await temporaryFolder(), 'key.pem')
+    const key = temporaryKey()
+    await writeFile(path, key.export({ type: 'pkcs8', format: 'pem' }))
+    expect(publicKeyOf(await readSigningKey(path))).toBe(publicKeyOf(key))
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    await writeFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }))
+    await expect(readSigningKey(path)).rejects.toThrow('no Ed25519 key')
+  })
+})
+
+describe('the manifests', () => {
+  it('name the address and the hash of the right file', async () => {
+    const folder = await temporaryFolder()
+    await writeManifests(release, folder)
+    const read = (path: string) => readFile(join(folder, path), 'utf8')
+    const formula = await read('homebrew/cadzero-auth.rb')
+    for (const { name, sha256 } of files.filter(({ name }) => name.endsWith('.tar.gz')))
+      expect(formula).toContain(`url "https://releases.example/1.2.3/${name}"\n      sha256 "${sha256}"`)
+    const scoop = JSON.parse(await read('scoop/cadzero-auth.json'))
+    expect(scoop.architecture['64bit']).toEqual({
+      url: 'https://releases.example/1.2.3/cadzero-auth-1.2.3-win-x64.zip',
+      hash: hash('4'),
+    })
+    const winget = await read('winget/CADZERO.SignIn.installer.yaml')
+    expect(winget).toContain('InstallerUrl: https://releases.example/1.2.3/cadzero-auth-1.2.3-win-x64-setup.exe')
+    expect(winget).toContain(`InstallerSha256: ${hash('5')}`)
+  })
+
+  it('are refused for a release that lacks a file', async () => {
+    const without = { ...release, files: files.slice(1) }
+    await expect(writeManifests(without, await temporaryFolder())).rejects.toThrow('ends with linux-arm64.tar.gz')
+  })
+})
+
+describe('the section of the changelog', () => {
+  const changelog =
+    '# Changelog\n\n## [Unreleased]\n\n## [1.2.3] - 2026-01-02\n\n### Fixed\n\n- A fault.\n\n## [1.2.2]\n\n- Old.\n'
+
+  it('is that of the version', () => {
+    expect(sectionOf(changelog, '1.2.3')).toBe('### Fixed\n\n- A fault.\n')
+    expect(sectionOf(changelog, '1.2.2')).toBe('- Old.\n')
+  })
+
+  it('is an error if it is missing or empty', () => {
+    expect(() => sectionOf(changelog, '9.9.9')).toThrow('no text for 9.9.9')
+    expect(() => sectionOf(changelog, undefined)).toThrow('no text for Unreleased')
+  })
+})
