@@ -1,7 +1,7 @@
 // The test projects: unit mirrors src/ and is what `npm test` runs; the others take longer and have a script each.
 import { configDefaults, defineConfig } from 'vitest/config'
 
-const LONG = ['security', 'faults', 'fuzz', 'e2e', 'field', 'packaging']
+const LONG = ['security', 'faults', 'fuzz', 'e2e', 'field', 'packaging', 'install']
 
 const project = (name: string, include: string[], exclude: string[] = []) => ({
   extends: true as const,

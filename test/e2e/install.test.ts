@@ -40,7 +40,7 @@ async function newAccount() {
 const canRun = process.platform === 'linux' && (!isRoot || has('setpriv'))
 
 describe.skipIf(!canRun)('in a new account', () => {
-  it.each(['npm install --global', '-linux-x64'])(
+  it.each(['npm install --global', 'linux-x64 ~'])(
     'the lines with «%s» put the command into PATH',
     { timeout: 60_000 },
     async (line) => {
