@@ -589,6 +589,27 @@ const python: readonly Defence[] = [
     ["genuine = hmac.compare_digest(proof.encode(), endpoint.mac('server', nonce).encode())", 'genuine = True'],
     PYTHON_TEST,
   ),
+  one(
+    'Python: a damaged program is not installed',
+    'embed/python/cadzero_auth/bundle.py',
+    ['if digest.hexdigest() != file.sha256:', 'if not file.sha256:'],
+    PYTHON_TEST,
+  ),
+  one(
+    'Python: a header of another session is dropped',
+    'embed/python/cadzero_auth/session_view.py',
+    ['if before is None or _session_of(before) != _session_of(status):', 'if before is None:'],
+    PYTHON_TEST,
+  ),
+  one(
+    'Python: an older program replaces no newer one',
+    'embed/python/cadzero_auth/versions.py',
+    [
+      'return (semver(self.version), self.commit_time) > (semver(other.version), other.commit_time)',
+      'return self != other',
+    ],
+    PYTHON_TEST,
+  ),
   one('Python: no repeated header', PYTHON_WEBSOCKET, [' or name.lower() in headers', ''], PYTHON_TEST),
   one(
     'Python: a file that only the user may read',

@@ -65,7 +65,7 @@ class Attempts:
                 self._silent_since = time.monotonic()
             since = self._silent_since
             if call is not None:
-                return call, since, False
+                return call, min(since, call.created_at), False  # the daemon may answer others, and its provider hang
             call = Call(method, params, True, LONGEST_ATTEMPT, lambda done: self._end(key, done))
             self._running[key] = call
         try:

@@ -52,6 +52,8 @@ def ensure_installed(bundle: str) -> Installed:
     if managed is not None:
         build = build_of(managed)
         return Installed('managed', managed[0], build.version if build else 'unknown')
+    if _is_current(bundled, folder):  # without the lock, because it is so at almost every start of the add-in
+        return Installed('current', program, bundled.version, _replace_older_daemon(program, bundled.version))
     try:
         os.makedirs(folder, exist_ok=True)
         with locked(os.path.join(folder, f'{_TEMPORARY}lock'), LOCK_SECONDS):
@@ -88,8 +90,8 @@ def _is_same_path(first: str, second: str) -> bool:
 
 def _install(bundled: Bundle, folder: str, program: str) -> Installed:
     _sweep(folder)
-    if all(file_hash(os.path.join(folder, file.target_name)) == file.sha256 for file in bundled.files):
-        return Installed('current', program, bundled.version, _replace_older_daemon(program, bundled.version))
+    if _is_current(bundled, folder):  # another program has just installed it
+        return Installed('current', program, bundled.version)
     there = build_of([program]) if os.path.exists(program) else None
     if there is not None and semver(there.version) > semver(bundled.version):
         return Installed('newer', program, there.version)
@@ -107,6 +109,10 @@ def _install(bundled: Bundle, folder: str, program: str) -> Installed:
     _sync_folder(folder)
     log.info('cadzero-auth %s was installed', bundled.version)
     return Installed('installed' if there is None else 'upgraded', program, bundled.version, _start_service(program))
+
+
+def _is_current(bundled: Bundle, folder: str) -> bool:
+    return all(file_hash(os.path.join(folder, file.target_name)) == file.sha256 for file in bundled.files)
 
 
 def _replaces(copy: str, there: Build | None) -> bool:

@@ -88,7 +88,12 @@ wait_until('the new daemon answers', lambda: daemon_pid() == replacing.pid)
 assert auth.get_auth_headers(timeout=15) != {} and second_pid != replacing.pid
 passed('the client connects to the daemon that replaces another')
 
+other = cadzero_auth.Client()
+other.get_auth_header(timeout=15)
+assert other._view.headers.find(None) is not None
 auth.sign_out(timeout=15)
+wait_until('another client hears of the sign-out', lambda: other._view.headers.find(None) is None)
+other.close()
 assert auth.get_auth_headers(timeout=15) == {} and auth.auth_token.is_authenticated() is False
 assert auth.get_current_user(timeout=15) == {'is_authenticated': False, 'state': 'signed_out', 'error': None}
 assert auth.auth_token.refresh_token(timeout=15) is False and auth.auth_token.token is None

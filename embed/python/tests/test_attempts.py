@@ -86,6 +86,13 @@ class BreakerTest(unittest.TestCase):
         self.assertEqual(self.fails(5.0, 'other').reason, 'starting')
         self.assertEqual(self.waits[-1], 5.0)
 
+    def test_an_attempt_that_hangs_in_the_daemon_is_waited_for_once_although_the_daemon_answers_others(self):
+        self.fails(5.0)
+        self.fails(5.0, 'status')
+        self.answer(self.calls[1], result={})
+        self.fails(5.0)
+        self.assertEqual(self.waits, [5.0, GRACE_SECONDS, 0])
+
     def test_a_caller_that_may_not_wait_does_not_wait(self):
         self.fails(0)
         self.assertEqual(self.waits, [0])

@@ -230,12 +230,13 @@ class InstallTest(InstallTestCase):
             self.assertEqual(self.install()[0], 'upgraded')
         self.assertEqual(self.installed_version(), '1.3.0')
         self.assertEqual(len(os.listdir(os.path.dirname(self.program))), 2)  # the old one, which runs
+        self.put('1.4.0')
         self.install()
         self.assert_nothing_left_behind()
 
     def test_a_held_lock_is_told_after_a_while(self):
         self.put('1.2.0')
-        self.install()
+        os.makedirs(os.path.dirname(self.program))
         lock = install.locked(os.path.join(os.path.dirname(self.program), '.cadzero-auth-lock'), 0)
         with lock, mock.patch.object(install, 'LOCK_SECONDS', 0), self.assertRaises(InstallError) as caught:
             self.install()
