@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, relative, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -98,6 +98,7 @@ async function writeDocuments(targets: readonly Target[], { node }: Builder, out
     join(out, 'THIRD-PARTY-NOTICES.txt'),
     await collectNotices(Object.fromEntries([...libraries, ...folders])),
   )
+  await copyFile('dist/cadzero-auth.1', join(out, 'cadzero-auth.1'))
 }
 
 /** The package of the addon for all systems, which has the licence of the addon itself. */

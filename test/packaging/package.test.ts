@@ -51,6 +51,7 @@ describe.skipIf(!isLinuxX64)(`the executable${isLinuxX64 ? '' : ' (skipped: need
     const { stdout } = await run('sha256sum', ['--check', 'SHA256SUMS'], { cwd: packageFolder })
     const names = (await readdir(packageFolder)).filter((name) => name !== 'SHA256SUMS').sort()
     expect(stdout).toBe(names.map((name) => `${name}: OK\n`).join(''))
+    expect(names).toContain('cadzero-auth.1')
     const { metadata, components } = JSON.parse(await readFile(join(packageFolder, 'sbom.cdx.json'), 'utf8')) as Sbom
     expect(metadata.component).toMatchObject({ name: 'cadzero-auth', version: manifest.version })
     const named = (name: string) => components.find((one) => one.name === name)
