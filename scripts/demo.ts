@@ -160,7 +160,8 @@ function showChanges(client: RpcClient): void {
     const { state, authorizationUrl, tokenExpiresAt, user, refresh } = params as Result<'status'>
     if (authorizationUrl !== null && authorizationUrl !== shown.url) {
       say(`sign in  ${authorizationUrl}`)
-      if (auto) void services.visit(authorizationUrl)
+      // The daemon may end before the last page is loaded. Whether the sign-in has succeeded, it says itself.
+      if (auto) services.visit(authorizationUrl).catch(() => undefined)
     }
     if (tokenExpiresAt !== null && tokenExpiresAt !== shown.token) {
       const event =
