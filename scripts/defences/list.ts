@@ -406,13 +406,16 @@ const broker: readonly Defence[] = [
   one(
     'the timeouts of a request',
     BROKER_SERVER,
-    ['requestTimeout: request * 1000,', 'requestTimeout: 0,'],
+    ['requestTimeout: request * 1000,', 'requestTimeout: 0 * request,'],
     [BROKER_SERVER_TEST, 'if it does not complete its body in time'],
   ),
   one(
     'only configured instances',
     'src/broker/grants.ts',
-    ["if (!this.#options.issuers.includes(issuer)) throw new BrokerError('misconfigured', 'issuer_not_served')", ''],
+    [
+      "if (!this.#options.issuers.includes(issuer)) throw new BrokerError('misconfigured', 'issuer_not_served')",
+      'void issuer',
+    ],
     [BROKER_TEST, 'another list of instances'],
   ),
   one(
@@ -442,7 +445,7 @@ const broker: readonly Defence[] = [
   one(
     'session tokens are used once',
     'src/broker/session-token.ts',
-    ["if (!isFirst) throw refused('session_token_used')", ''],
+    ["if (!isFirst) throw refused('session_token_used')", 'void isFirst'],
     [BROKER_TEST, 'a token that was used before becomes'],
   ),
   one(
@@ -466,7 +469,7 @@ const broker: readonly Defence[] = [
   one(
     'codes are used once',
     'src/broker/authorization-code.ts',
-    ["if (!isFirst) throw new BrokerError('invalid_grant', 'code_used')", ''],
+    ["if (!isFirst) throw new BrokerError('invalid_grant', 'code_used')", 'void isFirst'],
     ['test/broker/code.test.ts', 'is used once'],
   ),
   one(
@@ -504,7 +507,7 @@ const broker: readonly Defence[] = [
     'src/broker/dpop.ts',
     [
       "if (!(await this.#options.singleUse.claim('proof', id, validSeconds))) throw refused('dpop_replayed')",
-      'void id',
+      'void [id, validSeconds]',
     ],
     [BROKER_TEST, 'who repeats a request'],
   ),
@@ -526,7 +529,7 @@ const broker: readonly Defence[] = [
   one(
     'nonces of the broker’s own',
     'src/broker/dpop.ts',
-    ["if (!this.#isCurrent(nonce)) throw new BrokerError('use_dpop_nonce', 'dpop_nonce')", ''],
+    ["if (!this.#isCurrent(nonce)) throw new BrokerError('use_dpop_nonce', 'dpop_nonce')", 'void this.#isCurrent'],
     ['test/broker/dpop.test.ts', 'a nonce of its own making'],
   ),
   one(
@@ -538,7 +541,7 @@ const broker: readonly Defence[] = [
   one(
     'the date of the last bearer token',
     'src/broker/grants.ts',
-    ['    if (grant.jkt === null) this.#checkUnbound()\n', ''],
+    ['    if (grant.jkt === null) this.#checkUnbound()\n', '    void this.#checkUnbound\n'],
     ['test/broker/bearer-token.test.ts', 'from the operator’s date on'],
   ),
   one(
@@ -559,7 +562,10 @@ const broker: readonly Defence[] = [
   one(
     'the limit of a user',
     'src/broker/grants.ts',
-    ["if (waitSeconds > 0) throw new BrokerError('too_many_requests', 'too_many_requests', waitSeconds)", ''],
+    [
+      "if (waitSeconds > 0) throw new BrokerError('too_many_requests', 'too_many_requests', waitSeconds)",
+      'void waitSeconds',
+    ],
     ['test/broker/refresh.test.ts', 'answers 429 with Retry-After'],
   ),
   one(

@@ -4,10 +4,10 @@ import type { BrokerRequest } from './request.ts'
 const HEADERS = 'authorization, content-type'
 const MAX_AGE = '600' // s
 
-/** The answer to a preflight request; undefined if the origin is not listed. */
+/** The answer to a preflight request; undefined if the request is none, or its origin is not listed. */
 export function preflightResponse(request: BrokerRequest, origins: readonly string[]): Response | undefined {
   const origin = request.headers.get('origin')
-  if (origin === null || !origins.includes(origin)) return undefined
+  if (request.method !== 'OPTIONS' || origin === null || !origins.includes(origin)) return undefined
   return new Response(null, {
     status: 204,
     headers: {

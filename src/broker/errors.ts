@@ -25,7 +25,6 @@ const REFUSALS = {
     description: 'unknown path; the broker serves code, token, refresh and logout below /api/auth',
   },
   method_not_allowed: { status: 405, error: 'invalid_request', description: 'only POST is allowed' },
-  origin_not_allowed: { status: 403, error: 'invalid_request', description: 'this origin is not allowed' },
   invalid_grant: {
     status: 400,
     error: 'invalid_grant',

@@ -36,6 +36,10 @@ export function isInstancesRequest({ method, url }: BrokerRequest): boolean {
   return method === 'GET' && new URL(url).pathname === '/api/auth/instances'
 }
 
+export function pathOf(route: Route): string {
+  return Object.entries(ROUTES).find(([, name]) => name === route)?.[0] ?? ''
+}
+
 /** @throws BrokerError unsupported_media_type, payload_too_large, invalid_request */
 export async function readBody(request: BrokerRequest): Promise<unknown> {
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
