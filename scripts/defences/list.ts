@@ -26,7 +26,7 @@ const NETWORK = 'src/host/network.ts'
 const CALLBACK = 'src/callback/callback-listener.ts'
 const BROWSER = 'src/host/browser.ts'
 const PROCESS = 'src/daemon/process-hardening.ts'
-const LOOPBACK = 'src/callback/loopback-server.ts'
+const CONNECTIONS = 'src/callback/connections.ts'
 const BROKER_SERVER = 'src/broker/server.ts'
 const PYTHON_DISCOVERY = 'embed/python/cadzero_auth/discovery.py'
 const PYTHON_WEBSOCKET = 'embed/python/cadzero_auth/websocket.py'
@@ -252,7 +252,7 @@ const signIn: readonly Defence[] = [
   one(
     'a callback from outside of this system needs the state',
     CALLBACK,
-    ["if (owner === 'outside' && this.#state === null)", "if (owner === 'outside' && this.#state === undefined)"],
+    ["if (isBare && owner === 'outside')", "if (isBare && owner === 'closed')"],
     ['test/callback/callback-listener.test.ts', 'returns no state'],
   ),
   one(
@@ -268,10 +268,55 @@ const signIn: readonly Defence[] = [
     [REDIRECT, '[C7]'],
   ),
   one(
-    '64 connections to the callback',
-    LOOPBACK,
-    ['const MAX_CONNECTIONS = 64', 'const MAX_CONNECTIONS = 100_000'],
-    ['test/callback/loopback-server.test.ts', '64 connections'],
+    'another user’s connections give way to the browser of the user',
+    CONNECTIONS,
+    ['else if (isReady) this.#evict(oldest)', 'else if (isReady) this.#evict(latest)'],
+    ['test/callback/connections.test.ts', 'keep no one out'],
+  ),
+  one(
+    'a page in the background completes no sign-in',
+    CALLBACK,
+    ['if (!isVisit(request.headers)) return', "if (!isVisit(request.headers) && owner === 'outside') return"],
+    ['test/security/hand-off.test.ts', '[G2]'],
+  ),
+  one(
+    'a session is given to no other broker',
+    'src/store/envelope.ts',
+    [
+      "if (typeof broker === 'string' && broker !== binding.broker)",
+      "if (typeof broker === 'string' && broker === '')",
+    ],
+    ['test/security/hand-off.test.ts', '[G1]'],
+  ),
+  one(
+    'what the callback claims of the user is not shown',
+    'src/clerk/handoff.ts',
+    [
+      'const user = { id: userId, email: null, name: null }',
+      "const user = { id: userId, email: params.get('user_email'), name: params.get('user_name') }",
+    ],
+    ['test/clerk/handoff.test.ts', 'takes name and e-mail address from the token alone'],
+  ),
+  one(
+    'a token with a line break is not handed out',
+    'src/clerk/session-token.ts',
+    [
+      'if (token.length > LONGEST_TOKEN || !COMPACT_JWS.test(token))',
+      'if (token.length > LONGEST_TOKEN && !COMPACT_JWS.test(token))',
+    ],
+    ['test/clerk/handoff.test.ts', 'in its signature is refused'],
+  ),
+  one(
+    'a proof is made again with the nonce that the broker wants',
+    'src/clerk/broker-client.ts',
+    ['if (isNonceWanted) response =', "if (isNonceWanted && this.#nonce === '') response ="],
+    ['test/clerk/broker-client.test.ts', 'is made once more with the nonce'],
+  ),
+  one(
+    'an uninstallation leaves a session file that is none',
+    'src/daemon/ownership.ts',
+    ["if (header === undefined) return 'not_ours'", 'if (header === undefined) return undefined'],
+    ['test/daemon/uninstall.test.ts', '[G9]'],
   ),
   one(
     'callback pages load nothing',

@@ -25,7 +25,7 @@ function checkPage({ name, signInUrl, requireState }: HandoffProfile): Finding {
   const check = 'sign-in page'
   if (requireState) return { check, verdict: 'ok', found: `${signInUrl}, returns the state` }
   const found = `${signInUrl} does not return the state: during a sign-in, another site could sign you in as a different user`
-  const hint = `put cadzero.auth-callback.tsx into the web app, and set profiles.${name}.signInUrl to its address`
+  const hint = `put the folder cadzero.auth-callback into the web app, and set profiles.${name}.signInUrl to its address`
   return { check, verdict: 'warning', found, hint }
 }
 
