@@ -271,7 +271,7 @@ const signIn: readonly Defence[] = [
     'another user’s connections give way to the browser of the user',
     CONNECTIONS,
     ['else if (isReady) this.#evict(oldest)', 'else if (isReady) this.#evict(latest)'],
-    ['test/callback/connections.test.ts', 'keep no one out'],
+    ['test/callback/connections.test.ts', 'keep no browser out'],
   ),
   one(
     'a page in the background completes no sign-in',

@@ -65,7 +65,7 @@ async function request(socket: Socket): Promise<string> {
 }
 
 describe('64 connections that send nothing', () => {
-  test('keep no one out: the oldest gives way, and each gives way once', async () => {
+  test('keep no browser out: the oldest gives way, and each gives way once', async () => {
     const { open, openMany, state, grace } = await newServer()
     const sockets = await openMany(PLACES)
     grace()

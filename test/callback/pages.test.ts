@@ -41,7 +41,7 @@ describe('the page of a sign-in', () => {
     expect(page.headers['Content-Length']).toBe(String(page.body.length))
   })
 
-  test('is the constant one if the provider has named nobody', () => {
+  test('is the constant one if the provider names neither address nor name', () => {
     expect(signedInPage(null)).toBe(pages.signedIn)
   })
 })
