@@ -12,23 +12,32 @@ export interface BenchSession {
 }
 
 const WEEK = 7 * 86_400 // s
-const KEYS = 64 // a key pair costs more than a refresh; the broker cannot tell that sessions share one
 
-/** @param key the broker's own */
-export async function newSessions(count: number, key: Uint8Array, issuer: string): Promise<readonly BenchSession[]> {
+/**
+ * @param key the broker's own
+ * @param keyPairs how many the sessions have among them: to make one costs more than a refresh
+ * @param first the number of the first session
+ */
+export async function newSessions(
+  count: number,
+  key: Uint8Array,
+  issuer: string,
+  keyPairs: number,
+  first = 0,
+): Promise<readonly BenchSession[]> {
   const tokens = new RefreshTokens(
     new Sealer([key], systemClock),
     { idleSeconds: WEEK, chainSeconds: WEEK },
     systemClock,
   )
-  const signers = Array.from({ length: Math.min(count, KEYS) }, newSigner)
+  const signers = Array.from({ length: Math.min(count, keyPairs) }, newSigner)
   const now = systemClock.now()
   return await Promise.all(
     Array.from({ length: count }, async (_, n) => {
       const { jkt, proof } = signers[n % signers.length] as ReturnType<typeof newSigner>
-      const sessionId = `sess_bench${n}`
+      const sessionId = `sess_bench${first + n}`
       const times = { startedAt: now, sessionExpiresAt: now + WEEK, sessionCheckedAt: now }
-      const grant = { sessionId, userId: `user_bench${n}`, issuer, jkt, ...times }
+      const grant = { sessionId, userId: `user_bench${first + n}`, issuer, jkt, ...times }
       return { sessionId, refreshToken: await tokens.issue(grant), proof }
     }),
   )
