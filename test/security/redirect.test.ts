@@ -4,7 +4,7 @@ import { Agent, request as makeRequest } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { CallbackListener } from '../../src/callback/callback-listener.ts'
-import { pages } from '../../src/callback/pages.ts'
+import { pages, signedInPage } from '../../src/callback/pages.ts'
 import { systemClock } from '../../src/host/clock.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import type { RpcClient } from '../../src/rpc/client.ts'
@@ -189,7 +189,7 @@ describe('a callback', () => {
     const { url } = await start(client)
     const { finalUrl, body } = await sandbox.signIn(url)
     expect(new URL(finalUrl).search).toBe('')
-    expect(body).toBe(pages.signedIn.body.toString())
+    expect(body).toBe(signedInPage(sandbox.user.email).body.toString())
     expect(body).not.toMatch(/\b(?:href|src|action)=|url\(|@import/)
   })
 
