@@ -472,7 +472,10 @@ const broker: readonly Defence[] = [
   one(
     'session tokens by their category',
     'src/broker/session-token.ts',
-    ['category !== CATEGORY_SESSION || aud !== undefined', 'aud !== undefined'],
+    [
+      'category !== CATEGORY_SESSION || aud !== undefined',
+      '(category === CATEGORY_SESSION && aud !== undefined) || aud !== undefined',
+    ],
     [BROKER_TEST, 'a token without a category becomes'],
   ),
   one(
@@ -508,7 +511,7 @@ const broker: readonly Defence[] = [
   one(
     'Clerk says whose session it is',
     'src/broker/clerk-sessions.ts',
-    ["if (session.userId !== userId) throw new BrokerError('invalid_grant', 'user_mismatch')", ''],
+    ["if (session.userId !== userId) throw new BrokerError('invalid_grant', 'user_mismatch')", 'void userId'],
     [BROKER_TEST, 'Clerk says whose session it is'],
   ),
   one(
@@ -520,7 +523,10 @@ const broker: readonly Defence[] = [
   one(
     'the verifier of a code',
     'src/broker/authorization-code.ts',
-    ['!isEqual(challengeOf(codeVerifier), String(claims.code_challenge))', "codeVerifier === ''"],
+    [
+      '!isEqual(challengeOf(codeVerifier), String(claims.code_challenge))',
+      "!isEqual(challengeOf(codeVerifier), String(claims.code_challenge)) && codeVerifier === ''",
+    ],
     [BROKER_TEST, 'but without the verifier'],
   ),
   one(
@@ -561,7 +567,7 @@ const broker: readonly Defence[] = [
     'src/broker/dpop.ts',
     [
       "if (normalizedUrl(htu) !== normalizedUrl(`${this.#options.publicUrl}${path}`)) throw refused('dpop_htu')",
-      'void htu',
+      'void [htu, normalizedUrl]',
     ],
     ['test/broker/dpop.test.ts', 'of another host is refused'],
   ),
@@ -628,7 +634,7 @@ const broker: readonly Defence[] = [
   one(
     'no white space in a sealed token',
     'src/broker/sealed.ts',
-    ['token.length > MAX_LENGTH || !COMPACT_JWE.test(token)', 'token.length > MAX_LENGTH'],
+    ['token.length > MAX_LENGTH || !COMPACT_JWE.test(token)', "token.length > MAX_LENGTH || COMPACT_JWE.source === ''"],
     ['test/broker/refresh-token.test.ts', 'with white space'],
   ),
 ]
