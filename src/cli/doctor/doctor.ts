@@ -13,7 +13,7 @@ import { checkConfiguration } from './configuration.ts'
 import { checkDaemon } from './daemon.ts'
 import { describeFinding, type Finding, FOUND_COLUMN } from './finding.ts'
 import { checkFolders } from './folders.ts'
-import { checkHandoff } from './handoff.ts'
+import { checkHandoff, checkIssuer } from './handoff.ts'
 import { checkKeyring } from './keyring.ts'
 import { checkNetwork, isReached } from './network.ts'
 import { checkProvider } from './provider.ts'
@@ -69,6 +69,9 @@ async function checkAll(context: Context, options: CommonOptions): Promise<Findi
 
 /** What a server that can be reached says of itself. */
 async function checkSignIn(context: Context, profile: Profile, diagnosis: Diagnosis): Promise<Finding[]> {
-  if (profile.kind === 'handoff') return checkHandoff(profile, diagnosis)
+  if (profile.kind === 'handoff') {
+    const ofBroker = isReached(diagnosis, 'broker') ? await checkIssuer(context, profile) : []
+    return [...checkHandoff(profile, diagnosis), ...ofBroker]
+  }
   return isReached(diagnosis, 'provider') ? await checkProvider(context, profile) : []
 }

@@ -1,6 +1,8 @@
 // The doctor's check of a sign-in by hand-off: the instance's public keys, the sign-in page, and the broker.
 import type { HandoffProfile } from '../../config/profile.ts'
+import { type Fetch, NetworkError } from '../../host/network.ts'
 import type { Diagnosis } from '../../rpc/contract.ts'
+import type { Context } from '../context.ts'
 import type { Finding } from './finding.ts'
 import { isReached } from './network.ts'
 
@@ -33,4 +35,24 @@ function withoutBroker({ name }: HandoffProfile): Finding {
   const found = 'none: you have to sign in again each time a token expires'
   const hint = `run the broker and set profiles.${name}.brokerUrl, or set profiles.${name}.clientId to sign in by OAuth`
   return { check: 'broker', verdict: 'warning', found, hint }
+}
+
+/** Whether the broker serves the profile's issuer. A broker of version 1.0 does not say. */
+export async function checkIssuer({ host }: Context, profile: HandoffProfile): Promise<Finding[]> {
+  const { name, issuer, brokerUrl = '' } = profile
+  const issuers = await issuersOf(`${brokerUrl.replace(/\/$/, '')}/api/auth/instances`, host.fetch)
+  if (issuers === undefined || issuers.includes(issuer.replace(/\/$/, ''))) return []
+  const hint = `set profiles.${name}.issuer to one of the broker’s instances, or add it to CADZERO_BROKER_INSTANCES of the broker`
+  return [{ check: `broker ${brokerUrl}`, verdict: 'failed', found: `it does not serve ${issuer}`, hint }]
+}
+
+async function issuersOf(url: string, fetch: Fetch): Promise<readonly unknown[] | undefined> {
+  try {
+    const body: unknown = await (await fetch(url)).json().catch(() => undefined)
+    const issuers = typeof body === 'object' && body !== null && 'issuers' in body ? body.issuers : undefined
+    return Array.isArray(issuers) ? issuers : undefined
+  } catch (error) {
+    if (error instanceof NetworkError) return undefined
+    throw error
+  }
 }

@@ -21,6 +21,23 @@ describe('the doctor on a hand-off profile', () => {
     expect(finding('broker')).toMatchObject({ verdict: 'ok', found: 'it responds' })
   })
 
+  it('reports a broker that does not serve the issuer of the profile', async () => {
+    const [sandbox, other] = [await newSandbox(), await newSandbox()]
+    const home = await temporaryFolder()
+    const broker = await startBroker(other)
+    await configure(home, sandbox.issuer, { brokerUrl: broker.url })
+    const { code, stdout } = await runDoctor(home)
+    expect(code).toBe(1)
+    const findings = JSON.parse(stdout) as { verdict: string }[]
+    expect(findings.filter(({ verdict }) => verdict === 'failed')).toMatchObject([
+      {
+        check: `broker ${broker.url}`,
+        found: `it does not serve ${sandbox.issuer}`,
+        hint: expect.stringContaining('CADZERO_BROKER_INSTANCES'),
+      },
+    ])
+  })
+
   it('warns about a page that does not return the state, and about a profile without a refresh', async () => {
     const sandbox = await newSandbox()
     const home = await temporaryFolder()
