@@ -35,7 +35,7 @@ export async function makeDebian13(): Promise<void> {
 /** Runs a program of Debian 13 with the /tmp, /dev and /proc of this computer. */
 export function inDebian13(command: readonly string[], options: SpawnOptions): ChildProcess {
   const mounts = ['proc', 'dev', 'sys', 'tmp'].map((name) => `mount --rbind /${name} "$0/${name}"`).join(' && ')
-  const shell = `${mounts} && exec chroot "$0" "$@"`
+  const shell = `${mounts} && exec /usr/sbin/chroot "$0" "$@"`
   return spawn(
     'unshare',
     ['--mount', '--propagation', 'private', '--', 'sh', '-c', shell, DEBIAN13, ...command],
