@@ -69,7 +69,7 @@ async function signed({ sandbox, backend, sessionId }: World, header: object, cl
 
 const decode = (part: string): Record<string, unknown> => JSON.parse(Buffer.from(part, 'base64url').toString())
 
-describe('a token made for somebody else', () => {
+describe('a token made for another user or program', () => {
   it.each(Object.entries(misused))('[H1] %s becomes neither a code nor a refresh token', async (_name, make) => {
     const world = await newBrokerWorld({ requestsPerMinute: 1000 })
     const { sessionId, authorize, exchange, backend } = world
@@ -274,7 +274,7 @@ describe('an operator’s mistake', () => {
     ['another public URL', async () => ({ publicUrl: 'https://other.example' }), 400],
   ]
 
-  it.each(rows)('[H8] %s signs nobody out', async (_name, change, status) => {
+  it.each(rows)('[H8] %s signs no user out', async (_name, change, status) => {
     const world = await newBrokerWorld()
     const { sandbox, options, key, newRefreshToken, refresh, sessionId, backend } = world
     const refreshToken = await newRefreshToken()
