@@ -59,7 +59,9 @@ export function newDaemon({ account, clerk, clock, random, accessToken, onReques
   const promptPause = {
     load: async () => undefined,
     mayPrompt: false,
+    opened: async () => undefined,
     failed: async () => undefined,
+    cancelled: async () => undefined,
     end: async () => undefined,
   } satisfies Pick<PromptPause, keyof PromptPause>
   const provider: IdentityProvider = {

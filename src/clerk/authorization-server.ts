@@ -279,6 +279,7 @@ function signInFailure(error: unknown, watch: ResponseWatch): Error {
   }
   if (!watch.hasSentRequest) return new SignInError('invalid_response') // the callback itself is not valid
   const failure = watch.failure()
+  if (failure instanceof UnavailableError && failure.failure?.cause === 'captive_portal') return failure // a page with status 200
   // Here `invalid_grant` concerns the code, not a session; a complete response that proves nothing is not an outage.
   if (failure instanceof SessionEndedError || watch.hasSucceeded) return new SignInError('invalid_response')
   return failure

@@ -80,8 +80,8 @@ function withBrowserVariable(env: NodeJS.ProcessEnv, { browserVariable }: Opener
 
 const SYSTEMD_RUN = ['/usr/bin/systemd-run', '/bin/systemd-run', '/run/current-system/sw/bin/systemd-run']
 
-/** Whether a value has a password in a URL, as the address of a proxy may: arguments can be read by other users. */
-const hasPassword = (value: string) => /:\/\/[^/]*@/.test(value)
+/** Whether a value may have a password, as the address of a proxy with or without a scheme: other users can read arguments. */
+const hasPassword = (value: string) => value.includes('@')
 
 /**
  * Starts the opener as a systemd unit of its own. Within the daemon's unit the browser would have too few rights for its
@@ -98,19 +98,26 @@ function asOwnUnit(opener: Opener, url: string, own: NodeJS.ProcessEnv, handedOv
   const set = withBrowserVariable(change.set, opener) as Record<string, string>
   const unset = [...change.unset, ...deniedToBrowser(own), ...NEVER_IN_A_BROWSER].filter((name) => !(name in set))
   if (opener.browserVariable === '') unset.push('BROWSER')
-  const secret = Object.entries(set).filter(([, value]) => hasPassword(value))
+  const variables = unitVariables(set)
   return {
     program: systemdRun,
     args: [
       // Without KillMode=process systemd would kill the browser as soon as the opener exits.
       ...['--user', '--quiet', '--collect', '--wait', '--property=KillMode=process'],
       `--property=UnsetEnvironment=${[...new Set(unset)].filter(isPlainName).join(' ')}`,
-      // A name alone passes on the value that systemd-run itself has.
-      ...Object.entries(set).map(([name, value]) => `--setenv=${hasPassword(value) ? name : `${name}=${value}`}`),
+      ...variables.args,
       ...['--', program, ...args],
     ],
-    env: { ...systemProgramEnvironment(own), ...Object.fromEntries(secret) },
+    env: { ...systemProgramEnvironment(own), ...variables.env },
   }
+}
+
+/** The arguments of systemd-run that give a unit its variables, and the part of its own environment that they refer to. */
+export function unitVariables(set: Readonly<Record<string, string>>): { args: string[]; env: Record<string, string> } {
+  const secret = Object.entries(set).filter(([, value]) => hasPassword(value))
+  // A name alone passes on the value that systemd-run itself has.
+  const args = Object.entries(set).map(([name, value]) => `--setenv=${hasPassword(value) ? name : `${name}=${value}`}`)
+  return { args, env: Object.fromEntries(secret) }
 }
 
 /** systemd refuses other names, as those of exported functions of bash (`BASH_FUNC_x%%`). */

@@ -14,11 +14,17 @@ export function blocksOf(text: string): string[] {
 
 export type CaFileProblem = 'missing' | 'unreadable' | 'foreign_owner' | 'too_open' | 'not_regular' | 'no_certificate'
 
-/**
- * What is wrong with a file of additional authorities; undefined if it can be trusted. It may belong to root, since an
- * administrator often installs it, and everyone may read it.
- */
+/** What is wrong with a file of additional authorities; undefined if it can be trusted. */
 export async function checkCaFile(files: FileSystem, path: string): Promise<CaFileProblem | undefined> {
+  const found = await readCaFile(files, path)
+  return typeof found === 'string' ? found : undefined
+}
+
+/**
+ * Reads a file of additional authorities, or says what is wrong with it. It may belong to root, since an administrator often
+ * installs it, and everyone may read it. What is checked is what is read: the file may be exchanged at any time.
+ */
+export async function readCaFile(files: FileSystem, path: string): Promise<{ readonly pem: string } | CaFileProblem> {
   let handle: Awaited<ReturnType<FileSystem['open']>>
   try {
     handle = await files.open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
@@ -31,7 +37,8 @@ export async function checkCaFile(files: FileSystem, path: string): Promise<CaFi
     const ownUid = process.getuid?.()
     if (ownUid !== undefined && found.uid !== ownUid && found.uid !== 0) return 'foreign_owner'
     if (ownUid !== undefined && (found.mode & 0o022) !== 0) return 'too_open'
-    return isPem(await handle.readFile('latin1')) ? undefined : 'no_certificate'
+    const pem = await handle.readFile('latin1')
+    return isPem(pem) ? { pem } : 'no_certificate'
   } catch {
     return 'unreadable'
   } finally {

@@ -2,7 +2,7 @@
 
 import { delimiter, join } from 'node:path'
 import * as tls from 'node:tls'
-import { blocksOf, LARGEST_CA_FILE } from './ca-file.ts'
+import { blocksOf, LARGEST_CA_FILE, readCaFile } from './ca-file.ts'
 import type { FileSystem } from './files.ts'
 import type { CertificateOrigin, CertificateSource } from './network-view.ts'
 
@@ -37,7 +37,9 @@ export async function loadCertificates({ files, env, platform, caFile }: Certifi
     { origin: 'node' as const, pem: tls.rootCertificates.join('\n') },
     ...(await systemParts(files, env, platform)),
     ...(await file('NODE_EXTRA_CA_CERTS', env.NODE_EXTRA_CA_CERTS)),
-    ...(await file('caFile', caFile)),
+    ...(caFile === undefined
+      ? []
+      : [{ origin: 'caFile' as const, path: caFile, pem: await readChecked(files, caFile) }]),
   ]
   // Most of the system's authorities are Node's as well; parsing them twice would double the time.
   const unique = new Map(parts.flatMap(({ pem }) => blocksOf(pem)).map((block) => [block.replaceAll(/\s/g, ''), block]))
@@ -86,6 +88,12 @@ async function readText(files: FileSystem, path: string): Promise<string> {
   } catch {
     return ''
   }
+}
+
+/** The file that the configuration names was checked at the start; by now it may be another one. */
+async function readChecked(files: FileSystem, path: string): Promise<string> {
+  const found = await readCaFile(files, path)
+  return typeof found === 'string' ? '' : found.pem
 }
 
 async function readFolder(files: FileSystem, folder: string): Promise<string> {

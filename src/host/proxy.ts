@@ -61,7 +61,15 @@ export function parseProxy(text: string): URL | undefined {
   const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`
   if (!URL.canParse(url)) return undefined
   const proxy = new URL(url)
-  return proxy.hostname === '' || credentialsOf(proxy) === undefined ? undefined : proxy
+  return isMisread(proxy) || credentialsOf(proxy) === undefined ? undefined : proxy
+}
+
+/**
+ * Whether the parts are not what was meant: `/`, `?` and `#` in a password end the host too early, so that the user and the
+ * beginning of the password would be shown as host and port.
+ */
+function isMisread({ hostname, pathname, search, hash }: URL): boolean {
+  return !/^([\w.-]+|\[[\da-f:.]+\])$/i.test(hostname) || `${pathname}${search}${hash}`.includes('@')
 }
 
 /** `user:password`; empty if the URL has none, undefined if they are not encoded as in a URL. */

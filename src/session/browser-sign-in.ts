@@ -30,6 +30,8 @@ export interface BrowserSignInOptions extends SignInAttemptOptions {
   /** What an earlier session says about the user who is likely to sign in. */
   readonly hints: () => Promise<AuthorizationOptions>
   readonly onRefused: (reason: RefusedReason | CallbackRefusal) => void
+  /** Called when the browser is about to open. */
+  readonly onOpening: () => void
   /** Called when the authorization URL is known. */
   readonly onWaiting: () => void
 }
@@ -195,6 +197,7 @@ export class BrowserSignIn implements SignIn {
     const { openedAt, linkIsUsed } = this.#shown
     const isOnlyWay = openedAt === undefined && !linkIsUsed
     this.#shown = { ...this.#shown, openedAt: this.#options.clock.monotonic() }
+    this.#options.onOpening()
     try {
       await this.#options.openBrowser(url, this.#environment)
     } catch {

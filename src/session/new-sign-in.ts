@@ -7,6 +7,7 @@ import { BrowserSignIn } from './browser-sign-in.ts'
 import { DeviceSignIn } from './device-sign-in.ts'
 import type { LoginHint } from './login-hint.ts'
 import type { Mutex } from './mutex.ts'
+import type { PromptPause } from './prompt-pause.ts'
 import type { SessionLoader } from './session-loader.ts'
 import type { SessionWriter } from './session-writer.ts'
 import type { SignInCommit } from './sign-in-commit.ts'
@@ -21,6 +22,7 @@ export interface NewSignInParts {
   readonly callbackPorts: Map<number, string>
   readonly host: Host
   readonly loginHint: LoginHint
+  readonly promptPause: PromptPause
   readonly mutex: Mutex
   readonly writer: SessionWriter
   readonly loader: SessionLoader
@@ -35,7 +37,7 @@ export function newSignIn(
   { method = 'browser', prompt, takeOver = false }: LoginOptions,
   parts: NewSignInParts,
 ): SignIn {
-  const { profile, provider, host, loginHint, mutex, writer, loader, commit, log, onWaiting } = parts
+  const { profile, provider, host, loginHint, promptPause, mutex, writer, loader, commit, log, onWaiting } = parts
   log.info('sign_in_started')
   const shared = {
     provider,
@@ -60,6 +62,7 @@ export function newSignIn(
     socketOwner: host.socketOwner,
     prompt,
     hints: () => loginHint.read(),
+    onOpening: () => void promptPause.opened(),
     onRefused: (reason) => log.warn('callback_refused', { reason }),
   })
 }

@@ -5,13 +5,13 @@ import { type FileSystem, readPrivateFile, removePrivateFile, writePrivateFile }
 import { Mutex } from './mutex.ts'
 
 const LONGEST_PAUSE = 2 * 3600 // s
-const FAILED_PAUSE = 60 // s; after a person has closed, denied or cancelled a sign-in
-// After each unanswered opening the next pause: a client that asks all night opens four tabs at most.
+const CANCELLED_PAUSE = 60 // s; a cancel is the act of a person, so that the count starts again
+// After each opening without success the next pause: a client that asks all night opens four tabs at most.
 const UNANSWERED_PAUSES = [60, 15 * 60, LONGEST_PAUSE]
 const LARGEST_FILE = 1024 // bytes
 
 const schema = v.object({
-  /** Automatic openings in a row that no person answered. */
+  /** Openings in a row that led to no session. */
   unanswered: v.pipe(v.number(), v.integer(), v.minValue(0)),
   /** Unix seconds until which no browser opens by itself; null for ever. */
   until: v.nullable(v.pipe(v.number(), v.finite())),
@@ -34,6 +34,8 @@ export class PromptPause {
   #monotonicUntil = Number.POSITIVE_INFINITY
   readonly #mutex = new Mutex() // a removal never comes before the write that it undoes
   #isLoaded = false
+  /** Whether the opening of the sign-in under way is counted. */
+  #isCounted = false
 
   constructor(options: PromptPauseOptions) {
     this.#options = options
@@ -66,10 +68,28 @@ export class PromptPause {
     return clock.now() >= until || clock.monotonic() >= this.#monotonicUntil
   }
 
-  /** A sign-in failed after a person had seen it. @param isUnanswered whether it timed out */
-  async failed(isUnanswered: boolean): Promise<void> {
-    const unanswered = isUnanswered ? this.#pause.unanswered + 1 : 0
-    const seconds = isUnanswered ? UNANSWERED_PAUSES[unanswered - 1] : FAILED_PAUSE
+  /** A browser has opened. It counts from now on, so that a daemon that ends before the sign-in does leaves the pause behind. */
+  async opened(): Promise<void> {
+    if (this.#isCounted) return
+    this.#isCounted = true
+    await this.#begin(this.#pause.unanswered + 1)
+  }
+
+  /** A sign-in failed after it had been shown. A provider or a network can make that happen again at once, with no person there. */
+  async failed(): Promise<void> {
+    const unanswered = this.#pause.unanswered + (this.#isCounted ? 0 : 1)
+    this.#isCounted = false
+    await this.#begin(unanswered)
+  }
+
+  /** A person has ended the sign-in: the count starts again. */
+  async cancelled(): Promise<void> {
+    this.#isCounted = false
+    await this.#begin(0)
+  }
+
+  async #begin(unanswered: number): Promise<void> {
+    const seconds = unanswered === 0 ? CANCELLED_PAUSE : UNANSWERED_PAUSES[unanswered - 1]
     const { clock } = this.#options
     this.#monotonicUntil = seconds === undefined ? Number.POSITIVE_INFINITY : clock.monotonic() + seconds
     await this.#set({ unanswered, until: seconds === undefined ? null : clock.now() + seconds })
@@ -77,6 +97,7 @@ export class PromptPause {
 
   /** A person has signed in, or has just asked for a sign-in. */
   async end(): Promise<void> {
+    this.#isCounted = false
     if (this.#pause === NONE) return
     this.#pause = NONE
     const { files, path } = this.#options

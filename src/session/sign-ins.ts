@@ -123,7 +123,9 @@ export class SignIns {
     }
     const signIn = this.current ?? this.#start(options)
     signIn.extend(timeoutSeconds)
-    const shown = openBrowser ? signIn.openBrowser(environment) : signIn.waitForLink()
+    // A client that asks again by itself, while the page of its last call is open, gets no second page.
+    const opens = openBrowser && (options.userAsked !== false || !signIn.hasShown)
+    const shown = opens ? signIn.openBrowser(environment) : signIn.waitForLink()
     shown.catch(() => undefined) // told to callers that wait
     const done: Promise<unknown> = wait ? Promise.all([signIn.finished, shown]) : signIn.started
     try {
@@ -177,8 +179,9 @@ export class SignIns {
     const { clock, pause, onFailed, onUnavailable } = this.#options
     if (!(error instanceof ShuttingDownError)) {
       this.#lastFailure = { lastError: reasonOf(error), at: Math.floor(clock.now()) }
-      const isTimeout = error instanceof SignInError && error.reason === 'timeout'
-      if (signIn.hasShown || error instanceof SignInError) this.#pausing = pause.failed(isTimeout)
+      const isCancelled = error instanceof SignInError && error.reason === 'cancelled'
+      if (isCancelled) this.#pausing = pause.cancelled()
+      else if (signIn.hasShown || error instanceof SignInError) this.#pausing = pause.failed()
       else onUnavailable(error)
     }
     onFailed(error)

@@ -197,6 +197,12 @@ describe('a poll', () => {
     ['503', json(503, { error: 'x' }, { 'retry-after': '7' }), { name: 'UnavailableError', retryAfterSeconds: 7 }],
     ['429', json(429, {}), { name: 'UnavailableError', reason: 'rate_limited' }],
     ['nothing', { kind: 'drop' }, { name: 'UnavailableError', reason: 'network' }],
+    // The sign-in goes on after it, since the user may be entering the code at this moment.
+    [
+      'the page of a captive portal',
+      { kind: 'respond', status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' },
+      { name: 'UnavailableError', failure: { cause: 'captive_portal' } },
+    ],
   ])('fails after %s', async (_name, fault, failure) => {
     const { sandbox, device } = await started()
     sandbox.script(TOKEN, fault)

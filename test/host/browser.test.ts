@@ -2,7 +2,7 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { BrowserError, isOpenable, systemBrowser } from '../../src/host/browser.ts'
+import { BrowserError, isOpenable, systemBrowser, unitVariables } from '../../src/host/browser.ts'
 import { systemClock } from '../../src/host/clock.ts'
 import { temporaryFolder } from '../support/folder.ts'
 
@@ -32,6 +32,15 @@ describe('isOpenable', () => {
     `https://clerk.example.com/${'x'.repeat(10_000)}`,
   ])('refuses %j', (url) => expect(isOpenable(url)).toBe(false))
 })
+
+it.each(['http://ada:canary@proxy:3128', 'ada:canary@proxy:3128', 'http://ada:can/ary@proxy'])(
+  'a unit of its own gets %s without an argument that other users can read',
+  (proxy) => {
+    const { args, env } = unitVariables({ DISPLAY: ':1', https_proxy: proxy })
+    expect(args).toEqual(['--setenv=DISPLAY=:1', '--setenv=https_proxy'])
+    expect(env).toEqual({ https_proxy: proxy })
+  },
+)
 
 let folder: string
 beforeEach(async () => {

@@ -22,6 +22,11 @@ function filesWith(contents: Readonly<Record<string, string>>): FileSystem {
     ...systemFiles,
     stat: (async (path: string) => ({ isFile: () => true, size: find(path).length })) as unknown as FileSystem['stat'],
     readFile: (async (path: string) => find(path)) as unknown as FileSystem['readFile'],
+    open: (async (path: string) => ({
+      stat: async () => ({ isFile: () => true, size: find(path).length, uid: 0, mode: 0o644 }),
+      readFile: async () => find(path),
+      close: async () => undefined,
+    })) as unknown as FileSystem['open'],
   }
 }
 
@@ -111,6 +116,14 @@ describe('the file that the configuration names', () => {
     const path = await write(ONE)
     await chown(path, 12345, 0)
     expect(await checkCaFile(systemFiles, path)).toBe('foreign_owner')
+  })
+
+  it.skipIf(process.platform === 'win32')('is not trusted any more if it is exchanged after the check', async () => {
+    const path = await write(ONE)
+    const last = async () => (await load(systemFiles, {}, path)).sources.at(-1)
+    expect(await last()).toEqual({ origin: 'caFile', path, count: 1 })
+    await chmod(path, 0o666)
+    expect(await last()).toEqual({ origin: 'caFile', path, count: 0 })
   })
 
   it('is refused if it is missing, or a folder', async () => {

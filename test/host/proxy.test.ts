@@ -24,6 +24,7 @@ describe('the proxy', () => {
     [{ HTTP_PROXY: 'http://e' }, 'http://e/ (HTTP_PROXY)'],
     [{ https_proxy: '', HTTPS_PROXY: 'http://b' }, 'http://b/ (HTTPS_PROXY)'],
     [{ HTTPS_PROXY: 'proxy.example:3128' }, 'http://proxy.example:3128/ (HTTPS_PROXY)'],
+    [{ HTTPS_PROXY: 'http://[fd78::2]:3128/' }, 'http://[fd78::2]:3128/ (HTTPS_PROXY)'],
     [{ HTTPS_PROXY: 'https://proxy.example' }, 'https://proxy.example/ (HTTPS_PROXY)'],
   ])('of %j is %s', async (env, expected) => {
     expect(await route(env)).toBe(expected)
@@ -82,6 +83,11 @@ describe('a proxy that cannot be used is not bypassed', () => {
     ['http://', { problem: 'invalid' }],
     ['http://user:p#ss@proxy.example', { problem: 'invalid' }],
     ['http://user:p%ss@proxy.example', { problem: 'invalid' }],
+    // Here the host would be `user`, and the port the beginning of the password, which would be shown.
+    ['http://user:12#ss@proxy.example', { problem: 'invalid' }],
+    ['http://user:12/ss@proxy.example', { problem: 'invalid' }],
+    ['user:12?ss@proxy.example', { problem: 'invalid' }],
+    ['"http://proxy.example:3128"', { problem: 'invalid' }],
   ])('%s', async (HTTPS_PROXY, expected) => {
     const unusable = { kind: 'unusable', source: 'environment', variable: 'HTTPS_PROXY', ...expected }
     expect(await route({ HTTPS_PROXY })).toEqual(unusable)
