@@ -567,7 +567,7 @@ const broker: readonly Defence[] = [
     'src/broker/dpop.ts',
     [
       "if (normalizedUrl(htu) !== normalizedUrl(`${this.#options.publicUrl}${path}`)) throw refused('dpop_htu')",
-      'void [htu, normalizedUrl]',
+      'void [htu, path, normalizedUrl]',
     ],
     ['test/broker/dpop.test.ts', 'of another host is refused'],
   ),
