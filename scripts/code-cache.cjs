@@ -2,6 +2,7 @@
 const { readFileSync, writeFileSync } = require('node:fs')
 const { createRequire, Module } = require('node:module')
 const { dirname, resolve } = require('node:path')
+const { setFlagsFromString } = require('node:v8')
 const { Script } = require('node:vm')
 
 const [program, cache] = process.argv.slice(2).map((path) => resolve(path))
@@ -11,4 +12,8 @@ const script = new Script(Module.wrap(readFileSync(program, 'utf8')), {
 process.argv = [process.execPath, program, '--version'] // runs the code that every start runs
 const main = { exports: {} }
 script.runInThisContext()(main.exports, createRequire(program), main, program, dirname(program))
-process.once('exit', () => writeFileSync(cache, script.createCachedData()))
+process.once('exit', () => {
+  // A build that wants the same bytes each time starts Node with these. V8 accepts a cache only with the flags that it was made with.
+  for (const flag of ['--hash-seed=0', '--flush-bytecode', '--no-predictable']) setFlagsFromString(flag)
+  writeFileSync(cache, script.createCachedData())
+})

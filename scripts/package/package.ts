@@ -22,6 +22,8 @@ import { certificateFrom, copyWithoutConsole, copyWithoutSignature, sign } from 
 export const IDENTIFIER = 'com.cadzero.cadzero-auth'
 
 const MAIN = 'main.cjs'
+const CACHE = 'program.cache'
+const PREDICTABLE = ['--hash-seed=1', '--no-flush-bytecode', '--predictable'] // the same code cache each time
 const OWN = Object.keys(OWN_FILES).map((file) => join('dist', file))
 
 /** Replaces the folder `out`. @throws an error if a part is missing or does not fit */
@@ -36,6 +38,9 @@ export async function packageExecutables(targets: readonly Target[], out: string
   const work = await mkdtemp(join(tmpdir(), 'cadzero-auth-package-'))
   try {
     await build({ ...EXECUTABLE, outfile: join(work, MAIN) })
+    execFileSync(builder.node, [...PREDICTABLE, 'scripts/code-cache.cjs', PROGRAM, join(work, CACHE)], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
     for (const target of targets) {
       for (const path of await buildFor(target, builder, folder, work)) process.stdout.write(`${basename(path)}\n`)
     }
@@ -56,6 +61,8 @@ async function buildFor(target: Target, builder: Builder, out: string, work: str
   const assets = {
     ...Object.fromEntries([PROGRAM, ...OWN].map((path) => [basename(path), resolve(path)])),
     'keyring.node': join(packages, target.addon),
+    // V8 rejects the code cache of another system.
+    ...(target === hostTarget() ? { [CACHE]: join(work, CACHE) } : {}),
   }
   await buildExecutable(builder, { target, node, main: MAIN, assets }, output, work)
   if (isWindows) await brand(output, manifest.version)

@@ -12,11 +12,20 @@ const OWN: Readonly<Record<string, () => unknown>> = {
 }
 const loaded = new Map<string, unknown>()
 
-run('program.cjs')
+run('program.cjs', codeCache())
 
-function run(name: string): unknown {
+function run(name: string, cache?: Buffer | undefined): unknown {
   // The path is for stack traces only: no such file is read.
-  return runScript({ path: join(process.execPath, name), text: getAsset(name, 'utf8') }, load)
+  return runScript({ path: join(process.execPath, name), text: getAsset(name, 'utf8'), cache }, load)
+}
+
+/** Undefined if the executable was built on another system than it is for: a code cache fits one system only. */
+function codeCache(): Buffer | undefined {
+  try {
+    return asset('program.cache')
+  } catch {
+    return undefined
+  }
 }
 
 function asset(name: string): Buffer {

@@ -149,6 +149,7 @@ describe.skipIf(!isLinuxX64)(`the executable${isLinuxX64 ? '' : ' (skipped: need
   const skipped = hasKeyring ? '' : ' (skipped: needs gnome-keyring, dbus and libsecret-tools)'
   it.skipIf(!hasKeyring)(
     `loads the keyring addon, and replaces a changed copy before it loads it${skipped}`,
+    LONG_TIMEOUT,
     async () => {
       const [desktop, home] = [await newDesktop(), await temporaryFolder()]
       const env = environment({ home, env: { CADZERO_AUTH_KEY_PROTECTION: 'keyring' } })
