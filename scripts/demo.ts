@@ -120,7 +120,7 @@ async function signIn(client: RpcClient): Promise<void> {
   try {
     await client.call('login', params).catch(async (error: unknown) => {
       if (reasonOf(error) !== 'browser') throw error
-      say('no browser could be opened: open the link yourself')
+      say('no browser could be opened, and the link above has ended: open the next one yourself')
       await client.call('login', { ...params, openBrowser: false })
     })
   } catch (error) {

@@ -141,7 +141,7 @@ function rpcFailure({ code, message, data = {} }: RpcError): Failure {
         ...withHint(forProfile('cadzero-auth login', data.profile)),
       }
     case errors.signInFailed.code:
-      return failed(error, forProfile(SIGN_IN_HINTS[reason ?? ''], data.profile))
+      return failed(error, forProfile(SIGN_IN_HINTS[reason ?? ''], data.profile, data.options))
     case errors.temporarilyUnavailable.code:
       return unavailable(error, data)
     case errors.providerRejected.code:
@@ -167,10 +167,15 @@ function samePort(profile: unknown, otherProfile: string): Failure {
 }
 
 /** Without its profile, a pasted `cadzero-auth login` would sign in to another one. */
-function forProfile(hint: string | undefined, profile: unknown): string | undefined {
-  return typeof profile === 'string'
-    ? hint?.replaceAll('cadzero-auth login', `cadzero-auth login --profile ${profile}`)
-    : hint
+function forProfile(hint: string | undefined, profile: unknown, options: unknown = []): string | undefined {
+  const named = typeof profile === 'string' ? ['--profile', profile] : []
+  return hint?.replaceAll('cadzero-auth login', ['cadzero-auth login', ...named, ...[options].flat()].join(' '))
+}
+
+/** The error of a failed sign-in, whose hint repeats these options of the command. Another error is returned as it is. */
+export function repeatedWith(options: readonly string[], error: unknown): unknown {
+  if (!(error instanceof RpcError) || error.code !== errors.signInFailed.code) return error
+  return new RpcError(error.code, error.message, { ...error.data, options })
 }
 
 const SIGN_IN_NEEDED: Readonly<Record<string, string>> = {

@@ -26,16 +26,16 @@ const unreachableProxy: Hint = ({ proxyHost }) =>
 
 const PROXY_HINTS: Readonly<Record<string, Hint>> = {
   password_needed: ({ proxyHost }) =>
-    `set proxy in config.json to http://USER@HOST:PORT and run cadzero-auth config proxy-password, or set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, and restart the daemon: the proxy ${nameOf(proxyHost)} asks for a user and a password`,
+    `set proxy in config.json to http://USER@HOST:PORT, run cadzero-auth daemon --stop, then cadzero-auth config proxy-password; without a keyring, remove proxy from config.json, set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, then run cadzero-auth daemon --stop: the proxy ${nameOf(proxyHost)} asks for a user and a password, or refused them`,
   integrated_authentication: ({ proxyHost }) =>
     `ask for a proxy without NTLM and Kerberos, or run a local one that supports them, and set proxy in config.json to it: the proxy ${nameOf(proxyHost)} accepts nothing else`,
   refused: ({ proxyHost }) =>
-    `ask your IT department to allow the provider’s host: the proxy ${nameOf(proxyHost)} refused the connection`,
+    `ask your IT department to allow the hosts that cadzero-auth doctor names: the proxy ${nameOf(proxyHost)} refused the connection, or could not make one`,
   pac: () =>
     'set proxy in config.json to http://HOST:PORT: a script (PAC) in the system’s settings chooses the proxy, which cadzero-auth does not run',
   socks: () => 'set proxy in config.json to http://HOST:PORT, or to none: a SOCKS proxy is not supported',
   invalid: () =>
-    'correct HTTPS_PROXY: it is not the URL of a proxy; write special characters of a password as in a URL, such as %40 for @',
+    'correct HTTPS_PROXY, or the setting that cadzero-auth doctor names: it is not the URL of a proxy; write special characters of a password as in a URL, such as %40 for @',
 }
 
 /** Undefined if the cause is not known. */

@@ -31,7 +31,9 @@ export async function proxyPassword({ host, folders }: Context, { remove }: { re
 
 function keyringFailure({ code }: StoreError): CommandError {
   if (code === 'key_locked') return new CommandError('the keyring is locked', 'unlock it and try again')
-  const hint = 'set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT in the environment of the daemon instead'
+  // While config.json names a proxy, the environment is not asked.
+  const hint =
+    'remove proxy from config.json, set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, then run cadzero-auth daemon --stop'
   return new CommandError('this system has no usable keyring', hint)
 }
 

@@ -104,7 +104,9 @@ async function openTunnel(url: URL, proxy: URL, connection: Connection): Promise
       return tunnel
     }
     tunnel.destroy() // its body would be the proxy's, not the server's
-    throw refuse(statusCode === 407 ? authenticationProblem(response) : 'refused')
+    // Some proxies, such as tinyproxy, answer a wrong password with 401. Only the proxy answers a CONNECT.
+    const isAuthentication = statusCode === 407 || statusCode === 401
+    throw refuse(isAuthentication ? authenticationProblem(response) : 'refused')
   } catch (error) {
     throw error instanceof ConnectionError ? error : refuse('unreachable')
   }
@@ -112,7 +114,7 @@ async function openTunnel(url: URL, proxy: URL, connection: Connection): Promise
 
 /** NTLM and Kerberos (Negotiate) need the user's credentials of the system, which this program does not ask for. */
 function authenticationProblem({ headers }: IncomingMessage): ProxyProblem {
-  const offered = [headers['proxy-authenticate'] ?? ''].flat().join(', ')
+  const offered = [headers['proxy-authenticate'] ?? headers['www-authenticate'] ?? ''].flat().join(', ')
   return /\bbasic\b/i.test(offered) || !/\b(?:ntlm|negotiate)\b/i.test(offered)
     ? 'password_needed'
     : 'integrated_authentication'

@@ -1,6 +1,6 @@
 // The exit code, the error and the hint for each kind of failure.
 import { expect, test } from 'vitest'
-import { failureOf, StartError } from '../../src/cli/failure.ts'
+import { failureOf, repeatedWith, StartError } from '../../src/cli/failure.ts'
 import { ConfigurationError } from '../../src/config/errors.ts'
 import { EnvironmentError } from '../../src/host/home.ts'
 import { RpcError } from '../../src/rpc/contract.ts'
@@ -90,6 +90,15 @@ test.each([
 ])('a needed sign-in because of %j is said in a plain sentence', (data, error) => {
   const failure = failureOf(new RpcError(1001, 'interaction required', { ...data, profile: 'staging' }))
   expect(failure).toEqual({ exitCode: 4, error, hint: 'cadzero-auth login --profile staging' })
+})
+
+test('the hint for a sign-in that failed repeats the options of the command', () => {
+  const failed = new RpcError(1002, 'sign-in failed', { reason: 'timeout', profile: 'staging' })
+  expect(failureOf(repeatedWith(['--device', '--take-over'], failed)).hint).toContain(
+    'run cadzero-auth login --profile staging --device --take-over to try again',
+  )
+  const busy = new RpcError(1003, 'temporarily unavailable')
+  expect(repeatedWith(['--device'], busy)).toBe(busy)
 })
 
 test('two profiles that want the same port at once name each other', () => {

@@ -44,7 +44,7 @@ describe('login --device', () => {
     await enter(await running.stderrMatch(CODE), true)
     const { code, stderr } = await running.ended
     expect(code).toBe(1)
-    expect(stderr).toContain('error: sign-in failed: access_denied')
+    expect(stderr).toContain('error: sign-in failed: access_denied\nhint: run cadzero-auth login --device to try again')
   })
 
   it('says what to do if the provider has no sign-in on another device', async () => {

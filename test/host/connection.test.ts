@@ -144,6 +144,11 @@ describe('through a proxy', () => {
       { proxyProblem: 'password_needed' },
     ],
     [
+      'refuses the password with 401',
+      'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="x"\r\n\r\n',
+      { proxyProblem: 'password_needed' },
+    ],
+    [
       'accepts only NTLM',
       'HTTP/1.1 407 x\r\nProxy-Authenticate: NTLM\r\n\r\n',
       { proxyProblem: 'integrated_authentication' },

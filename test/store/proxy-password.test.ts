@@ -89,7 +89,7 @@ describe('config proxy-password', () => {
     expect({ code, stderr }).toEqual({
       code: 1,
       stderr:
-        'error: this system has no usable keyring\nhint: set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT in the environment of the daemon instead\n',
+        'error: this system has no usable keyring\nhint: remove proxy from config.json, set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, then run cadzero-auth daemon --stop\n',
     })
     expect(stdout + stderr).not.toContain('canary')
   })

@@ -99,7 +99,7 @@ const CAUSES: Readonly<Record<string, (error: ReachError) => string>> = {
   timeout: () => 'it does not respond in time',
   certificate: ({ certificateIssuer = 'unknown' }) => `its certificate is not trusted (issuer: ${certificateIssuer})`,
   proxy: ({ proxyHost, proxyProblem = 'unreachable' }) =>
-    `the proxy${proxyHost === undefined ? '' : ` ${proxyHost}`} does not lead there (${proxyProblem})`,
+    `the proxy${proxyHost === undefined ? '' : ` ${proxyHost}`} does not lead there: ${proxyProblem}`,
   captive_portal: () =>
     'a page responds in its place: the network wants a sign-in of its own (captive portal), or filters',
 }
