@@ -63,6 +63,7 @@ const NO_DAEMON_HINTS: Readonly<Record<NoDaemonError['reason'], string>> = {
   absent: 'run cadzero-auth status to start it in the background',
   refused: 'run cadzero-auth status to start it in the background',
   timeout: 'allow connections to 127.0.0.1 in the firewall or security program, or run cadzero-auth daemon',
+  no_answer: 'end the daemon process that hangs, then try again',
   not_genuine: 'run cadzero-auth status to start a new one: another program uses the port of the last one',
 }
 
@@ -77,6 +78,7 @@ const STUCK_HINTS: Readonly<Record<StuckDaemonError['reason']['kind'], string>> 
   other_host: 'use cadzero-auth on that computer, or set CADZERO_AUTH_HOME to a folder that only this computer uses',
   other_network: 'use cadzero-auth there, or set CADZERO_AUTH_HOME to a folder that is used only here',
   unreachable: 'allow connections to 127.0.0.1 in the firewall or security program, then try again',
+  hanging: 'end the daemon process that hangs, then try again',
   silent: 'end the daemon process that hangs, then try again',
 }
 

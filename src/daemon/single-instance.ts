@@ -18,6 +18,8 @@ export type StuckReason =
   | { readonly kind: 'other_network'; readonly pid: number; readonly host: string }
   /** A daemon has published its address, but connections to it are refused or dropped. */
   | { readonly kind: 'unreachable'; readonly pid: number }
+  /** The daemon accepts connections, and does not answer: it hangs, or is stopped. */
+  | { readonly kind: 'hanging'; readonly pid: number }
   | { readonly kind: 'silent' }
 
 const SILENT: StuckReason = { kind: 'silent' }
@@ -35,6 +37,7 @@ const MESSAGES: { readonly [K in StuckReason['kind']]: (reason: Extract<StuckRea
   other_network: ({ pid, host }) =>
     `the daemon (process ${pid} on ${host}) runs in another network namespace, such as that of a container`,
   unreachable: ({ pid }) => `the daemon (process ${pid}) runs, but connections to it are refused or dropped`,
+  hanging: ({ pid }) => `the daemon (process ${pid}) runs, but does not respond`,
   silent: () => 'another daemon holds the lock but does not respond',
 }
 
@@ -136,7 +139,8 @@ function stuckReason({ reason, endpoint }: NoDaemonError, { name, bootId }: Host
   const isOfThisStart = endpoint.bootId === undefined || endpoint.bootId === null || endpoint.bootId === bootId
   const { pid } = endpoint
   if (!isOfThisStart || !isAlive(pid)) return SILENT
-  return hasOtherLoopback(pid) ? { kind: 'other_network', pid, host: name } : { kind: 'unreachable', pid }
+  if (hasOtherLoopback(pid)) return { kind: 'other_network', pid, host: name }
+  return reason === 'no_answer' ? { kind: 'hanging', pid } : { kind: 'unreachable', pid }
 }
 
 function isAlive(pid: number): boolean {

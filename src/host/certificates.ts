@@ -3,8 +3,10 @@
 import { delimiter, join } from 'node:path'
 import * as tls from 'node:tls'
 import { blocksOf, LARGEST_CA_FILE, readCaFile } from './ca-file.ts'
+import type { Clock } from './clock.ts'
 import type { FileSystem } from './files.ts'
 import type { CertificateOrigin, CertificateSource } from './network-view.ts'
+import { withTimeout } from './timeout.ts'
 
 export interface Certificates {
   /** Every certificate once, each in PEM form: OpenSSL reads a text of several only up to the first damaged one. */
@@ -14,6 +16,7 @@ export interface Certificates {
 
 export interface CertificateOptions {
   readonly files: FileSystem
+  readonly clock: Clock
   readonly env: NodeJS.ProcessEnv
   readonly platform: NodeJS.Platform
   readonly caFile: string | undefined
@@ -29,17 +32,34 @@ const BUNDLES = [
   '/etc/ssl/cert.pem',
 ]
 
-/** Reads every source. One that cannot be read counts as empty: what it would have made trusted, stays untrusted. */
-export async function loadCertificates({ files, env, platform, caFile }: CertificateOptions): Promise<Certificates> {
-  const file = async (origin: CertificateOrigin, path: string | undefined) =>
-    path ? [{ origin, path, pem: await readText(files, path) }] : []
-  const parts = [
+const SOURCE_SECONDS = 3 // a network folder that does not answer must not use up the request's time
+
+/**
+ * Reads every source. One that cannot be read, or not in time, counts as empty: what it would have made trusted, stays
+ * untrusted.
+ */
+export async function loadCertificates(options: CertificateOptions): Promise<Certificates> {
+  const { files, clock, env, caFile } = options
+  const inTime = (pem: Promise<string>) => withTimeout(clock, SOURCE_SECONDS, pem, () => new Error()).catch(() => '')
+  const file = async (origin: CertificateOrigin, path: string | undefined, read = readText) =>
+    path ? [{ origin, path, pem: await inTime(read(files, path)) }] : []
+  const folder = async (path: string) => ({
+    origin: 'SSL_CERT_DIR' as const,
+    path,
+    pem: await inTime(readFolder(files, path)),
+  })
+  const folders = (env.SSL_CERT_DIR ?? '').split(delimiter).filter((one) => one !== '')
+  const parts: Part[] = [
     { origin: 'node' as const, pem: tls.rootCertificates.join('\n') },
-    ...(await systemParts(files, env, platform)),
-    ...(await file('NODE_EXTRA_CA_CERTS', env.NODE_EXTRA_CA_CERTS)),
-    ...(caFile === undefined
-      ? []
-      : [{ origin: 'caFile' as const, path: caFile, pem: await readChecked(files, caFile) }]),
+    ...(
+      await Promise.all([
+        file('SSL_CERT_FILE', env.SSL_CERT_FILE),
+        Promise.all(folders.map(folder)),
+        systemParts(options, file),
+        file('NODE_EXTRA_CA_CERTS', env.NODE_EXTRA_CA_CERTS),
+        file('caFile', caFile, readChecked),
+      ])
+    ).flat(),
   ]
   // Most of the system's authorities are Node's as well; parsing them twice would double the time.
   const unique = new Map(parts.flatMap(({ pem }) => blocksOf(pem)).map((block) => [block.replaceAll(/\s/g, ''), block]))
@@ -51,23 +71,16 @@ export async function loadCertificates({ files, env, platform, caFile }: Certifi
 
 type Part = Omit<CertificateSource, 'count'> & { readonly pem: string }
 
-async function systemParts(files: FileSystem, env: NodeJS.ProcessEnv, platform: NodeJS.Platform): Promise<Part[]> {
-  const parts: Part[] = []
-  if (platform === 'win32' || platform === 'darwin') {
-    parts.push({ origin: 'system', pem: systemStore().join('\n') })
-  }
-  if (env.SSL_CERT_FILE) {
-    parts.push({ origin: 'SSL_CERT_FILE', path: env.SSL_CERT_FILE, pem: await readText(files, env.SSL_CERT_FILE) })
-  }
-  for (const folder of (env.SSL_CERT_DIR ?? '').split(delimiter).filter((one) => one !== '')) {
-    parts.push({ origin: 'SSL_CERT_DIR', path: folder, pem: await readFolder(files, folder) })
-  }
-  if (platform === 'win32' || platform === 'darwin') return parts
+async function systemParts(
+  { platform }: CertificateOptions,
+  read: (origin: 'system', path: string) => Promise<Part[]>,
+): Promise<Part[]> {
+  if (platform === 'win32' || platform === 'darwin') return [{ origin: 'system', pem: systemStore().join('\n') }]
   for (const path of BUNDLES) {
-    const pem = await readText(files, path)
-    if (pem !== '') return [...parts, { origin: 'system', path, pem }]
+    const parts = await read('system', path)
+    if (parts.some(({ pem }) => pem !== '')) return parts
   }
-  return parts
+  return []
 }
 
 /** Node can read the stores of Windows and macOS since 22.15; before, `caFile` and NODE_EXTRA_CA_CERTS are the way. */

@@ -1,6 +1,7 @@
 // The only access to the network: a fetch with a deadline and a size limit for the whole response; and checks of URLs.
 import type { Clock } from './clock.ts'
 import { ConnectionError, causeOf, type NetworkFailure } from './network-failure.ts'
+import { withTimeout } from './timeout.ts'
 
 export type FetchInit = { [K in keyof RequestInit]: RequestInit[K] | undefined }
 
@@ -25,6 +26,8 @@ export interface FetchLimits {
   readonly maxBytes: number
 }
 
+const GRACE = 1 // s; a request that was given up says where it hung
+
 export const FETCH_LIMITS: FetchLimits = { deadlineSeconds: 10, maxBytes: 1024 * 1024 }
 
 /**
@@ -39,10 +42,14 @@ export function limitedFetch(fetch: Fetch, clock: Clock, limits: FetchLimits = F
       timedOut = true
       abort.abort()
     })
-    try {
+    const exchange = async () => {
       const response = await fetch(url, { ...init, redirect: 'manual', signal: abort.signal } as RequestInit)
       const body = await readAll(response, limits.maxBytes)
       return new Response(body.length > 0 ? body : null, { status: response.status, headers: response.headers })
+    }
+    try {
+      // What is found out before a request (proxy, its password, certificates) does not heed the signal.
+      return await withTimeout(clock, limits.deadlineSeconds + GRACE, exchange(), () => new NetworkError('timeout'))
     } catch (error) {
       abort.abort()
       if (error instanceof NetworkError) throw error

@@ -110,8 +110,8 @@ export class SystemNetwork {
   }
 
   #loadTrust(): Promise<Trust> {
-    const { files, env, platform, settings } = this.#options
-    this.#trust ??= loadCertificates({ files, env, platform, caFile: settings.caFile }).then((certificates) => {
+    const { files, clock, env, platform, settings } = this.#options
+    this.#trust ??= loadCertificates({ files, clock, env, platform, caFile: settings.caFile }).then((certificates) => {
       const last = this.#lastTrust
       const isSame = last !== undefined && isDeepStrictEqual(last.certificates, certificates)
       // Parsing takes up to 50 ms of the event loop.

@@ -11,11 +11,12 @@ import { authorization, mac, PROOF_HEADER, SUBPROTOCOL, sameMac } from './handsh
 export class NoDaemonError extends Error {
   /**
    * @param reason `absent` if no program listens there, `refused` if one closed the connection, `timeout` if the connection
-   * was dropped or nothing answered, `not_genuine` if a program answered that could not prove to be the daemon
+   * was dropped, `no_answer` if a program accepted it and did not answer, `not_genuine` if a program answered that could not
+   * prove to be the daemon
    * @param endpoint what the discovery file names, if there is one
    */
   constructor(
-    readonly reason: 'absent' | 'refused' | 'timeout' | 'not_genuine',
+    readonly reason: 'absent' | 'refused' | 'timeout' | 'no_answer' | 'not_genuine',
     readonly endpoint?: Endpoint,
   ) {
     super(reason === 'not_genuine' ? 'not the genuine daemon' : 'no daemon is running')
@@ -67,11 +68,20 @@ export async function connect(files: FileSystem, discoveryFile: string, random: 
 /** @throws NoDaemonError */
 export async function connectTo(endpoint: Endpoint, random: Random): Promise<RpcClient> {
   const { value, nonce } = authorization(endpoint, random)
+  let isConnected = false
   const socket = new WebSocket(`ws://${endpoint.endpoint}${endpoint.path}`, [SUBPROTOCOL], {
     headers: { Authorization: value },
     perMessageDeflate: false,
     handshakeTimeout: HANDSHAKE_MS,
     maxPayload: 1024 * 1024,
+    finishRequest(request) {
+      request.once('socket', (tcp) =>
+        tcp.once('connect', () => {
+          isConnected = true
+        }),
+      )
+      request.end()
+    },
   })
   const expected = mac('server', endpoint, nonce)
   await new Promise<void>((resolve, reject) => {
@@ -86,16 +96,18 @@ export async function connectTo(endpoint: Endpoint, random: Random): Promise<Rpc
       reject(new NoDaemonError('not_genuine', endpoint))
     })
     socket.once('error', (error) => {
-      reject(new NoDaemonError(reasonOf(error), endpoint))
+      reject(new NoDaemonError(reasonOf(error, isConnected), endpoint))
     })
   })
   return createClient(socket, endpoint)
 }
 
-function reasonOf(error: Error): NoDaemonError['reason'] {
+function reasonOf(error: Error, isConnected: boolean): NoDaemonError['reason'] {
   if (errorCode(error) === 'ECONNREFUSED') return 'absent'
   // A handshake timeout has no code of its own in ws.
-  return errorCode(error) === 'ETIMEDOUT' || error.message.includes('timed out') ? 'timeout' : 'refused'
+  const isTimeout = errorCode(error) === 'ETIMEDOUT' || error.message.includes('timed out')
+  if (isTimeout) return isConnected ? 'no_answer' : 'timeout'
+  return 'refused'
 }
 
 function createClient(socket: WebSocket, endpoint: Endpoint): RpcClient {

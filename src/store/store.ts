@@ -198,9 +198,13 @@ export class SessionStore {
 
 function otherInstallation(path: string, place: string | undefined, own: Installation): StoreError {
   const other = place === undefined ? 'another installation' : `the installation at ${printable(place)}`
+  const difference =
+    place === own.place
+      ? 'this one has the same place, and another id: its data folder was deleted or replaced, or another computer has the same name'
+      : `this one is at ${own.place}`
   return new StoreError(
     'other_installation',
-    `${path} belongs to ${other}; this one is at ${own.place}. ` +
+    `${path} belongs to ${other}; ${difference}. ` +
       'Use that installation, or run cadzero-auth login --take-over to sign in here and keep the file under another name',
   )
 }

@@ -1,4 +1,5 @@
 // The lock of the one daemon, and what a second daemon finds.
+import { spawn } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -7,7 +8,7 @@ import { claimInstance, endDaemon, explainNoDaemon } from '../../src/daemon/sing
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { systemHost } from '../../src/host/host.ts'
 import { takeLock } from '../../src/host/lock.ts'
-import { NoDaemonError } from '../../src/rpc/client.ts'
+import { connect, NoDaemonError } from '../../src/rpc/client.ts'
 import { type Endpoint, readEndpoint, writeEndpoint } from '../../src/rpc/discovery.ts'
 import { TestClock } from '../support/clock.ts'
 import { startLocalDaemon } from '../support/daemon.ts'
@@ -132,6 +133,25 @@ describe('a lock whose holder cannot be reached', () => {
   ])('is told apart: %s', async (_name, change, reason) => {
     const { claim } = await heldLock(change)
     expect(await claim()).toMatchObject({ name: 'StuckDaemonError', reason })
+  })
+
+  it.skipIf(process.platform === 'win32')('is told apart: a daemon that is stopped', async () => {
+    const listening = spawn(
+      process.execPath,
+      ['-e', "require('net').createServer().listen(0, '127.0.0.1', function () { console.log(this.address().port) })"],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    onTestFinished(() => void listening.kill('SIGKILL'))
+    const port = Number(await new Promise((resolve) => listening.stdout.once('data', resolve)))
+    const pid = Number(listening.pid)
+    const { host, folders } = await heldLock({ host: 'here', bootId: 'today', pid, endpoint: `127.0.0.1:${port}` })
+    listening.kill('SIGSTOP')
+    const error = await connect(systemFiles, folders.discoveryFile, host.random).catch((error: unknown) => error)
+    expect(error).toMatchObject({ name: 'NoDaemonError', reason: 'no_answer' })
+    expect(await explainNoDaemon(error as NoDaemonError, host, folders)).toMatchObject({
+      message: `the daemon (process ${pid}) runs, but does not respond`,
+      reason: { kind: 'hanging', pid },
+    })
   })
 
   it('is explained to a command that starts no daemon, while the lock is held and no longer', async () => {

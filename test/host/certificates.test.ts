@@ -5,7 +5,9 @@ import { rootCertificates } from 'node:tls'
 import { describe, expect, it } from 'vitest'
 import { checkCaFile } from '../../src/host/ca-file.ts'
 import { loadCertificates } from '../../src/host/certificates.ts'
+import { systemClock } from '../../src/host/clock.ts'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
+import { TestClock } from '../support/clock.ts'
 import { temporaryFolder } from '../support/folder.ts'
 
 const [ONE = '', TWO = '', THREE = ''] = rootCertificates
@@ -31,7 +33,7 @@ function filesWith(contents: Readonly<Record<string, string>>): FileSystem {
 }
 
 const load = (files: FileSystem, env: NodeJS.ProcessEnv = {}, caFile?: string) =>
-  loadCertificates({ files, env, platform: 'linux', caFile })
+  loadCertificates({ files, clock: systemClock, env, platform: 'linux', caFile })
 
 describe('the trusted authorities', () => {
   it('are Node’s own if there is nothing else', async () => {
@@ -76,6 +78,17 @@ describe('the trusted authorities', () => {
       ['NODE_EXTRA_CA_CERTS', 0],
       ['caFile', 0],
     ])
+  })
+
+  it('do not include a source whose disk does not answer', async () => {
+    const files = filesWith({ '/a': FOREIGN, '/etc/ssl/cert.pem': ONE })
+    const stat = ((path: string) =>
+      path === '/a' ? new Promise(() => undefined) : files.stat(path)) as typeof files.stat
+    const clock = new TestClock()
+    const env = { NODE_EXTRA_CA_CERTS: '/a' }
+    const loading = loadCertificates({ files: { ...files, stat }, clock, env, platform: 'linux', caFile: undefined })
+    clock.advance(3)
+    expect((await loading).sources.at(-1)).toEqual({ origin: 'NODE_EXTRA_CA_CERTS', path: '/a', count: 0 })
   })
 
   it('are those of a folder of certificates, each once', async () => {

@@ -1,6 +1,7 @@
 // Loopback hosts and the addresses that secrets may be sent to.
 import { expect, test } from 'vitest'
-import { isLoopbackHost, isSafeUrl, loopbackAddresses } from '../../src/host/network.ts'
+import { isLoopbackHost, isSafeUrl, limitedFetch, loopbackAddresses } from '../../src/host/network.ts'
+import { TestClock } from '../support/clock.ts'
 
 test.each(['127.0.0.1', 'localhost', '[::1]'])('%s is a loopback host', (host) => {
   expect(isLoopbackHost(host)).toBe(true)
@@ -39,4 +40,11 @@ test.each([
   'clerk.example.com',
 ])('secrets may not be sent to %s', (url) => {
   expect(isSafeUrl(url)).toBe(false)
+})
+
+test('a fetch ends although what it waits for does not heed the signal, such as a keyring or a disk', async () => {
+  const clock = new TestClock()
+  const response = limitedFetch(() => new Promise(() => undefined), clock)('https://clerk.example.com')
+  clock.advance(11)
+  await expect(response).rejects.toMatchObject({ name: 'NetworkError', code: 'timeout' })
 })

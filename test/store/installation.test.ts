@@ -51,7 +51,11 @@ describe('the id of an installation', () => {
     expect(await open({}, undefined, undefined, renewed).load()).toEqual(session)
     await rm(join(home, 'store-key.jwk'))
     await open().protection() // another key
-    await expect(open({}, undefined, undefined, renewed).load()).rejects.toMatchObject(OTHER)
+    const error = await open({}, undefined, undefined, renewed)
+      .load()
+      .catch((error: unknown) => error)
+    expect(error).toMatchObject(OTHER)
+    expect(String(error)).toContain('its data folder was deleted or replaced')
   })
 })
 
