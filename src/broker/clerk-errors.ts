@@ -2,7 +2,8 @@
 import type { ClerkResponse } from './clerk-calls.ts'
 import { BrokerError } from './errors.ts'
 
-const USER_BLOCKED = ['user_banned', 'user_deactivated', 'deprovisioned', 'user_locked']
+const USER_BLOCKED = ['user_banned', 'user_deactivated', 'deprovisioned']
+const USER_LOCKED = 'user_locked' // for a time, after wrong passwords that a stranger may have typed: no end of a session
 const KEY_REJECTED = [
   'clerk_key_invalid',
   'authorization_header_format_invalid',
@@ -40,14 +41,21 @@ export function fromRejection(error: unknown): unknown {
   if (!(error instanceof ClerkRejection)) return error
   const { status, code } = error
   if (USER_BLOCKED.includes(code)) return new BrokerError('invalid_grant', 'user_blocked')
+  if (code === USER_LOCKED) return new BrokerError('temporarily_unavailable', 'user_locked')
   if (KEY_REJECTED.includes(code)) return new BrokerError('misconfigured', 'secret_key_rejected')
   return status === 404 || isAboutSession(status) ? error : new BrokerError('misconfigured', 'clerk_4xx')
 }
 
-/** For a request about a session: 404 is its end. Anything else is for the operator, and the session is kept. */
+/** Clerk does not know the session or the user. Without an error of Clerk's in it, a 404 is that of a proxy, and says nothing. */
+export function isUnknownToClerk(error: unknown): boolean {
+  return error instanceof ClerkRejection && error.status === 404 && error.code !== ''
+}
+
+/** For a request about a session that Clerk knows. It is for the operator, and the session is kept. */
 export function fromSessionRejection(error: unknown): unknown {
   const known = fromRejection(error)
   if (!(known instanceof ClerkRejection)) return known
+  if (known.status === 404) return new BrokerError('invalid_response', 'not_from_clerk')
   return new BrokerError('misconfigured', known.status === 401 ? 'secret_key_rejected' : 'clerk_4xx')
 }
 

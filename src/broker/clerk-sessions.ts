@@ -5,7 +5,7 @@
 import { decodeJwt } from 'jose'
 import type { Clock } from '../host/clock.ts'
 import type { ClerkApi } from './clerk-api.ts'
-import { ClerkRejection, fromRejection, fromSessionRejection } from './clerk-errors.ts'
+import { ClerkRejection, fromRejection, fromSessionRejection, isUnknownToClerk } from './clerk-errors.ts'
 import type { ClerkInstanceProof } from './clerk-instance-proof.ts'
 import { type ClerkSession, type ClerkUser, parseSession, parseUser, sessionPath, userPath } from './clerk-session.ts'
 import { BrokerError } from './errors.ts'
@@ -38,7 +38,7 @@ export class ClerkSessions {
   async find({ sessionId, userId, issuer }: SessionReference): Promise<ClerkSession> {
     const request = { operation: 'session', method: 'GET', target: sessionPath(sessionId) } as const
     const body = await this.#options.api.send(request).catch(async (error: unknown) => {
-      if (error instanceof ClerkRejection && error.status === 404) await this.#refuseMissing(issuer)
+      if (isUnknownToClerk(error)) await this.#refuseMissing(issuer)
       throw fromSessionRejection(error)
     })
     const session = parseSession(body, sessionId)
@@ -54,8 +54,7 @@ export class ClerkSessions {
   async findUser(userId: string): Promise<ClerkUser> {
     const request = { operation: 'user', method: 'GET', target: userPath(userId) } as const
     const body = await this.#options.api.send(request).catch((error: unknown) => {
-      if (error instanceof ClerkRejection && error.status === 404)
-        throw new BrokerError('invalid_grant', 'user_not_found')
+      if (isUnknownToClerk(error)) throw new BrokerError('invalid_grant', 'user_not_found')
       throw fromSessionRejection(error)
     })
     return parseUser(body, userId)
@@ -86,7 +85,7 @@ export class ClerkSessions {
     try {
       await this.#options.api.send(request)
     } catch (error) {
-      if (!(error instanceof ClerkRejection && error.status === 404)) throw fromSessionRejection(error)
+      if (!isUnknownToClerk(error)) throw fromSessionRejection(error)
       await this.#options.instance.check(issuer)
     }
   }

@@ -45,6 +45,7 @@ const rows: readonly Row[] = [
   unavailable(503, 'Clerk answers 503', 'clerk_5xx', rejection(503, 'service_unavailable')),
   unavailable(503, 'a proxy answers 502 in HTML', 'clerk_5xx', text(502, '<html>')),
   unavailable(503, 'the answer is cut in half', 'network', { kind: 'truncate' }),
+  unavailable(503, 'wrong passwords have locked the user', 'user_locked', rejection(403, 'user_locked')),
   serverError(502, 'the answer is null', 'invalid_response', text(200, 'null', JSON_TYPE)),
   serverError(502, 'a proxy answers 200 in HTML', 'invalid_response', text(200, '<html>')),
   serverError(502, 'the answer is 204', 'invalid_response', { kind: 'respond', status: 204 }),
@@ -92,6 +93,25 @@ describe('a refresh keeps the session if', () => {
     expect(logLines.at(-1)).toMatchObject({ event: 'failed', reason: 'template_not_found' })
   })
 
+  it.each([
+    ['in HTML', text(404, '<html>not found')],
+    ['in JSON', text(404, '{"error":"not_found"}', JSON_TYPE)],
+    ['without a body', { kind: 'respond', status: 404 } as const],
+  ])(
+    'a proxy answers 404 %s to every request, although Clerk answers so for a missing session',
+    async (_name, fault) => {
+      const { sandbox, sessionId, newRefreshToken, refresh, logout, logLines } = await newBrokerWorld()
+      const refreshToken = await newRefreshToken()
+      for (const path of [tokensPath(sessionId), sessionPath(sessionId), `${sessionPath(sessionId)}/revoke`]) {
+        sandbox.script(path, fault)
+      }
+      expect(await refresh(refreshToken)).toMatchObject({ status: 502, body: { error: 'server_error' } })
+      expect(logLines.at(-1)).toMatchObject({ event: 'failed', reason: 'not_from_clerk' })
+      expect((await logout(refreshToken)).status).toBe(502) // and it does not claim that the session is revoked
+      expect((await refresh(refreshToken)).status).toBe(200)
+    },
+  )
+
   it('Clerk issues a token for another user', async () => {
     const { sandbox, backend, sessionId, newRefreshToken, refresh } = await newBrokerWorld()
     const refreshToken = await newRefreshToken()
@@ -119,6 +139,16 @@ describe('the first exchange keeps the code if', () => {
       expect((await redeem(code, codeVerifier)).status).toBe(200)
     },
   )
+})
+
+it('keeps the code if a proxy answers 404 for the session or the user', async () => {
+  const { sandbox, sessionId, newCode, redeem } = await newBrokerWorld()
+  const { code, codeVerifier } = await newCode()
+  for (const path of [sessionPath(sessionId), `/v1/users/${sandbox.user.id}`]) {
+    sandbox.script(path, text(404, '<html>not found'))
+    expect((await redeem(code, codeVerifier)).status, path).toBe(502)
+  }
+  expect((await redeem(code, codeVerifier)).status).toBe(200)
 })
 
 describe('a handed-over session', () => {
