@@ -25,6 +25,8 @@ export interface Listener {
 export interface ServeOptions extends Listener {
   readonly clock: Clock
   readonly timeouts?: RequestTimeouts
+  /** Open connections; default 10,000. When there are as many, those without a request are closed. */
+  readonly maxConnections?: number
   readonly monitor?: Monitor
   /** Proxies of the operator's in front of the broker; undefined: the broker learns no address. */
   readonly trustedHops?: number | undefined
@@ -60,19 +62,22 @@ const CLOSE_TIMEOUT = 10 // s; longer than a request waits for Clerk
 /** @throws a system error if a port is in use */
 export async function serveBroker(broker: BrokerHandler, options: ServeOptions): Promise<BrokerServer> {
   const { clock, timeouts = REQUEST_TIMEOUTS, monitor = new Monitor(), metricsListener } = options
+  const { maxConnections = MAX_CONNECTIONS } = options
   const handler = toNodeHandler(broker, { trustedHops: options.trustedHops })
   const operations = new Map(publicOperations(monitor, options.document ?? (() => ({}))))
   if (!metricsListener) operations.set('/metrics', localMetrics(monitor))
-  const server = newServer(timeouts, (request, response) => {
+  const server = newServer(timeouts, maxConnections, (request, response) => {
     if (monitor.isDraining) response.setHeader('Connection', 'close')
     // After close(), a connection that becomes idle would keep the server open.
-    response.on('finish', () => server.listening || setImmediate(() => server.closeIdleConnections()))
+    const closeIdle = () => server.listening || setImmediate(() => server.closeIdleConnections())
+    response.on('finish', closeIdle)
+    request.on('close', closeIdle) // later than its answer, if the body was too large to be read
     const operation = operations.get(pathOf(request))
     if (operation) void answer(operation, request, response)
     else handler(request, response)
   })
   const url = await listen(server, options)
-  const metricsServer = metricsListener && newServer(timeouts, metricsOnly(monitor))
+  const metricsServer = metricsListener && newServer(timeouts, maxConnections, metricsOnly(monitor))
   const metricsUrl = metricsServer && (await listen(metricsServer, metricsListener))
   return {
     url,
@@ -88,7 +93,8 @@ export async function serveBroker(broker: BrokerHandler, options: ServeOptions):
   }
 }
 
-function newServer({ headers, request, checkInterval }: RequestTimeouts, listener: RequestListener): Server {
+function newServer(timeouts: RequestTimeouts, maxConnections: number, listener: RequestListener): Server {
+  const { headers, request, checkInterval } = timeouts
   const limits = {
     maxHeaderSize: MAX_HEADER_SIZE,
     headersTimeout: headers * 1000,
@@ -97,8 +103,20 @@ function newServer({ headers, request, checkInterval }: RequestTimeouts, listene
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT * 1000,
   }
   const server = createServer(limits, listener)
-  server.maxConnections = MAX_CONNECTIONS
+  server.maxConnections = maxConnections
+  keepRoom(server, maxConnections)
   return server
+}
+
+/** A stranger who keeps connections open, with a request a minute in each, must not keep others out. */
+function keepRoom(server: Server, maxConnections: number): void {
+  let open = 0
+  server.on('connection', (socket) => {
+    open++
+    socket.once('close', () => open--)
+    if (open >= maxConnections) server.closeIdleConnections()
+  })
+  server.on('drop', () => server.closeIdleConnections())
 }
 
 async function listen(server: Server, { host, port }: Listener): Promise<string> {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { REQUEST_TIMEOUTS, type RequestTimeouts, serveBroker } from '../../src/broker/server.ts'
+import { systemClock } from '../../src/host/clock.ts'
 import { newBrokerWorld, startBroker } from '../support/broker.ts'
 import { TestClock } from '../support/clock.ts'
 import { sendRaw } from '../support/raw.ts'
@@ -58,6 +59,35 @@ describe('the broker’s server', () => {
   })
 })
 
+describe('with as many connections as the server allows', () => {
+  const MOST = 5
+
+  it('closes those without a request, and keeps the one that has just come', async () => {
+    const broker = async () => new Response('{}')
+    const options = { host: '127.0.0.1', port: 0, clock: systemClock, maxConnections: MOST }
+    const server = await serveBroker(broker, options)
+    onTestFinished(() => server.close())
+    const open = async () => {
+      const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+      onTestFinished(() => void socket.destroy())
+      socket.on('error', () => undefined)
+      await once(socket, 'connect')
+      return socket
+    }
+    const ask = async (socket: Awaited<ReturnType<typeof open>>) => {
+      socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n')
+      return String((await once(socket, 'data'))[0]).split('\r\n')[0]
+    }
+    const kept = await Promise.all(Array.from({ length: MOST - 1 }, open))
+    const closed = kept.map((socket) => once(socket, 'close'))
+    for (const socket of kept) expect(await ask(socket)).toBe('HTTP/1.1 200 OK')
+    const latest = await open()
+    await Promise.all(closed)
+    expect(await ask(latest)).toBe('HTTP/1.1 200 OK')
+    expect(await isHealthy(server.url)).toBe(true)
+  })
+})
+
 describe('a client that is too slow gets 408 and is disconnected', () => {
   it('if it does not complete its headers in time', async () => {
     const { port } = await start({ headers: 0.1, request: HOUR, checkInterval: 0.05 })
@@ -98,6 +128,18 @@ describe('the end of the broker’s server', () => {
     clock.advance(0.2)
     await closed
     await disconnected
+  })
+
+  it('does not wait for a client whose body was too large', async () => {
+    const server = await serveBroker((await newBrokerWorld()).broker, {
+      host: '127.0.0.1',
+      port: 0,
+      clock: new TestClock(), // its ten seconds never pass
+    })
+    const body = JSON.stringify({ a: 'x'.repeat(1_000_000) })
+    const headers = { 'content-type': 'application/json' }
+    expect((await fetch(`${server.url}/api/auth/refresh`, { method: 'POST', headers, body })).status).toBe(413)
+    await server.close()
   })
 
   it('fails to start if the port is in use', async () => {
