@@ -8,6 +8,7 @@ const sessionSchema = v.object({
   user_id: v.string(),
   status: v.string(),
   expire_at: v.pipe(v.number(), v.finite(), v.minValue(0)),
+  actor: v.optional(v.unknown(), null),
 })
 
 const userSchema = v.object({
@@ -28,6 +29,8 @@ export interface ClerkSession {
   readonly expiresAt: number
   /** The unit of this instance's times: not documented for each request, so it is read from the answer. */
   readonly unit: 'seconds' | 'milliseconds'
+  /** Whether someone else, such as the support, uses it as this user. */
+  readonly isImpersonated: boolean
 }
 
 export interface ClerkUser {
@@ -47,7 +50,8 @@ export function parseSession(body: unknown, id: string): ClerkSession {
   if (!success || output.id !== id) throw new BrokerError('invalid_response')
   const unit = output.expire_at >= FIRST_MILLISECONDS ? 'milliseconds' : 'seconds'
   const expiresAt = Math.floor(unit === 'milliseconds' ? output.expire_at / 1000 : output.expire_at)
-  return { id, userId: output.user_id, status: output.status, expiresAt, unit }
+  const { user_id: userId, status, actor } = output
+  return { id, userId, status, expiresAt, unit, isImpersonated: actor !== null }
 }
 
 /** @throws BrokerError invalid_response */

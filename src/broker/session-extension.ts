@@ -38,7 +38,8 @@ export class SessionExtension {
 
   /** Returns the session's end in Unix seconds: a later one if Clerk extended it. It never fails a refresh. */
   async extend(session: ClerkSession, chainEndsAt: number): Promise<number> {
-    const { expiresAt } = session
+    const { expiresAt, isImpersonated } = session
+    if (isImpersonated) return expiresAt // Clerk keeps these short on purpose
     const target = this.#targetOf(chainEndsAt)
     if (target === undefined || !this.isDue(expiresAt, chainEndsAt)) return expiresAt
     try {

@@ -51,6 +51,18 @@ describe('a session', () => {
     expect(patches()).toBe(1)
   })
 
+  it('is left alone if someone else uses it as this user', async () => {
+    const { backend, sandbox, exchange, refresh } = await newWorld({ sessionSeconds: 20 * DAY })
+    const sessionId = backend.createSession({ lifetimeSeconds: 1800, actor: 'user_2support' })
+    const patched = () =>
+      sandbox.requests.filter((one) => one.method === 'PATCH' && one.path === sessionPath(sessionId))
+    const { status, body } = await exchange(sessionId, await backend.sessionToken(sessionId))
+    expect(status).toBe(200)
+    expect(body.session_expires_at).toEqual(near(Date.now() / 1000 + 1800))
+    expect((await refresh(body.refresh_token)).status).toBe(200)
+    expect(patched()).toEqual([])
+  })
+
   it('is never made shorter', async () => {
     const { patches, endOf, clock } = await newWorld({ sessionSeconds: 2 * DAY })
     expect(patches()).toBe(0)

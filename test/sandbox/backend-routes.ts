@@ -148,7 +148,7 @@ function describeSession(session: ClerkSession, status: string): object {
     id: session.id,
     user_id: session.userId,
     client_id: `client_${session.id.slice('sess_'.length)}`,
-    actor: null,
+    actor: session.actor === null ? null : { sub: session.actor },
     status,
     last_active_organization_id: null,
     last_active_at: session.lastActiveAt, // Clerk's times are in milliseconds

@@ -27,8 +27,12 @@ export interface BackendApi {
   /** The `apiUrl` of `createClerkClient`. */
   readonly url: string
   readonly secretKey: string
-  /** Creates an active session and returns its id. */
-  createSession(options?: { readonly userId?: string; readonly lifetimeSeconds?: number }): string
+  /** Creates an active session and returns its id. @param options.actor the user who impersonates the session's user */
+  createSession(options?: {
+    readonly userId?: string
+    readonly lifetimeSeconds?: number
+    readonly actor?: string
+  }): string
   /** A session token as Clerk's Frontend API issues it to a web page, or a token from a JWT template. */
   sessionToken(sessionId: string, options?: TokenOptions): Promise<string>
   setStatus(sessionId: string, status: SessionStatus): void
@@ -59,6 +63,7 @@ export const PAGE_ORIGIN = 'https://www.example.com'
 export interface ClerkSession {
   readonly id: string
   readonly userId: string
+  readonly actor: string | null
   readonly createdAt: number
   expireAt: number
   abandonAt: number
@@ -111,13 +116,14 @@ export class ClerkBackend implements BackendApi {
     return this.#settings.signingKey
   }
 
-  createSession({ userId = this.#settings.user.id, lifetimeSeconds = MAXIMUM_LIFETIME } = {}): string {
+  createSession({ userId = this.#settings.user.id, lifetimeSeconds = MAXIMUM_LIFETIME, actor = '' } = {}): string {
     const id = identifier('sess')
     const now = Date.now()
     const expireAt = now + lifetimeSeconds * 1000
     this.sessions.set(id, {
       id,
       userId,
+      actor: actor || null,
       createdAt: now,
       lastActiveAt: now,
       expireAt,
