@@ -1,6 +1,7 @@
 // The broker's heart: what is exchanged for what. The order protects Clerk and the users: the proof, then who owns the session,
-// then the limits of that user, and only then a request to Clerk. What may be used once is used up last, just before the answer,
-// so that a client can retry after a failure.
+// then the limits of that user, and only then a request to Clerk. Codes and session tokens are used up last, just before the
+// answer, so that a client can retry after a failure. A proof is used up before the limit counts it, so that a repeated one costs
+// its owner nothing; but not while its user is over the limit, so that no account fills the memory of what was used.
 import type { Clock } from '../host/clock.ts'
 import { type AuthorizationCodes, CODE_SECONDS, type CodeBinding } from './authorization-code.ts'
 import type { ClerkSession } from './clerk-session.ts'
@@ -61,7 +62,7 @@ export class Grants {
     const opened = await tokens.verify(token, body.session_id)
     presented.onKnown(opened)
     if (origin !== null && origin !== opened.azp) throw new BrokerError('invalid_grant', 'origin_mismatch')
-    await this.#takeFromLimit(opened)
+    await this.#admit(opened, undefined)
     const { sessionId, userId, issuer, azp } = opened
     const binding: CodeBinding = {
       ...{ sessionId, userId, issuer, azp },
@@ -77,8 +78,9 @@ export class Grants {
     const { proofs, codes, sessions } = this.#options
     const proof = await proofs.verify(presented.dpop, presented.path)
     const code = await codes.open(body.code, { codeVerifier: body.code_verifier, redirectUri: body.redirect_uri })
-    await proof.use()
-    const session = await this.#findSession(code, presented)
+    presented.onKnown(code)
+    await this.#admit(code, proof)
+    const session = await sessions.find(code)
     const [issued, user] = await settled([sessions.issueToken(code), sessions.findUser(code.userId)])
     const grant = await this.#newGrant(code, session, proof)
     await code.use()
@@ -92,8 +94,9 @@ export class Grants {
     const isProofNeeded = sessionTokens === 'bound' || presented.dpop !== null
     const proof = isProofNeeded ? await proofs.verify(presented.dpop, presented.path) : undefined
     const opened = await tokens.verify(token, sessionId)
-    await proof?.use()
-    const session = await this.#findSession(opened, presented)
+    presented.onKnown(opened)
+    await this.#admit(opened, proof)
+    const session = await sessions.find(opened)
     const issued = await sessions.issueToken(opened)
     const grant = await this.#newGrant(opened, session, proof)
     await opened.use()
@@ -104,9 +107,8 @@ export class Grants {
     const { refreshTokens } = this.#options
     const grant = await refreshTokens.open(refreshToken)
     presented.onKnown(grant)
-    if (grant.jkt === null) this.#checkUnbound()
     const proof = await this.#proofOf(grant, presented)
-    await this.#takeFromLimit(grant)
+    await this.#admit(grant, proof)
     const [issued, checked] = await this.#refreshAtClerk(grant)
     const next = { ...grant, ...checked, jkt: grant.jkt ?? proof?.jkt ?? null }
     return { body: await this.#answer(next, issued), hasNonce: proof?.hasNonce ?? false }
@@ -117,16 +119,9 @@ export class Grants {
     const grant = await refreshTokens.open(refreshToken, { allowExpired: true })
     presented.onKnown(grant)
     const proof = await this.#proofOf(grant, presented)
-    await this.#takeFromLimit(grant)
+    await this.#admit(grant, proof)
     await sessions.revoke(grant)
     return { body: { revoked: true }, hasNonce: proof?.hasNonce ?? false }
-  }
-
-  /** The first request about a session: only now is it known who owns it. */
-  async #findSession(reference: SessionReference, presented: Presented): Promise<ClerkSession> {
-    presented.onKnown(reference)
-    await this.#takeFromLimit(reference)
-    return await this.#options.sessions.find(reference)
   }
 
   async #newGrant(reference: SessionReference, session: ClerkSession, proof: Proof | undefined): Promise<Grant> {
@@ -145,10 +140,10 @@ export class Grants {
 
   /** The proof for a grant: of its key if it is bound, of any key if it is not, and undefined if none is needed or sent. */
   async #proofOf({ jkt }: Grant, { dpop, path }: Presented): Promise<Proof | undefined> {
+    if (jkt === null) this.#checkUnbound()
     if (jkt === null && dpop === null) return undefined
     const proof = await this.#options.proofs.verify(dpop, path)
     if (jkt !== null && proof.jkt !== jkt) throw new BrokerError('invalid_dpop_proof', 'dpop_other_key')
-    await proof.use()
     return proof
   }
 
@@ -159,10 +154,16 @@ export class Grants {
     }
   }
 
-  async #takeFromLimit({ userId, issuer }: SessionReference): Promise<void> {
-    if (!this.#options.issuers.includes(issuer)) throw new BrokerError('misconfigured', 'issuer_not_served')
-    const waitSeconds = await this.#options.limits.take('user', userId)
-    if (waitSeconds > 0) throw new BrokerError('too_many_requests', 'too_many_requests', waitSeconds)
+  /** Lets a request of this user through if it is within the limit, and uses its proof up. */
+  async #admit({ userId, issuer }: SessionReference, proof: Proof | undefined): Promise<void> {
+    const { issuers, limits } = this.#options
+    if (!issuers.includes(issuer)) throw new BrokerError('misconfigured', 'issuer_not_served')
+    const refuse = (waitSeconds: number) => {
+      if (waitSeconds > 0) throw new BrokerError('too_many_requests', 'too_many_requests', waitSeconds)
+    }
+    refuse(limits.exceededFor?.('user', userId) ?? 0)
+    await proof?.use()
+    refuse(await limits.take('user', userId))
   }
 
   /** A new token, and what is new about the session if Clerk was asked. */

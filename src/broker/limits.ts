@@ -1,6 +1,7 @@
 // How many requests the broker serves for each user and each address: counted in memory, or in a Redis that the copies share.
 import { createHmac } from 'node:crypto'
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
+import type { Clock } from '../host/clock.ts'
 import { networkOf } from './client-address.ts'
 import type { RedisClient } from './redis.ts'
 
@@ -13,6 +14,8 @@ export interface Limits {
    * @returns 0, or the seconds until the next request is allowed
    */
   take(scope: LimitScope, key: string): Promise<number>
+  /** The seconds for which this copy knows that a key has no request left; 0 if it does not know. It takes none. */
+  exceededFor?(scope: LimitScope, key: string): number
 }
 
 export interface LimitsPerMinute {
@@ -28,13 +31,52 @@ const ADDRESS_BUCKETS = 2 ** 17 // about 30 MB at most, however many addresses a
  * @param secret keeps others from choosing an address that shares its budget with someone else's
  * @param redis counts for all copies; while it does not respond, each copy counts by itself
  */
-export function createLimits(perMinute: LimitsPerMinute, secret: Uint8Array, redis?: RedisClient): Limits {
+export function createLimits(
+  perMinute: LimitsPerMinute,
+  secret: Uint8Array,
+  clock: Clock,
+  redis?: RedisClient,
+): Required<Limits> {
   const limiters = {
     address: createLimiter('address', perMinute.address, WINDOW, redis),
     user: createLimiter('user', perMinute.user, WINDOW, redis),
   }
+  const counterOf = (scope: LimitScope, key: string) => (scope === 'address' ? bucketOf(key, secret) : key)
+  const exceeded = { address: new Exceeded(clock), user: new Exceeded(clock) }
   return {
-    take: (scope, key) => consume(limiters[scope], scope === 'address' ? bucketOf(key, secret) : key),
+    async take(scope, key) {
+      const counter = counterOf(scope, key)
+      const seconds = await consume(limiters[scope], counter)
+      if (seconds > 0) exceeded[scope].add(counter, seconds)
+      return seconds
+    },
+    exceededFor: (scope, key) => exceeded[scope].secondsOf(counterOf(scope, key)),
+  }
+}
+
+/** The counters that have no request left. */
+class Exceeded {
+  readonly #clock: Clock
+  /** The end of the window, of the monotonic clock. */
+  readonly #until = new Map<string, number>()
+  #sweptAt: number
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#sweptAt = clock.monotonic()
+  }
+
+  add(counter: string, seconds: number): void {
+    const now = this.#clock.monotonic()
+    if (now - this.#sweptAt >= WINDOW) {
+      this.#sweptAt = now
+      for (const [one, until] of this.#until) if (until <= now) this.#until.delete(one)
+    }
+    this.#until.set(counter, now + seconds)
+  }
+
+  secondsOf(counter: string): number {
+    return Math.max(0, Math.ceil((this.#until.get(counter) ?? 0) - this.#clock.monotonic()))
   }
 }
 

@@ -40,7 +40,7 @@ export function createResources(options: BrokerOptions, clock: Clock): Resources
       clock,
       ...(redis ? { redis: redis.client } : {}),
     }),
-    limits: options.limits ?? createLimits(perMinute, options.keys[0] ?? new Uint8Array(), redis?.client),
+    limits: options.limits ?? createLimits(perMinute, options.keys[0] ?? new Uint8Array(), clock, redis?.client),
     singleUse: options.singleUse ?? (redis ? new RedisSingleUse(redis.client, ownSingleUse) : ownSingleUse),
   }
 }

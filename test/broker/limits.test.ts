@@ -1,6 +1,7 @@
 // The broker's limits: per user and per address, in memory.
 import { describe, expect, it } from 'vitest'
 import { createLimits } from '../../src/broker/limits.ts'
+import { systemClock } from '../../src/host/clock.ts'
 import { newKey } from '../support/broker.ts'
 
 async function take(limits: ReturnType<typeof createLimits>, scope: 'user' | 'address', key: string, times: number) {
@@ -11,7 +12,7 @@ async function take(limits: ReturnType<typeof createLimits>, scope: 'user' | 'ad
 
 describe('the limits', () => {
   it('allow a number of requests in a minute, then return the seconds until the next one', async () => {
-    const limits = createLimits({ user: 3, address: 1 }, newKey())
+    const limits = createLimits({ user: 3, address: 1 }, newKey(), systemClock)
     expect((await take(limits, 'user', 'a', 3)).every((seconds) => seconds === 0)).toBe(true)
     const [wait = 0] = await take(limits, 'user', 'a', 1)
     expect(wait).toBeGreaterThan(50)
@@ -19,14 +20,14 @@ describe('the limits', () => {
   })
 
   it('count each key, and users apart from addresses', async () => {
-    const limits = createLimits({ user: 1, address: 1 }, newKey())
+    const limits = createLimits({ user: 1, address: 1 }, newKey(), systemClock)
     await take(limits, 'user', 'a', 5)
     expect(await take(limits, 'user', 'b', 1)).toEqual([0])
     expect(await take(limits, 'address', '203.0.113.7', 1)).toEqual([0])
   })
 
   it('count the addresses of one IPv6 network together', async () => {
-    const limits = createLimits({ user: 1, address: 2 }, newKey())
+    const limits = createLimits({ user: 1, address: 2 }, newKey(), systemClock)
     await take(limits, 'address', '2001:db8::1', 1)
     await take(limits, 'address', '2001:db8::2', 1)
     expect((await take(limits, 'address', '2001:db8::3', 1))[0]).toBeGreaterThan(0)
@@ -35,7 +36,7 @@ describe('the limits', () => {
 
   it('share a bounded number of counters among all addresses, in an order that others cannot know', async () => {
     const collisions = async (secret: Uint8Array) => {
-      const limits = createLimits({ user: 1, address: 1 }, secret)
+      const limits = createLimits({ user: 1, address: 1 }, secret, systemClock)
       const found: number[] = []
       for (let n = 0; n < 2000; n++) {
         if ((await limits.take('address', `10.0.${n >> 8}.${n & 255}`)) > 0) found.push(n)

@@ -1,6 +1,6 @@
 // Logout at the broker: revokes the session at Clerk by the broker's own refresh token.
 import { describe, expect, it } from 'vitest'
-import { invalidGrant, newBrokerWorld, sessionPath } from '../support/broker.ts'
+import { invalidGrant, newBroker, newBrokerWorld, sessionPath } from '../support/broker.ts'
 import { TestClock } from '../support/clock.ts'
 
 describe('a logout', () => {
@@ -35,6 +35,17 @@ describe('a logout', () => {
     clock.advance(120)
     expect(await logout(refreshToken)).toMatchObject({ status: 200, body: { revoked: true } })
     expect(backend.status(sessionId)).toBe('revoked')
+  })
+
+  it('by a bearer token of version 1.0 is refused from the day that the operator has set', async () => {
+    const world = await newBrokerWorld({ sessionTokens: 'unbound' })
+    const { sandbox, backend, sessionId, exchange, options } = world
+    const { body } = await exchange(sessionId, await backend.sessionToken(sessionId), { dpop: null })
+    const yesterday = Math.floor(Date.now() / 1000) - 86_400
+    const later = newBroker(sandbox, { ...options, sessionTokens: 'bound', unboundUntil: yesterday })
+    expect(await later.logout(body.refresh_token, { dpop: null })).toMatchObject(invalidGrant)
+    expect(await later.logout(body.refresh_token)).toMatchObject(invalidGrant)
+    expect(backend.status(sessionId)).toBe('active')
   })
 
   it('refuses a made-up refresh token, and a session token', async () => {

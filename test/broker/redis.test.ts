@@ -22,7 +22,7 @@ async function newCopies(count: number, secret = newKey()) {
     return {
       ...connection,
       changes,
-      limits: createLimits({ user: 6, address: 6 }, secret, connection.client),
+      limits: createLimits({ user: 6, address: 6 }, secret, systemClock, connection.client),
       singleUse: new RedisSingleUse(connection.client, new MemorySingleUse(systemClock)),
     }
   })

@@ -225,6 +225,31 @@ describe('another account, and a stranger', () => {
     expect((await refresh(refreshToken)).status).toBe(200)
   })
 
+  it('[H4] an account that is over its limit leaves nothing in the memory of what was used, which others need', async () => {
+    const claimed: string[] = []
+    const claim = async (kind: string, id: string) => claimed.push(`${kind} ${id}`) > 0
+    const world = await newBrokerWorld({ singleUse: { claim }, requestsPerMinute: 5 })
+    const { newRefreshToken, newCode, refresh, redeem, logout } = world
+    const refreshToken = await newRefreshToken()
+    const { code, codeVerifier } = await newCode()
+    for (let n = 0; n < 20; n++) {
+      await refresh(refreshToken)
+      await redeem(code, codeVerifier)
+      await logout(refreshToken)
+    }
+    expect(claimed.length).toBeLessThan(12)
+    expect((await refresh(refreshToken)).status).toBe(429)
+  })
+
+  it('[H4] a repeated request costs the user whose request it was nothing', async () => {
+    const { key, options, newRefreshToken, refresh } = await newBrokerWorld({ requestsPerMinute: 5 })
+    const refreshToken = await newRefreshToken()
+    const dpop = await (await key).proof(`${options.publicUrl}/api/auth/refresh`)
+    expect((await refresh(refreshToken, { dpop })).status).toBe(200)
+    for (let n = 0; n < 20; n++) expect((await refresh(refreshToken, { dpop })).body.error).toBe('invalid_dpop_proof')
+    expect((await refresh(refreshToken)).status).toBe(200)
+  })
+
   it('[H5] cause no request to Clerk by invented sessions, tokens and keys, and refuse no honest request', async () => {
     const world = await newBrokerWorld({ requestsPerMinute: 1000 })
     const { sandbox, backend, sessionId, exchange, authorize, refresh, redeem, newRefreshToken } = world
