@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .bundle import InstallError
+from .errors import AuthError
 from .install import ensure_installed, removal_instructions
 
 TEXTS = {
@@ -26,8 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
     folder: str = parser.parse_args(arguments).folder
     try:
         done = ensure_installed(folder)
-    except InstallError as error:
-        print(f'error: {error.message}\nhint: {error.hint}', file=sys.stderr)
+    except AuthError as error:
+        print(f'error: {error.message}', file=sys.stderr)
+        if error.hint is not None:
+            print(f'hint: {error.hint}', file=sys.stderr)
         return 1
     print(f'cadzero-auth {done.version}: {TEXTS[done.kind]}: {done.program}')
     if done.note is not None:

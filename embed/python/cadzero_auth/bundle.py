@@ -7,14 +7,14 @@ import os
 import platform
 import re
 import sys
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from .errors import AuthError
 from .versions import semver
 
 SUMS = 'SHA256SUMS'
 MAX_SUMS_BYTES = 64 * 1024
-_LINE = re.compile(r'([0-9a-f]{64}) [ *]([^\\/]+)')
+_LINE = re.compile(r'([0-9a-fA-F]{64}) [ *](?:\./)?([^\\/]+)')
 _CHUNK = 1024 * 1024
 
 
@@ -34,6 +34,7 @@ HINTS = {
     'damaged': 'install the add-in again',
     'does_not_run': 'install cadzero-auth by hand, see docs/install.md',
     'not_writable': 'make room on the disk, or allow this program to write there, then start the add-in again',
+    'unsafe_folder': 'run chmod o-w on that folder, or make it your own, then start the add-in again',
     'busy': 'wait until the other program has installed cadzero-auth, then start the add-in again',
 }
 
@@ -68,9 +69,10 @@ def system_targets() -> list[str]:
 def read_bundle(folder: str) -> Bundle:
     """Finds the newest program for this system in `folder` and its SHA256SUMS.
 
-    Raises InstallError with the reason no_bundle or no_program_for_system.
+    Raises InstallError with the reason no_bundle, no_program_for_system, or damaged if its checksum is missing.
     """
     sums = _read_sums(folder)
+    unlisted: list[str] = []
     for target in system_targets():
         suffix = '.exe' if target.startswith('win-') else ''
         pattern = re.compile(rf'cadzero-auth-(\d+\.\d+\.\d+[0-9A-Za-z.-]*)-{target}{re.escape(suffix)}')
@@ -81,16 +83,19 @@ def read_bundle(folder: str) -> Bundle:
             names = [(f'{stem}-{version}-{target}{suffix}', stem + suffix) for stem in stems]
             files = (BundledFile(os.path.join(folder, name), sums[name], new) for name, new in names if name in sums)
             return Bundle(version, tuple(files))
+        unlisted += filter(pattern.fullmatch, os.listdir(folder))
+    if unlisted:
+        raise InstallError(f'the program of the add-in is not in {SUMS}: {unlisted[0]}', 'damaged')
     raise InstallError('the add-in has no program for this system', 'no_program_for_system')
 
 
 def _read_sums(folder: str) -> dict[str, str]:
     try:
-        with open(os.path.join(folder, SUMS), encoding='utf-8') as file:
+        with open(os.path.join(folder, SUMS), encoding='utf-8-sig') as file:  # PowerShell writes a mark
             lines = file.read(MAX_SUMS_BYTES).splitlines()
     except (OSError, ValueError):
         raise InstallError(f'the add-in has no {SUMS} beside the program', 'no_bundle') from None
-    return {match.group(2): match.group(1) for match in map(_LINE.fullmatch, lines) if match}
+    return {match.group(2): match.group(1).lower() for match in map(_LINE.fullmatch, lines) if match}
 
 
 def file_hash(path: str) -> str | None:
@@ -112,7 +117,7 @@ def copy_checked(file: BundledFile, copy: str) -> None:
     """
     digest = hashlib.sha256()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, 'O_BINARY', 0)
-    with open(file.path, 'rb') as source, open(os.open(copy, flags, 0o700), 'wb') as target:
+    with _open_program(file.path) as source, open(os.open(copy, flags, 0o700), 'wb') as target:
         while chunk := source.read(_CHUNK):
             digest.update(chunk)
             target.write(chunk)
@@ -122,3 +127,12 @@ def copy_checked(file: BundledFile, copy: str) -> None:
         name = os.path.basename(file.path)
         raise InstallError(f'the program of the add-in is damaged: {name} differs from {SUMS}', 'damaged')
     os.chmod(copy, 0o755)  # noqa: S103 (a program)
+
+
+def _open_program(path: str) -> BinaryIO:
+    try:
+        return open(path, 'rb')
+    except OSError as error:  # a virus scanner may have removed it
+        cause = error.strerror or type(error).__name__
+        name = os.path.basename(path)
+        raise InstallError(f'the program of the add-in cannot be read: {name}: {cause}', 'damaged') from None

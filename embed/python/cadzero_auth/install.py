@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import secrets
+import stat
 import sys
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from .errors import AuthError
 from .file_lock import locked
 from .folders import program_folder
 from .launcher import find_command, start_daemon
+from .reachability import is_alive
 from .versions import Build, build_of, run_program, semver
 
 log = logging.getLogger('cadzero_auth')
@@ -48,6 +50,7 @@ def ensure_installed(bundle: str) -> Installed:
     bundled = read_bundle(bundle)
     folder = program_folder()
     program = os.path.join(folder, bundled.files[0].target_name)
+    _require_own_folder(folder)
     managed = _managed_program(program)
     if managed is not None:
         build = build_of(managed)
@@ -72,6 +75,16 @@ def removal_instructions() -> str:
     paths = [os.path.join(folder, name) for name in names]
     delete = 'del' if sys.platform == 'win32' else 'rm'
     return f'"{paths[0]}" service uninstall --purge\n{delete} ' + ' '.join(f'"{path}"' for path in paths)
+
+
+def _require_own_folder(folder: str) -> None:
+    """Raises InstallError if another user may have put a program there, which would be run for its version."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return  # it is created
+    if hasattr(os, 'getuid') and (status.st_uid not in {0, os.getuid()} or status.st_mode & stat.S_IWOTH):
+        raise InstallError(f'other users can write to {folder}', 'unsafe_folder')
 
 
 def _managed_program(program: str) -> list[str] | None:
@@ -108,7 +121,8 @@ def _install(bundled: Bundle, folder: str, program: str) -> Installed:
             _remove(copy)
     _sync_folder(folder)
     log.info('cadzero-auth %s was installed', bundled.version)
-    return Installed('installed' if there is None else 'upgraded', program, bundled.version, _start_service(program))
+    kind = 'installed' if there is None else 'upgraded'
+    return Installed(kind, program, bundled.version, _start_service(program, bundled.version))
 
 
 def _is_current(bundled: Bundle, folder: str) -> bool:
@@ -123,8 +137,11 @@ def _replaces(copy: str, there: Build | None) -> bool:
     return there is None or build.is_newer_than(there)
 
 
-def _start_service(program: str) -> str | None:
+def _start_service(program: str, version: str) -> str | None:
     """Has the daemon started at log-on, and now; returns why the first is impossible, if it is."""
+    running = _running_version()
+    if running is not None and semver(running) > semver(version):
+        return f'a newer daemon, {running}, is running'  # of another program, which keeps the start at log-on
     status, _, errors = run_program([program, 'service', 'install', '--json'], SERVICE_SECONDS)
     if status == 0:
         return None
@@ -138,7 +155,8 @@ def _start_service(program: str) -> str | None:
 def _replace_older_daemon(program: str, version: str) -> str | None:
     """Completes an installation that was interrupted before the older daemon was replaced."""
     running = _running_version()
-    return _start_service(program) if running is not None and semver(running) < semver(version) else None
+    is_older = running is not None and semver(running) < semver(version)
+    return _start_service(program, version) if is_older else None
 
 
 def _replace_daemon(program: str) -> None:
@@ -151,9 +169,11 @@ def _replace_daemon(program: str) -> None:
 
 
 def _running_version() -> str | None:
+    """Returns the version of the daemon that wrote the discovery file, if its process runs."""
     try:
         with open(discovery_file(), encoding='utf-8') as file:
-            return str(json.load(file)['daemonVersion'])
+            document = json.load(file)
+        return str(document['daemonVersion']) if is_alive(document['pid']) else None
     except (AuthError, OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -15,8 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO, Union
 
-from .errors import AuthError, NoDaemonError
-from .folders import working_folder
+from .errors import AuthError, ConfigurationError, NoDaemonError
+from .folders import program_folder, working_folder
 
 log = logging.getLogger('cadzero_auth')
 
@@ -60,14 +61,16 @@ def find_command(command: Command = None) -> list[str] | None:
 def _installed_paths() -> list[str]:
     on_path = shutil.which('cadzero-auth')
     paths = [on_path] if on_path else []
+    with contextlib.suppress(ConfigurationError):  # the user has no home folder
+        own = 'cadzero-auth.exe' if sys.platform == 'win32' else 'cadzero-auth'
+        paths.append(os.path.join(program_folder(), own))
     if sys.platform == 'win32':
         for root in (os.environ.get('LOCALAPPDATA'), os.environ.get('PROGRAMFILES')):
             if root:
                 paths.append(os.path.join(root, 'Programs', 'cadzero-auth', 'cadzero-auth.exe'))
                 paths.append(os.path.join(root, 'cadzero-auth', 'cadzero-auth.exe'))
     else:
-        home_bin = os.path.join(os.path.expanduser('~'), '.local', 'bin')  # see program_folder
-        folders = (home_bin, '/usr/local/bin', '/opt/homebrew/bin', '/usr/bin')
+        folders = ('/usr/local/bin', '/opt/homebrew/bin', '/usr/bin')
         paths.extend(os.path.join(folder, 'cadzero-auth') for folder in folders)
     return paths
 

@@ -19,7 +19,7 @@ def connection_error(endpoint: Endpoint, error: OSError) -> NoDaemonError:
         return elsewhere
     # A process id of an earlier start of the system says nothing about the process that has it now.
     is_of_this_start = endpoint.boot_id is None or endpoint.boot_id == _boot_id()
-    if is_of_this_start and endpoint.pid is not None and _is_alive(endpoint.pid):
+    if is_of_this_start and endpoint.pid is not None and is_alive(endpoint.pid):
         if _has_other_loopback(endpoint.pid):
             where = f'process {endpoint.pid} on {socket.gethostname()}'
             message = f'the daemon ({where}) runs in another network namespace, such as that of a container'
@@ -61,7 +61,8 @@ if sys.platform == 'win32':
     _SYNCHRONIZE = 0x00100000
     _WAIT_TIMEOUT = 0x102
 
-    def _is_alive(pid: int) -> bool:
+    def is_alive(pid: int) -> bool:
+        """Returns whether a process of this user has this id."""
         # os.kill(pid, 0) would send the process a Ctrl+C here.
         kernel32 = ctypes.WinDLL('kernel32')
         kernel32.OpenProcess.argtypes = (wintypes.DWORD, wintypes.BOOL, wintypes.DWORD)
@@ -78,7 +79,8 @@ if sys.platform == 'win32':
 
 else:
 
-    def _is_alive(pid: int) -> bool:
+    def is_alive(pid: int) -> bool:
+        """Returns whether a process of this user has this id."""
         try:
             os.kill(pid, 0)
         except OSError:

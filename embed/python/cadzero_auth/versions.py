@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from .folders import working_folder
 from .launcher import child_environment
 
 VERSION_SECONDS = 30.0  # a virus scanner may look at a new program first
+BUSY_SECONDS = 2.0  # of a program that was just written
+OUTPUT_SECONDS = 1.0  # for the output of a process that has ended
+MAX_OUTPUT_BYTES = 64 * 1024
 _SEMVER = re.compile(r'(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?')
 
 
@@ -63,16 +70,57 @@ def run_program(arguments: Sequence[str], seconds: float) -> tuple[int | None, s
     else:
         creation_flags = 0
     try:
-        process = subprocess.run(
-            list(arguments),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            cwd=working_folder(),
-            env=child_environment(),
-            timeout=seconds,
-            creationflags=creation_flags,
-            check=False,
-        )
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        process = _start(arguments, creation_flags)
+    except (OSError, ValueError) as error:
         return None, '', getattr(error, 'strerror', None) or type(error).__name__
-    return process.returncode, process.stdout.decode('utf-8', 'replace'), process.stderr.decode('utf-8', 'replace')
+    outputs = [_Output(process.stdout), _Output(process.stderr)]
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return None, '', f'it did not end within {seconds:.0f} seconds'
+    output, errors = (stream.text() for stream in outputs)
+    return process.returncode, output, errors
+
+
+def _start(arguments: Sequence[str], creation_flags: int) -> subprocess.Popen[bytes]:
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return subprocess.Popen(
+                list(arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=working_folder(),
+                env=child_environment(),
+                creationflags=creation_flags,
+            )
+        except OSError as error:
+            # A process that another thread is starting still holds the handle with which the program was written.
+            if error.errno != errno.ETXTBSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+class _Output:
+    """What a process writes into a pipe. It has ended with the process, although a daemon may have inherited it."""
+
+    def __init__(self, pipe: IO[bytes] | None) -> None:
+        self._pipe = pipe
+        self._received = bytearray()
+        self._thread = threading.Thread(target=self._read, name='cadzero-auth-output', daemon=True)
+        self._thread.start()
+
+    def text(self) -> str:
+        self._thread.join(OUTPUT_SECONDS)
+        return bytes(self._received[:MAX_OUTPUT_BYTES]).decode('utf-8', 'replace')
+
+    def _read(self) -> None:
+        if self._pipe is None:
+            return
+        with self._pipe:
+            while chunk := os.read(self._pipe.fileno(), 4096):
+                if len(self._received) < MAX_OUTPUT_BYTES:
+                    self._received += chunk

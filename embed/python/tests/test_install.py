@@ -1,10 +1,12 @@
 """The installation of a bundle: what replaces what, and what is never run or left behind."""
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from cadzero_auth.versions import Build, build_of, semver
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TARGET = bundle.system_targets()[0]
+INSTALLED_PATHS = cadzero_auth.launcher._installed_paths
 FIRST, SECOND = '2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z'
 
 
@@ -72,6 +75,13 @@ class InstallTestCase(unittest.TestCase):
                 return file.read().splitlines()
         except FileNotFoundError:
             return []
+
+    def run_daemon(self, version, pid=None):
+        """Lets a daemon of this version run: this process."""
+        folder = os.path.join(self.home, 'own', 'data')
+        os.makedirs(folder)
+        with open(os.path.join(folder, 'endpoint.json'), 'w', encoding='utf-8') as file:
+            json.dump({'daemonVersion': version, 'pid': pid or os.getpid()}, file)
 
     def installed_version(self):
         with open(self.program, encoding='utf-8') as file:
@@ -129,6 +139,64 @@ class InstallTest(InstallTestCase):
             done = ensure_installed(self.bundle)
         self.assertEqual((done.kind, done.note), ('installed', 'no manager'))
         start.assert_called_once_with([self.program], replace=True)
+
+    def test_a_newer_daemon_that_runs_is_not_replaced(self):
+        self.run_daemon('1.3.0')
+        self.put('1.2.0')
+        done = ensure_installed(self.bundle)
+        self.assertEqual((done.kind, done.note), ('installed', 'a newer daemon, 1.3.0, is running'))
+        self.assertEqual(self.commands(), ['1.2.0 version --json'])
+
+    def test_a_daemon_that_has_ended_is_not_taken_for_a_running_one(self):
+        self.run_daemon('1.3.0', pid=2**30)
+        self.put('1.2.0')
+        self.assertEqual(self.install()[1], ['1.2.0 version --json', '1.2.0 service install --json'])
+
+    def test_a_daemon_that_holds_the_output_of_its_starter_keeps_no_caller_waiting(self):
+        self.put('1.2.0', extra='\ncase $1 in service) exec sleep 600 & echo $! >"$HOME/sleeper"; exit 0;; esac')
+        try:
+            with mock.patch('cadzero_auth.versions.OUTPUT_SECONDS', 0.1):
+                self.assertIsNone(ensure_installed(self.bundle).note)
+        finally:
+            with open(os.path.join(self.home, 'sleeper'), encoding='utf-8') as file:
+                os.kill(int(file.read()), signal.SIGKILL)
+
+    def test_a_service_that_does_not_end_is_told_in_words(self):
+        self.put('1.2.0', extra='\ncase $1 in service) exec sleep 600;; esac')
+        with mock.patch.object(install, 'SERVICE_SECONDS', 0.2):
+            self.assertEqual(ensure_installed(self.bundle).note, 'it did not end within 0 seconds')
+
+    def test_a_program_that_is_still_open_for_writing_is_tried_again(self):
+        self.put('1.2.0')
+        popen, tries = subprocess.Popen, []
+
+        def busy_once(*args, **options):
+            tries.append(1)
+            if len(tries) == 1:
+                raise OSError(errno.ETXTBSY, 'Text file busy')
+            return popen(*args, **options)
+
+        with mock.patch.object(subprocess, 'Popen', busy_once):
+            self.assertEqual(self.install()[0], 'installed')
+
+    def test_a_folder_that_other_users_can_write_to_is_refused_and_its_program_not_run(self):
+        self.put('1.2.0')
+        self.install()
+        self.put('1.3.0')
+        os.remove(self.ran)
+        os.chmod(os.path.dirname(self.program), 0o777)
+        with self.assertRaises(InstallError) as caught:
+            ensure_installed(self.bundle)
+        self.assertEqual((caught.exception.reason, self.commands()), ('unsafe_folder', []))
+
+    def test_an_empty_home_variable_finds_the_program_where_it_was_installed(self):
+        self.put('1.2.0')
+        with (
+            mock.patch.dict(os.environ, {'HOME': ''}),
+            mock.patch('cadzero_auth.folders._registered_home', lambda: self.home),
+        ):
+            ensure_installed(self.bundle)
+            self.assertIn(self.program, INSTALLED_PATHS())
 
     def test_a_damaged_program_is_never_run_and_leaves_what_was_there(self):
         self.put('1.2.0')
@@ -288,6 +356,30 @@ class BundleTest(InstallTestCase):
             self.assertIn(target, found.files[0].path)
         self.assertEqual(target, 'linux-x64')
 
+    def test_checksums_of_other_tools_are_read(self):
+        self.put('1.2.0')
+        path = os.path.join(self.bundle, 'SHA256SUMS')
+        with open(path, encoding='utf-8') as file:
+            digest, name = file.read().split()
+        for text in (f'{digest.upper()}  {name}\r\n', f'\ufeff{digest} *{name}\n', f'{digest}  ./{name}\n'):
+            with self.subTest(text), open(path, 'w', encoding='utf-8', newline='') as file:
+                file.write(text)
+            self.assertEqual(read_bundle(self.bundle).files[0].sha256, digest)
+
+    def test_a_program_that_has_no_checksum_or_is_gone_is_named(self):
+        self.put('1.2.0')
+        name = f'cadzero-auth-1.2.0-{TARGET}'
+        for text in ('', f'{"0" * 64}  ../{name}\n'):
+            with open(os.path.join(self.bundle, 'SHA256SUMS'), 'w', encoding='utf-8') as file:
+                file.write(text)
+            with self.assertRaisesRegex(InstallError, f'not in SHA256SUMS: {name}'):
+                read_bundle(self.bundle)
+        self.put('1.2.0')
+        os.remove(os.path.join(self.bundle, name))
+        with self.assertRaisesRegex(InstallError, f'cannot be read: {name}') as caught:
+            ensure_installed(self.bundle)
+        self.assertEqual(caught.exception.reason, 'damaged')
+
     def test_the_newest_of_several_versions_is_taken(self):
         self.sums(*(f'cadzero-auth-{version}-{TARGET}' for version in ('1.9.0', '1.10.0', '1.10.0-rc.1')))
         self.assertEqual(read_bundle(self.bundle).version, '1.10.0')
@@ -332,6 +424,13 @@ class CommandLineTest(InstallTestCase):
         )
         self.assertEqual((process.returncode, process.stdout), (1, ''))
         self.assertRegex(process.stderr, '^error: the add-in has no SHA256SUMS.*\nhint: install the add-in again\n$')
+
+    def test_a_wrong_home_folder_is_an_error_and_a_hint_too(self):
+        self.put('1.2.0')
+        errors = io.StringIO()
+        with mock.patch.dict(os.environ, {'HOME': 'relative'}), contextlib.redirect_stderr(errors):
+            self.assertEqual(__main__.main(['install', self.bundle]), 1)
+        self.assertRegex(errors.getvalue(), '^error: HOME is not .*\nhint: .*\n$')
 
     def test_the_bundle_of_an_add_in_is_installed_before_the_first_start(self):
         self.put('1.2.0')
