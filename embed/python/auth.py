@@ -38,11 +38,12 @@ PROFILES = {
     'https://prod-utilities-c8p2.encr.app': 'production',
 }
 
-if 'client' in globals():  # importlib.reload
-    globals()['client'].close(0)
-
+_previous = globals().get('client')  # importlib.reload
 _add_in = cadzero_auth.AddIn(os.path.dirname(os.path.abspath(__file__)), config, PROFILES)
 client = _add_in.client
+if _previous is not None:
+    _previous.close(0)
+    client.take_over(_previous)
 
 
 def start() -> None:

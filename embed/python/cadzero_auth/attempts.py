@@ -54,6 +54,12 @@ class Attempts:
             raise copy.copy(call.error)  # raised in several threads
         return call.result
 
+    def reset(self) -> None:
+        """The client was closed: what failed before says nothing about the next attempt."""
+        with self._lock:
+            self._running.clear()
+            self._silent_since = self._failure = None
+
     def note_answer(self) -> None:
         """The daemon has answered a call: it is neither silent nor gone."""
         self._silent_since = self._failure = None
@@ -71,15 +77,22 @@ class Attempts:
         try:
             self._submit(call)
         except AuthError:
-            self._running.pop(key, None)
+            self._forget(key, call)
             raise
         return call, since, True
 
     def _end(self, key: Key, call: Call) -> None:
-        self._running.pop(key, None)
-        if call.error is None or call.error.code is not None:
-            return  # `note_answer` has been called
+        is_current = self._forget(key, call)
+        if not is_current or call.error is None or call.error.code is not None:
+            return  # `note_answer` or `reset` has been called
         if time.monotonic() - call.created_at > SLOW_SECONDS:
             self._failure = call.error
         else:
             self._silent_since = self._failure = None
+
+    def _forget(self, key: Key, call: Call) -> bool:
+        with self._lock:
+            is_current = self._running.get(key) is call
+            if is_current:
+                del self._running[key]
+        return is_current

@@ -53,7 +53,9 @@ class Client:
         """Starts with no header, no status and no attempt."""
         self._view = SessionView()
         self._attempts = Attempts(self._transport.submit, self._transport.reason_to_wait)
-        self._sign_outs = SignOuts(self._transport.submit, self._view, self._transport.reason_to_wait)
+        self._sign_outs = SignOuts(
+            self._transport.submit, self._transport.abandon, self._view, self._transport.reason_to_wait
+        )
         self._view.on_answer = self._attempts.note_answer
         self._view.on_connected = self._ask_again
         self._view.on_status = self._sign_outs.note_status
@@ -227,6 +229,12 @@ class Client:
     def close(self, timeout: float = 2.0) -> None:
         """Closes the connection, and waits for the end of the background thread. A later call connects again."""
         self._transport.close(timeout)
+        self._attempts.reset()
+
+    def take_over(self, other: Client) -> None:
+        """Takes over from a client that was closed: its last status, and the sign-outs that wait for the daemon."""
+        self._view.adopt(other._view)
+        self._sign_outs.adopt(other._sign_outs)
 
     def __enter__(self) -> Client:
         return self

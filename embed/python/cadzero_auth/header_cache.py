@@ -75,13 +75,21 @@ class HeaderCache:
 
     def __init__(self) -> None:
         self._headers: dict[str | None, CachedHeader] = {}
+        self._dropped_at: dict[str | None, float] = {}  # monotonic
 
     def find(self, profile: str | None) -> CachedHeader | None:
         """Returns the header of this profile, however old."""
         return self._headers.get(profile)
 
-    def store(self, profile: str | None, result: object) -> None:
-        """Keeps the header of a result; nothing if a daemon of version 1.0 does not say how long it may be kept."""
+    def store(self, profile: str | None, result: object, asked_at: float) -> None:
+        """Keeps the header of a result; nothing if a daemon of version 1.0 does not say how long it may be kept.
+
+        asked_at: when the client asked for it. The answer to an earlier question than the last `drop` may hold the
+            header that was dropped.
+        """
+        drops = [at for name, at in list(self._dropped_at.items()) if profile is None or name in {None, profile}]
+        if asked_at < max(drops, default=asked_at):
+            return
         if not isinstance(result, dict) or not isinstance(result.get('headers'), dict):
             return
         refresh_at, expires_at = result.get('refreshAt'), result.get('expiresAt')
@@ -95,6 +103,7 @@ class HeaderCache:
 
     def drop(self, profile: str | None) -> None:
         """Forgets the header of this profile. The default profile may be this one under its name."""
+        self._dropped_at[profile] = time.monotonic()
         if profile is None:
             self._headers.clear()
         else:

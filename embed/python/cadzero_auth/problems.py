@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .errors import (
+    NO_DAEMON_HINTS,
     AuthError,
     ConfigurationError,
     ConnectionLostError,
@@ -36,6 +37,7 @@ _BY_REASON: dict[str, Text] = {
     'rate_limited': ('The sign-in service of CADZERO is busy.', _AGAIN),
     'starting': ('The connection to CADZERO is starting.', 'Wait a moment.'),
     'start_timeout': ('The program cadzero-auth is starting.', 'Answer the prompt of the keyring if there is one.'),
+    'closed': ('The connection to CADZERO was closed.', _AGAIN),
     'not_installed': ('The program cadzero-auth is not installed.', 'Install the add-in again, or cadzero-auth.'),
     'key_locked': ('The keyring is locked, so that your session cannot be read.', 'Unlock the keyring.'),
     'disk_full': ('The disk is full, so that your session cannot be saved.', 'Make room on the disk.'),
@@ -74,14 +76,18 @@ class Problem(NamedTuple):
 
 def problem_of(error: AuthError) -> Problem:
     """Returns what to tell the user about this error."""
-    code, text = error.reason or 'failed', _BY_REASON.get(error.reason or '')
+    reason = error.reason or ''
+    code, text = error.reason or 'failed', _BY_REASON.get(reason)
+    own_hint = error.hint if error.hint != NO_DAEMON_HINTS.get(reason) or text is None else None
+    if own_hint is not None and reason == 'not_installed':
+        text = None  # its message says why the program of the add-in was not installed
     for kind, kind_code, kind_text in _BY_KIND:
         if isinstance(error, kind):
             code = kind_code if isinstance(error, DaemonTimeoutError) else error.reason or kind_code
             text = text or kind_text
             break
     message, hint = text or (_sentence(error.message), _DOCTOR)
-    return Problem(code, message, _sentence(error.hint) if error.hint else hint)
+    return Problem(code, message, _sentence(own_hint) if own_hint else hint)
 
 
 def state_of(error: AuthError) -> str:

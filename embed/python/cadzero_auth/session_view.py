@@ -27,6 +27,10 @@ class SessionView:
         """Returns the last status of this profile that the client has heard of, however old."""
         return self._statuses.get(profile)
 
+    def adopt(self, other: SessionView) -> None:
+        """Takes over the last status of each profile, but no header."""
+        self._statuses.update(other._statuses)
+
     def wants_connection(self) -> bool:
         """Returns whether a header is held: without a connection the client would not hear of a logout."""
         return self.keeps_connection or bool(self.headers.usable_profiles())
@@ -47,7 +51,7 @@ class SessionView:
             if isinstance(call.error, InteractionRequiredError) and call.method in {'getAuthHeader', 'refresh'}:
                 self.headers.drop(profile)
         elif call.method in {'getAuthHeader', 'refresh'}:
-            self.headers.store(profile, call.result)
+            self.headers.store(profile, call.result, call.created_at)
         elif call.method == 'logout':
             self.headers.drop(profile)
         elif call.method in {'status', 'login', 'cancelLogin'} and isinstance(call.result, dict):
@@ -62,15 +66,15 @@ class SessionView:
         else:
             self.headers.note_token(profile, status.get('tokenExpiresAt'))
         self._keep(profile, status)
-        default = self._statuses.get(None)
-        if default is not None and default.get('profile') == profile:
-            self._statuses[None] = status
 
     def _keep(self, profile: str | None, status: Status) -> None:
         self._statuses[profile] = status
         name = status.get('profile')
         if isinstance(name, str):
             self._statuses[name] = status
+        default = self._statuses.get(None)
+        if default is not None and default.get('profile') == name:
+            self._statuses[None] = status
         self.on_status(status)
 
 

@@ -39,8 +39,20 @@ class _Request:
 class SignOuts:
     """The sign-outs of one client."""
 
-    def __init__(self, submit: Submit, view: SessionView, reason_to_wait: Callable[[], AuthError]) -> None:
+    def __init__(
+        self,
+        submit: Submit,
+        abandon: Callable[[Call], None],
+        view: SessionView,
+        reason_to_wait: Callable[[], AuthError],
+    ) -> None:
+        """Creates it without a sign-out.
+
+        submit: sends a call.
+        abandon: takes back a call that has not been sent.
+        """
         self._submit = submit
+        self._abandon = abandon
         self._view = view
         self._reason_to_wait = reason_to_wait
         self._pending: dict[str, _Request] = {}  # by profile
@@ -52,6 +64,11 @@ class SignOuts:
     def cancel(self, profile: str | None) -> None:
         """Forgets the sign-out of this profile: the user signs in again."""
         self._pending.pop(self._name(profile) or '', None)
+        self._view.keeps_connection = bool(self._pending)
+
+    def adopt(self, other: SignOuts) -> None:
+        """Takes over the sign-outs of a client that was closed. They are sent with the next connection."""
+        self._pending.update(other._pending)
         self._view.keeps_connection = bool(self._pending)
 
     def request(self, profile: str | None, timeout: float) -> None:
@@ -69,7 +86,7 @@ class SignOuts:
                 raise copy.copy(request.error)
             return
         if request.session_id is None:
-            call.tries = 0  # it is not known whose session a late sign-out would end
+            self._abandon(call)  # it is not known whose session a late sign-out would end
             raise self._reason_to_wait()
         raise _pending_error(self._reason_to_wait())
 
@@ -83,7 +100,7 @@ class SignOuts:
         name = str(status.get('profile'))
         request = self._pending.get(name)
         if request is not None and status.get('sessionId') != request.session_id:
-            self._settle(name, request)
+            self._settle(name, request, _other_session() if status.get('state') == 'signed_in' else None)
 
     def _name(self, profile: str | None) -> str | None:
         if profile is not None:
@@ -117,6 +134,11 @@ class SignOuts:
         if self._pending.get(name) is request:
             self.cancel(name)
         request.settle(error)
+
+
+def _other_session() -> AuthError:
+    data = {'reason': 'other_session', 'hint': 'sign out again to end that one as well'}
+    return AuthError('another session has begun meanwhile, and has not been ended', data=data)
 
 
 def _pending_error(cause: AuthError) -> SignOutPendingError:

@@ -52,9 +52,10 @@ class Transport:
 
     def reset(self) -> None:
         """Forgets the connection and the calls of the parent: a fork copies no thread."""
-        self._lock = threading.Lock()  # guards the two below; no thread waits while it holds the lock
+        self._lock = threading.Lock()  # guards the three below; no thread waits while it holds the lock
         self._worker: Worker | None = None
         self._connector: Connector | None = None
+        self._ending: threading.Thread | None = None  # of a worker that was closed, but has not ended
 
     def call(self, method: str, params: dict[str, Any], timeout: float, harmless: bool) -> Any:
         """Returns the result of the call. Raises AuthError, at the latest after `timeout` seconds."""
@@ -100,8 +101,18 @@ class Transport:
         """Closes the connection, ends the thread and fails the calls in progress."""
         with self._lock:
             worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        thread = worker.stop(seconds)
+        with self._lock:
+            self._ending = thread or self._ending
+
+    def abandon(self, call: Call) -> None:
+        """Forgets a call: it is not sent if that has not happened."""
+        with self._lock:
+            worker = self._worker
         if worker is not None:
-            worker.stop(seconds)
+            worker.abandon(call)
 
     def _running_worker(self) -> Worker:
         with self._lock:
@@ -109,7 +120,8 @@ class Transport:
                 self._worker = None
                 # Kept over `close`, because it knows which program did not start, and which server was refused.
                 self._connector = self._connector or self._new_connector()
-                self._worker = Worker(self._connector, self)
+                self._worker = Worker(self._connector, self, self._ending)
+                self._ending = None
             return self._worker
 
     # The worker calls the methods below in its thread.

@@ -18,6 +18,7 @@ from .websocket import ProtocolError, WebSocket
 log = logging.getLogger('cadzero_auth')
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0  # seconds between two attempts to connect that no call waits for
+STABLE_SECONDS = 1.0  # a connection that was lost sooner counts as a failed attempt
 
 
 class Observer(Protocol):
@@ -42,16 +43,21 @@ class Observer(Protocol):
 class Worker:
     """One thread and its connection. The lock guards the calls; no thread waits while it holds the lock."""
 
-    def __init__(self, connector: Connector, observer: Observer) -> None:
-        """Starts the thread. Raises NoDaemonError if the system gives no socket or no thread."""
+    def __init__(self, connector: Connector, observer: Observer, after: threading.Thread | None) -> None:
+        """Starts the thread. Raises NoDaemonError if the system gives no socket or no thread.
+
+        after: the thread that used the connector before, and is to end first.
+        """
         self.connector = connector
         self._observer = observer
+        self._after = after
         self._lock = threading.Lock()
         self._queue: collections.deque[Call] = collections.deque()
         self._sent: dict[int, Call] = {}
         self._number = 0
         self._is_stopped = False
         self._connection: WebSocket | None = None
+        self._opened_at = 0.0  # monotonic
         self._pause = 0.0
         waker = None
         try:
@@ -92,17 +98,24 @@ class Worker:
         """Makes the thread look again whether the connection is wanted."""
         self._waker.wake()
 
-    def stop(self, seconds: float) -> None:
-        """Closes the connection, fails the calls in progress, and waits up to `seconds` for the end of the thread."""
+    def stop(self, seconds: float) -> threading.Thread | None:
+        """Closes the connection, fails the calls in progress, and waits up to `seconds` for the end of the thread.
+
+        Returns the thread if it has not ended: it may be connecting, or installing the program.
+        """
         self._is_stopped = True
         self._waker.wake()
         if self._thread is not threading.current_thread():
             self._thread.join(seconds)
+        return self._thread if self._thread.is_alive() else None
 
     # Everything below runs in the thread.
 
     def _run(self) -> None:
         try:
+            if self._after is not None:
+                self._after.join()
+                self._after = None
             while not self._is_stopped:
                 if self._connection is None:
                     self._open_connection()
@@ -129,9 +142,9 @@ class Worker:
         except AuthError as error:
             log.debug('not connected: %s: %s', type(error).__name__, error)
             self._fail_all(error)
-            self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, self._pause * 2))
+            self._lengthen_pause()
             return
-        self._pause = 0.0
+        self._opened_at = time.monotonic()
         self._observer.note_connected()
 
     def _use_connection(self, connection: WebSocket) -> None:
@@ -139,7 +152,14 @@ class Worker:
             self._exchange(connection)
         except (ProtocolError, OSError):
             self._close_connection()
+            if time.monotonic() - self._opened_at > STABLE_SECONDS:
+                self._pause = 0.0
+            else:
+                self._lengthen_pause()  # or a server that closes each connection would keep this thread busy
             self._requeue_or_fail()
+
+    def _lengthen_pause(self) -> None:
+        self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, self._pause * 2))
 
     def _close_connection(self) -> None:
         if self._connection is not None:

@@ -104,6 +104,15 @@ class BreakerTest(unittest.TestCase):
         self.fails(5.0)
         self.assertEqual(self.waits, [5.0, 5.0])
 
+    def test_after_a_close_nothing_is_left_of_an_attempt_that_hung(self):
+        self.fails(5)
+        self.now += 60
+        self.attempts.reset()
+        self.calls[0].finish(error=cadzero_auth.NoDaemonError('the client was closed', 'closed'))
+        self.waits.clear()
+        self.assertEqual(self.fails(5).reason, 'starting')
+        self.assertEqual((len(self.calls), self.waits), (2, [5]))
+
     def test_a_call_that_cannot_be_sent_leaves_no_attempt_behind(self):
         refuse = mock.Mock(side_effect=cadzero_auth.NoDaemonError('x', 'resource_exhausted'))
         broken = Attempts(refuse, lambda: STARTING)

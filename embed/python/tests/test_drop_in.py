@@ -335,3 +335,9 @@ class AddInTest(unittest.TestCase):
         with mock.patch.object(auth.client, 'close') as close:
             importlib.reload(auth)
         close.assert_called_once_with(0)
+
+    def test_a_reload_keeps_the_sign_outs_that_wait_and_the_last_user(self):
+        before = auth.client
+        with mock.patch.object(cadzero_auth.Client, 'take_over', autospec=True) as take_over:
+            importlib.reload(auth)
+        take_over.assert_called_once_with(auth.client, before)

@@ -195,6 +195,18 @@ class CacheTest(ClientTestCase):
         with self.assertRaises(cadzero_auth.InteractionRequiredError):
             self.client.get_auth_header()
 
+    def test_an_answer_that_arrives_after_a_logout_is_not_kept(self):
+        self.warm()
+        self.server.holds.clear()
+        call = self.client._ask_for_header(None)
+        while 'getAuthHeader' not in self.server.calls:
+            self.assertFalse(call.done.wait(0.01))
+        self.server.notify(self.client, state='signed_out', user=None, sessionId=None, tokenExpiresAt=None)
+        self.server.holds.set()
+        self.assertTrue(call.done.wait(30))
+        for profile in (None, 'production'):
+            self.assertIsNone(self.client._view.headers.find(profile))
+
     def test_another_session_drops_the_header(self):
         for change in ({'sessionId': 'sess_2'}, {'user': {**USER, 'id': 'user_2'}}):
             with self.subTest(change):

@@ -30,6 +30,12 @@ class ProblemTest(unittest.TestCase):
         failed = NoDaemonError('the daemon was started, but ended with code 1', 'start_failed', 'do that')
         self.assertEqual(str(problem_of(failed)), 'The daemon was started, but ended with code 1. Do that.')
 
+    def test_a_program_that_was_not_installed_says_why(self):
+        damaged = NoDaemonError('the program is damaged', 'not_installed', 'install the add-in again')
+        self.assertEqual(str(problem_of(damaged)), 'The program is damaged. Install the add-in again.')
+        missing = problem_of(NoDaemonError('x', 'not_installed'))
+        self.assertNotIn('CADZERO_AUTH_COMMAND', missing.hint)
+
     def test_no_failure_but_the_daemons_own_word_means_signed_out(self):
         self.assertEqual(state_of(errors.InteractionRequiredError('x', 1001)), 'signed_out')
         for reason in errors.NO_DAEMON_HINTS:

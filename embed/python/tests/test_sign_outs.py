@@ -139,6 +139,51 @@ class SignOutTest(ClientTestCase):
             self.client.sign_out(timeout=0.05)
         self.assertFalse(self.client.is_signing_out())
 
+    def test_a_sign_out_of_an_unknown_session_that_was_not_sent_in_time_is_never_sent(self):
+        upgrades, answer = threading.Event(), threading.Event()
+
+        def behave(daemon, connection, head):
+            upgrades.set()
+            answer.wait(60)
+            connection.sendall(daemon.upgrade_response(head))
+            self.daemon.talk(daemon, connection)
+
+        self.server.behave = behave
+        self.addCleanup(answer.set)
+        thread = threading.Thread(target=self.client.status, kwargs={'timeout': 60})
+        thread.start()
+        self.assertTrue(upgrades.wait(30))
+        with self.assertRaises(cadzero_auth.DaemonTimeoutError):
+            self.client.sign_out(timeout=0.01)
+        answer.set()
+        thread.join()
+        self.client.status()
+        self.assertEqual((self.daemon.logouts, self.daemon.session), ([], 'sess_1'))
+
+    def test_another_session_that_is_not_ended_is_no_success(self):
+        self.client.status()
+        self.daemon.session = 'sess_2'  # and the client has not heard of it
+        with self.assertRaises(cadzero_auth.AuthError) as caught:
+            self.client.sign_out(timeout=60)
+        self.assertEqual(caught.exception.reason, 'other_session')
+        self.client.sign_out(timeout=60)
+        self.assertIsNone(self.daemon.session)
+
+    def test_a_client_takes_over_the_sign_outs_of_one_that_was_closed(self):
+        self.client.status()
+        self.daemon.hangs.clear()
+        self.expect_pending()
+        self.client.close(0)
+        closed, self.client = self.client, cadzero_auth.Client(start=False, discovery=self.server.path)
+        self.addCleanup(self.client.close)
+        self.client.take_over(closed)
+        with self.assertRaises(cadzero_auth.InteractionRequiredError):
+            self.client.get_auth_header()
+        self.daemon.hangs.set()
+        self.client.status()
+        self.wait_until_settled()
+        self.assertIsNone(self.daemon.session)
+
     def test_a_refusal_of_the_daemon_is_told_and_ends_the_wait(self):
         self.client.status()
         self.daemon.refuses = 'read_only'

@@ -3,8 +3,10 @@
 import os
 import threading
 import unittest
+from unittest import mock
 
 import cadzero_auth
+from cadzero_auth import worker
 
 from . import fake_daemon
 from .fake_daemon import CLOSE, HEADER, ClientTestCase, answer_all, genuine, never_answer, result_of
@@ -187,6 +189,59 @@ class CloseTest(ClientTestCase):
         client.close()
         thread.join(20)
         self.assertEqual(errors, [cadzero_auth.NoDaemonError])
+
+
+class ThreadTest(ClientTestCase):
+    def test_a_server_that_closes_each_connection_does_not_keep_the_thread_busy(self):
+        closed = threading.Semaphore(0)
+
+        def close(daemon, connection):
+            connection.shutdown(2)
+            closed.release()
+
+        client = self.serve(genuine(close))[1]
+        pauses = []
+        wait_for = worker.wait_for
+
+        def wait(events, seconds):
+            pauses.append(seconds)
+            return wait_for(events, 0 if seconds else seconds)
+
+        with mock.patch.object(worker, 'wait_for', wait):
+            client.on_change(lambda status: None)
+            for _ in range(4):
+                self.assertTrue(closed.acquire(timeout=30))
+            client.close()
+        self.assertEqual([pause for pause in pauses if pause][:3], [0.1, 0.2, 0.4])
+
+    def test_the_next_thread_begins_when_a_closed_one_that_installs_the_program_has_ended(self):
+        began, may_end, running, most = threading.Event(), threading.Event(), [], []
+
+        def install():
+            running.append(1)
+            most.append(len(running))
+            began.set()
+            may_end.wait(30)
+            running.pop()
+            return cadzero_auth.InstallError('it is so', 'damaged')
+
+        daemon = fake_daemon.FakeDaemon(genuine(answer_all))
+        self.addCleanup(daemon.close)
+        os.remove(daemon.path)
+        client = cadzero_auth.Client(discovery=daemon.path, prepare=install)
+        self.addCleanup(client.close)
+        with mock.patch.object(cadzero_auth.launcher, 'find_command', lambda command: None):
+            for _ in range(2):
+                with self.assertRaises(cadzero_auth.NoDaemonError):
+                    client.status(timeout=0)
+                self.assertTrue(began.wait(30))
+                client.close(0)
+            with self.assertRaises(cadzero_auth.NoDaemonError):
+                client.status(timeout=0.1)
+            daemon.write_discovery_file()
+            may_end.set()
+            self.assertEqual(client.get_auth_header(timeout=30), fake_daemon.HEADER['headers'])
+        self.assertEqual(max(most), 1)
 
 
 @unittest.skipUnless(hasattr(os, 'fork'), 'needs fork()')
