@@ -124,12 +124,15 @@ class ClientReachabilityTest(ClientTestCase):
         client = Client(command=command, discovery=daemon.path)
         self.addCleanup(client.close)
         self.addCleanup(self.kill_started, client)
-        errors = [cadzero_auth.DaemonTimeoutError('')]
-        while type(errors[-1]) is cadzero_auth.DaemonTimeoutError and len(errors) < 100:
-            with self.assertRaises(cadzero_auth.AuthError) as caught:
-                client.get_auth_header(timeout=0.2)
-            errors.append(caught.exception)
-        self.assertEqual(errors[-1].reason, 'unreachable')
+        connector = client._transport._running_worker().connector
+        pause = threading.Event()
+        while connector.launcher._process is None:
+            with self.assertRaises(cadzero_auth.AuthError):
+                client.get_auth_header(timeout=0)
+            pause.wait(0.01)
+        with self.assertRaises(cadzero_auth.AuthError) as caught:
+            client.get_auth_header(timeout=0)
+        self.assertEqual(caught.exception.reason, 'unreachable')
 
     def kill_started(self, client):
         process = client._transport._connector.launcher._process
