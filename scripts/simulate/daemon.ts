@@ -62,6 +62,7 @@ export function newDaemon({ account, clerk, clock, random, accessToken, onReques
     opened: async () => undefined,
     failed: async () => undefined,
     cancelled: async () => undefined,
+    settled: async () => undefined,
     end: async () => undefined,
   } satisfies Pick<PromptPause, keyof PromptPause>
   const provider: IdentityProvider = {

@@ -250,6 +250,7 @@ export class Authenticator {
   /** Resolves when everything under way has reached the disk. */
   async settled(): Promise<void> {
     await this.#parts.mutex.idle()
+    await this.#options.promptPause.settled()
   }
 
   #headerInMemory(minValiditySeconds?: number): AuthHeader | undefined {

@@ -104,6 +104,11 @@ export class PromptPause {
     await this.#mutex.run(() => removePrivateFile(files, path)).catch(() => undefined)
   }
 
+  /** Resolves when the file says what this object says. */
+  async settled(): Promise<void> {
+    await this.#mutex.idle()
+  }
+
   async #set(pause: Pause): Promise<void> {
     this.#pause = pause
     // Without the file a restart forgets the pause, which costs one tab.
