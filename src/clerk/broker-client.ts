@@ -128,7 +128,8 @@ export class BrokerClient {
       const response = await this.#send(watch, sent)
       return v.parse(responseSchema, await response.json())
     } catch {
-      throw watch.failure()
+      // A second demand: the nonce has just changed, and the next try has the new one (RFC 9449 section 8).
+      throw watch.error === 'use_dpop_nonce' ? new UnavailableError('server') : watch.failure()
     }
   }
 

@@ -77,8 +77,7 @@ export class ResponseWatch {
   }
 }
 
-// Whatever their status: the server has a fault, or has just been asked for its nonce and wants another one (RFC 9449 section 8).
-const NOT_NOW: readonly string[] = ['temporarily_unavailable', 'server_error', 'unknown_key', 'use_dpop_nonce']
+const NOT_NOW: readonly string[] = ['temporarily_unavailable', 'server_error', 'unknown_key'] // whatever their status
 
 const NETWORK_AUTHENTICATION_REQUIRED = 511 // RFC 6585 section 6: said by a network that wants a sign-in of its own
 
