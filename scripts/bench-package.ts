@@ -1,5 +1,5 @@
 // Benchmarks the single executable against the script on the same Node, and against a bare `ws` server.
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { cp, mkdtemp } from 'node:fs/promises'
@@ -13,6 +13,7 @@ import { timeToLoadWs } from './bench/start.ts'
 import { type Row, tableOf } from './bench/table.ts'
 import { fetchTarget } from './package/fetch.ts'
 import { hostTarget } from './package/targets.ts'
+import { writeCodeCaches } from './write-code-caches.ts'
 
 const ROUNDS = 15
 const REST_ROUNDS = 3
@@ -55,12 +56,11 @@ const rows = [
 process.stdout.write(`${host.node}, ${availableParallelism()} processors; medians of ${ROUNDS} rounds\n`)
 process.stdout.write(`${tableOf(rows)}\n`)
 
-/** Copies the program with a code cache that this Node accepts. */
+/** Copies the program with code caches that this Node accepts. */
 async function copyOfProgram(): Promise<string> {
   const dist = join(folder, 'dist')
   await cp('dist', dist, { recursive: true })
-  const files = [join(dist, 'program.cjs'), join(dist, 'program.cache')]
-  execFileSync(node, ['scripts/code-cache.cjs', ...files], { stdio: ['ignore', 'ignore', 'inherit'] })
+  await writeCodeCaches(dist, dist, [node])
   return join(dist, 'cadzero-auth.cjs')
 }
 

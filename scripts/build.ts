@@ -1,9 +1,10 @@
-// Builds dist/: the program as one CommonJS file (Node loads that faster), its launcher, its code cache, its man page and the broker.
+// Builds dist/: the program as one CommonJS file (Node loads that faster), its launcher, its code caches, its man page and the broker.
 import { execFileSync } from 'node:child_process'
 import { chmod, rm, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
-import { BUNDLES, LAUNCHER, PROGRAM } from './bundle.ts'
+import { BUNDLES, LAUNCHER } from './bundle.ts'
 import { manPage } from './man.ts'
+import { writeCodeCaches } from './write-code-caches.ts'
 
 await rm('dist', { recursive: true, force: true })
 for (const bundle of BUNDLES) await build(bundle)
@@ -12,6 +13,4 @@ execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'script
 })
 await chmod(LAUNCHER, 0o755)
 await writeFile('dist/cadzero-auth.1', manPage())
-execFileSync(process.execPath, ['scripts/code-cache.cjs', PROGRAM, 'dist/program.cache'], {
-  stdio: ['ignore', 'ignore', 'inherit'],
-})
+await writeCodeCaches('dist', 'dist')

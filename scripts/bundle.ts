@@ -31,11 +31,13 @@ export const options = {
 const script = (entry: string, outfile: string) => ({ ...options, entryPoints: [entry], outfile, alias })
 
 export const PROGRAM = 'dist/program.cjs'
+export const HEADER = 'dist/header.cjs' // for `header` alone: a sixth of the program
 export const LAUNCHER = 'dist/cadzero-auth.cjs'
 
 /** The scripts in dist/. */
 export const BUNDLES: readonly BuildOptions[] = [
   script('src/bootstrap/program.ts', PROGRAM),
+  script('src/bootstrap/header.ts', HEADER),
   script('src/broker/broker.ts', 'dist/broker.cjs'), // for a server that mounts the broker: require('cadzero-auth/broker')
   { ...script('src/bootstrap/launcher.ts', LAUNCHER), banner: { js: '#!/usr/bin/env node' } },
   ...Object.entries(OWN_FILES).map(([file, packages]) => ({

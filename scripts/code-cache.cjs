@@ -1,19 +1,33 @@
-// Writes V8's code cache of a program: code-cache.cjs PROGRAM CACHE. It runs the program once, so the cache has what a start compiles.
+// Writes V8's code caches of a built program: code-cache.cjs DIST OUT. It runs a daemon and `header`: the caches have what both compile.
 const { readFileSync, writeFileSync } = require('node:fs')
 const { createRequire, Module } = require('node:module')
-const { dirname, resolve } = require('node:path')
+const { join, resolve } = require('node:path')
 const { setFlagsFromString } = require('node:v8')
 const { Script } = require('node:vm')
 
-const [program, cache] = process.argv.slice(2).map((path) => resolve(path))
-const script = new Script(Module.wrap(readFileSync(program, 'utf8')), {
-  filename: 'program.cjs', // no full path: the name stays in the cache, which must not reveal the build machine
-})
-process.argv = [process.execPath, program, '--version'] // runs the code that every start runs
-const main = { exports: {} }
-script.runInThisContext()(main.exports, createRequire(program), main, program, dirname(program))
+const [dist, out] = process.argv.slice(2).map((path) => resolve(path))
+const scripts = []
+
+process.stdout.write = (text) => {
+  if (text.startsWith('ready ')) run('header')
+  else if (text.startsWith('Authorization: ')) process.kill(process.pid, 'SIGTERM') // the daemon ends, and then this process
+  return true
+}
+run('program', 'daemon')
 process.once('exit', () => {
+  process.umask(0o022) // the daemon has set another one; every user of an installation reads the caches
   // A build that wants the same bytes each time starts Node with these. V8 accepts a cache only with the flags that it was made with.
   for (const flag of ['--hash-seed=0', '--flush-bytecode', '--no-predictable']) setFlagsFromString(flag)
-  writeFileSync(cache, script.createCachedData())
+  for (const { name, script } of scripts) writeFileSync(join(out, `${name}.cache`), script.createCachedData())
 })
+
+function run(name, ...args) {
+  const path = join(dist, `${name}.cjs`)
+  const script = new Script(Module.wrap(readFileSync(path, 'utf8')), {
+    filename: `${name}.cjs`, // no full path: the name stays in the cache, which must not reveal the build machine
+  })
+  scripts.push({ name, script })
+  process.argv = [process.execPath, path, ...args]
+  const main = { exports: {} }
+  script.runInThisContext()(main.exports, createRequire(path), main, path, dist)
+}

@@ -1,7 +1,7 @@
 // The man page, made from the commands of the program.
 import { type Command, Help } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
-import { EXIT } from '../src/cli/failure.ts'
+import { EXIT } from '../src/cli/exit-codes.ts'
 import { createProgram, fullName } from '../src/cli/program.ts'
 import { VARIABLES } from '../src/config/environment.ts'
 

@@ -8,7 +8,8 @@ import { basename, join, relative, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { build } from 'esbuild'
 import manifest from '../../package.json' with { type: 'json' }
-import { BUNDLES, EXECUTABLE, OWN_FILES, PROGRAM } from '../bundle.ts'
+import { BUNDLES, EXECUTABLE, HEADER, OWN_FILES, PROGRAM } from '../bundle.ts'
+import { writeCodeCaches } from '../write-code-caches.ts'
 import { packagesIn } from './bundled.ts'
 import { fetchBuilder, fetchTarget } from './fetch.ts'
 import { signAdHoc } from './macos/signature.ts'
@@ -22,7 +23,7 @@ import { certificateFrom, copyWithoutConsole, copyWithoutSignature, sign } from 
 export const IDENTIFIER = 'com.cadzero.cadzero-auth'
 
 const MAIN = 'main.cjs'
-const CACHE = 'program.cache'
+const CACHES = ['program.cache', 'header.cache']
 const PREDICTABLE = ['--hash-seed=1', '--no-flush-bytecode', '--predictable'] // the same code cache each time
 const OWN = Object.keys(OWN_FILES).map((file) => join('dist', file))
 
@@ -38,9 +39,7 @@ export async function packageExecutables(targets: readonly Target[], out: string
   const work = await mkdtemp(join(tmpdir(), 'cadzero-auth-package-'))
   try {
     await build({ ...EXECUTABLE, outfile: join(work, MAIN) })
-    execFileSync(builder.node, [...PREDICTABLE, 'scripts/code-cache.cjs', PROGRAM, join(work, CACHE)], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    })
+    await writeCodeCaches('dist', work, [builder.node, ...PREDICTABLE])
     for (const target of targets) {
       for (const path of await buildFor(target, builder, folder, work)) process.stdout.write(`${basename(path)}\n`)
     }
@@ -59,10 +58,10 @@ async function buildFor(target: Target, builder: Builder, out: string, work: str
   const node = isWindows ? join(work, 'node.exe') : join(packages, target.node)
   if (isWindows) await copyWithoutSignature(join(packages, target.node), node)
   const assets = {
-    ...Object.fromEntries([PROGRAM, ...OWN].map((path) => [basename(path), resolve(path)])),
+    ...Object.fromEntries([PROGRAM, HEADER, ...OWN].map((path) => [basename(path), resolve(path)])),
     'keyring.node': join(packages, target.addon),
     // V8 rejects the code cache of another system.
-    ...(target === hostTarget() ? { [CACHE]: join(work, CACHE) } : {}),
+    ...(target === hostTarget() ? Object.fromEntries(CACHES.map((name) => [name, join(work, name)])) : {}),
   }
   await buildExecutable(builder, { target, node, main: MAIN, assets }, output, work)
   if (isWindows) await brand(output, manifest.version)

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { getAsset, getRawAsset } from 'node:sea'
 import { loadAddon } from './addon.ts'
+import { chooseProgram } from './choose-program.ts'
 import { runScript } from './run-script.ts'
 
 const OWN: Readonly<Record<string, () => unknown>> = {
@@ -12,17 +13,17 @@ const OWN: Readonly<Record<string, () => unknown>> = {
 }
 const loaded = new Map<string, unknown>()
 
-run('program.cjs', codeCache())
+void chooseProgram(process.argv, run)
 
-function run(name: string, cache?: Buffer | undefined): unknown {
+function run(name: string): unknown {
   // The path is for stack traces only: no such file is read.
-  return runScript({ path: join(process.execPath, name), text: getAsset(name, 'utf8'), cache }, load)
+  return runScript({ path: join(process.execPath, name), text: getAsset(name, 'utf8'), cache: codeCache(name) }, load)
 }
 
 /** Undefined if the executable was built on another system than it is for: a code cache fits one system only. */
-function codeCache(): Buffer | undefined {
+function codeCache(name: string): Buffer | undefined {
   try {
-    return asset('program.cache')
+    return asset(name.replace(/cjs$/, 'cache'))
   } catch {
     return undefined
   }

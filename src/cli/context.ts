@@ -1,6 +1,5 @@
 // What every command works with: the host, the folders, and the options that all commands share.
-import { baseFolders, type Folders, locateFolders } from '../config/paths.ts'
-import { checkBaseFolders } from '../host/home.ts'
+import { type Folders, usableFolders } from '../config/paths.ts'
 import { type Host, systemHost } from '../host/host.ts'
 
 export interface CommonOptions {
@@ -28,12 +27,6 @@ export function createContext(env: NodeJS.ProcessEnv): Context {
       return folders
     },
   }
-}
-
-/** @throws EnvironmentError */
-function usableFolders(env: NodeJS.ProcessEnv): Folders {
-  checkBaseFolders(baseFolders(env))
-  return locateFolders(env)
 }
 
 /** The params that name the profile, if the user named one. */

@@ -7,9 +7,8 @@ import { EnvironmentError } from '../host/home.ts'
 import { LockError } from '../host/lock.ts'
 import { ConnectionClosedError, NoDaemonError } from '../rpc/client.ts'
 import { errors, INVALID_PARAMS, METHOD_NOT_FOUND, RpcError } from '../rpc/contract.ts'
+import { EXIT } from './exit-codes.ts'
 import { networkHint } from './network-hint.ts'
-
-export const EXIT = { ok: 0, failed: 1, usage: 2, noDaemon: 3, signInNeeded: 4 } as const
 
 export interface Failure {
   readonly exitCode: number

@@ -1,7 +1,8 @@
 // The command line: runs the command that the arguments name, and sets the exit code.
 import { RpcError } from '../rpc/contract.ts'
 import { type Command, createContext } from './context.ts'
-import { EXIT, type Failure, failureOf } from './failure.ts'
+import { EXIT } from './exit-codes.ts'
+import { type Failure, failureOf } from './failure.ts'
 import { note, printError, watchOutput } from './terminal.ts'
 
 const FOREGROUND = { replace: false, stop: false, passphraseStdin: false }

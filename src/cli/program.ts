@@ -1,7 +1,8 @@
 // The commands, their options and their help. Each command loads its file only when it runs.
 import { Argument, Command, CommanderError, type HelpConfiguration, InvalidArgumentError, Option } from 'commander'
 import type { CommonOptions, Command as RunnableCommand } from './context.ts'
-import { EXIT, UsageError } from './failure.ts'
+import { EXIT } from './exit-codes.ts'
+import { UsageError } from './failure.ts'
 import { paint } from './terminal.ts'
 import { versionWithCommit } from './version.ts'
 

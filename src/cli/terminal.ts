@@ -1,6 +1,6 @@
 // Output to the terminal: results to standard output, errors, hints and notes to standard error.
 import { stripVTControlCharacters, styleText } from 'node:util'
-import { EXIT } from './failure.ts'
+import { EXIT } from './exit-codes.ts'
 
 // A reader that has gone: `… | head -1`. On Windows it is EOF.
 const CLOSED_PIPE: readonly (string | undefined)[] = ['EPIPE', 'EOF', 'ERR_STREAM_DESTROYED']

@@ -1,6 +1,13 @@
 // The paths of the daemon's files: in the platform's folders, or all below CADZERO_AUTH_HOME.
 import { posix, win32 } from 'node:path'
-import { absolutePath, type BaseFolder, type HomeSystem, homeFolder, systemHome } from '../host/home.ts'
+import {
+  absolutePath,
+  type BaseFolder,
+  checkBaseFolders,
+  type HomeSystem,
+  homeFolder,
+  systemHome,
+} from '../host/home.ts'
 
 export interface Folders {
   readonly config: string
@@ -44,6 +51,12 @@ export function locateFolders(env: NodeJS.ProcessEnv, system: HomeSystem = syste
 /** The folders that the environment names, in or below which the daemon's folders are. @throws as `locateFolders` */
 export function baseFolders(env: NodeJS.ProcessEnv, system: HomeSystem = systemHome): BaseFolder[] {
   return [...locate(env, system).bases.values()]
+}
+
+/** The folders, with those of the environment checked. @throws EnvironmentError if there is none, or this user cannot use it */
+export function usableFolders(env: NodeJS.ProcessEnv): Folders {
+  checkBaseFolders(baseFolders(env))
+  return locateFolders(env)
 }
 
 type Kind = 'config' | 'data' | 'log'

@@ -18,6 +18,8 @@ const FILES = [
   'dist/cadzero-auth.1',
   'dist/cadzero-auth.cjs',
   'dist/clerk-backend.cjs',
+  'dist/header.cache',
+  'dist/header.cjs',
   'dist/program.cache',
   'dist/program.cjs',
   'dist/redis.cjs',

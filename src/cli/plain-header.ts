@@ -1,0 +1,23 @@
+// `header` without options and with a running daemon, as shells call it: no parser of arguments, no start, no text of an error.
+import { usableFolders } from '../config/paths.ts'
+import { systemFiles } from '../host/files.ts'
+import { systemRandom } from '../host/random.ts'
+import { connect } from '../rpc/client.ts'
+import { print, watchOutput } from './terminal.ts'
+
+/** Whether it has printed the header. If not, the whole program has to try again: it starts the daemon, or says what is wrong. */
+export async function printPlainHeader(env: NodeJS.ProcessEnv): Promise<boolean> {
+  try {
+    const client = await connect(systemFiles, usableFolders(env).discoveryFile, systemRandom)
+    try {
+      const { headers } = await client.call('getAuthHeader', { interactive: false })
+      watchOutput()
+      print(`Authorization: ${headers.Authorization}`)
+      return true
+    } finally {
+      client.close()
+    }
+  } catch {
+    return false
+  }
+}
