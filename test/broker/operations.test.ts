@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { Monitor, type Sources } from '../../src/broker/monitor.ts'
 import { type ServeOptions, serveBroker } from '../../src/broker/server.ts'
 import { systemClock } from '../../src/host/clock.ts'
+import { sendRaw } from '../support/raw.ts'
 
 const HEALTHY: Sources = {
   areKeysLoaded: () => true,
@@ -95,6 +96,17 @@ describe('/metrics', () => {
       expect(await statusOf(`${server.url}/metrics`, { [name]: '203.0.113.7' })).toBe(404)
     },
   )
+
+  it.each([
+    ['passes the client’s Host on', '1.1', 'api.example.com'],
+    ['passes on a Host that only begins like loopback', '1.1', '127.0.0.1.example.com'],
+    ['speaks HTTP/1.0, as nginx does by default', '1.0', '127.0.0.1'],
+  ])('are refused to a client of a proxy that adds no header but %s', async (_name, version, host) => {
+    const { server } = await start()
+    const target = (path: string) => `GET ${path} HTTP/${version}\r\nHost: ${host}\r\nConnection: close\r\n\r\n`
+    const statusAt = async (path: string) => (await sendRaw(Number(new URL(server.url).port), target(path))).status
+    expect([await statusAt('/metrics'), await statusAt('/livez')]).toEqual([404, 200])
+  })
 
   it('leave the port of the broker if they have their own', async () => {
     const { server } = await start({}, { metricsListener: { host: '127.0.0.1', port: 0 } })
