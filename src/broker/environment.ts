@@ -22,16 +22,21 @@ export class SettingsError extends Error {
 
 const MAX_FILE_BYTES = 64 * 1024
 
+export interface FoundSecrets {
+  readonly env: Environment
+  /** A file cannot be read, or both variables are set. */
+  readonly problems: readonly SettingProblem[]
+}
+
 /**
  * Puts the content of `NAME_FILE` in place of each secret `NAME` that is unset: a container gets its secrets as files.
  * A newline at the end is no part of the secret.
- * @throws SettingsError if a file cannot be read, or if both variables are set
  */
 export async function readSecretFiles(
   env: Environment,
   names: readonly string[],
   files: Pick<FileSystem, 'readFile' | 'stat'>,
-): Promise<Environment> {
+): Promise<FoundSecrets> {
   const found: Record<string, string> = {}
   const problems: SettingProblem[] = []
   for (const name of names) {
@@ -47,8 +52,7 @@ export async function readSecretFiles(
     else
       problems.push({ variable, problem: 'cannot be read', hint: `set ${variable} to a readable file with the secret` })
   }
-  if (problems.length > 0) throw new SettingsError(problems)
-  return { ...env, ...found }
+  return { env: { ...env, ...found }, problems }
 }
 
 async function readText(files: Pick<FileSystem, 'readFile' | 'stat'>, path: string): Promise<string | undefined> {
@@ -67,10 +71,12 @@ export type Parse<T> = (text: string) => T | undefined
 /** Reads variables one by one; `done` throws if one of them was wrong. */
 export class EnvironmentReader {
   readonly #env: Environment
-  readonly #problems: SettingProblem[] = []
+  readonly #problems: SettingProblem[]
 
-  constructor(env: Environment) {
+  /** @param problems those that are known already, such as of a file with a secret */
+  constructor(env: Environment, problems: readonly SettingProblem[] = []) {
     this.#env = env
+    this.#problems = [...problems]
   }
 
   /**
@@ -87,7 +93,8 @@ export class EnvironmentReader {
 
   /** As `optional`, but it is a problem if the variable is unset. */
   required<T>(variable: string, expected: string, parse: Parse<T>): T | undefined {
-    if (!this.#env[variable]?.trim()) this.#add(variable, 'is missing', expected)
+    const isReported = this.#problems.some((one) => one.variable === `${variable}_FILE`)
+    if (!this.#env[variable]?.trim() && !isReported) this.#add(variable, 'is missing', expected)
     return this.optional(variable, expected, parse)
   }
 

@@ -36,13 +36,11 @@ const CLERK_API = 'https://api.clerk.com'
  */
 export async function startBroker(env: NodeJS.ProcessEnv, host: BrokerHost): Promise<StartedBroker> {
   try {
-    const settings = readSettings(await readSecretFiles(env, SECRETS, host.files))
+    const found = await readSecretFiles(env, SECRETS, host.files)
+    const settings = readSettings(found.env, found.problems)
     for (const name of SECRETS) delete env[name]
-    const problems = await checkInstance(
-      { ...settings.options, apiUrl: settings.options.apiUrl ?? CLERK_API },
-      host.fetch,
-    )
-    if (problems.length > 0) throw new SettingsError(problems)
+    const wrong = await checkInstance({ ...settings.options, apiUrl: settings.options.apiUrl ?? CLERK_API }, host.fetch)
+    if (wrong.length > 0) throw new SettingsError(wrong)
     return { kind: 'listening', broker: await run(settings, host) }
   } catch (error) {
     if (error instanceof SettingsError) return { kind: 'wrong_setting', error: error.message, hint: error.hint }

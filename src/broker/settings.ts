@@ -1,6 +1,6 @@
 // The broker's configuration from environment variables, normalised and checked: all errors at once, and none repeats a value.
 import { isSafeUrl } from '../host/network.ts'
-import { type Environment, EnvironmentReader, listOf } from './environment.ts'
+import { type Environment, EnvironmentReader, listOf, type SettingProblem } from './environment.ts'
 import type { BrokerOptions } from './options.ts'
 import { parsePublicKey } from './public-key.ts'
 import type { Listener } from './server.ts'
@@ -31,9 +31,9 @@ export function optionsFromEnvironment(env: Environment): BrokerSettings['option
   return readSettings(env).options
 }
 
-/** @throws SettingsError that names every variable that is missing or wrong */
-export function readSettings(env: Environment): BrokerSettings {
-  const reader = new EnvironmentReader(env)
+/** @throws SettingsError that names every variable that is missing or wrong, `problems` among them */
+export function readSettings(env: Environment, problems: readonly SettingProblem[] = []): BrokerSettings {
+  const reader = new EnvironmentReader(env, problems)
   const secretKey = reader.required(
     'CLERK_SECRET_KEY',
     'the secret key of the Clerk instance (sk_test_… or sk_live_…)',
@@ -158,7 +158,8 @@ function key(text: string): Uint8Array | undefined {
 /** The end of a day (UTC) as Unix time in seconds. */
 function date(text: string): number | undefined {
   const time = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T23:59:59Z`) : Number.NaN
-  return Number.isNaN(time) ? undefined : time / 1000
+  if (Number.isNaN(time) || !new Date(time).toISOString().startsWith(text)) return undefined // 2027-02-31 is no date
+  return time / 1000
 }
 
 function redisUrl(text: string): string | undefined {

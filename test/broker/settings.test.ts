@@ -19,9 +19,9 @@ const REQUIRED = {
 const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const pem = String(publicKey.export({ type: 'spki', format: 'pem' }))
 
-function errorOf(env: Environment): SettingsError {
+function errorOf(env: Environment, problems: SettingsError['problems'] = []): SettingsError {
   try {
-    readSettings({ ...REQUIRED, ...env })
+    readSettings({ ...REQUIRED, ...env }, problems)
   } catch (error) {
     if (error instanceof SettingsError) return error
     throw error
@@ -164,6 +164,7 @@ describe('the broker’s settings', () => {
     ['CADZERO_BROKER_TOKEN_SECONDS', '315360001'],
     ['CADZERO_BROKER_SESSION_TOKENS', 'canary'],
     ['CADZERO_BROKER_UNBOUND_UNTIL', '31.3.2027'],
+    ['CADZERO_BROKER_UNBOUND_UNTIL', '2027-02-31'],
     ['CADZERO_BROKER_TEMPLATE', '../canary'],
     ['CADZERO_BROKER_REDIS_URL', 'https://canary'],
     ['CLERK_API_URL', 'ftp://canary'],
@@ -196,7 +197,7 @@ describe('a secret in a file', () => {
   it.each(SECRETS)('takes the place of %s, without the newline at its end', async (name) => {
     const file = join(await temporaryFolder(), 'secret')
     await writeFile(file, 'the secret\n')
-    const env = await readSecretFiles({ [`${name}_FILE`]: file }, SECRETS, systemFiles)
+    const { env } = await readSecretFiles({ [`${name}_FILE`]: file }, SECRETS, systemFiles)
     expect(env[name]).toBe('the secret')
   })
 
@@ -206,13 +207,26 @@ describe('a secret in a file', () => {
     await writeFile(join(folder, 'large'), Buffer.alloc(65_537))
     await mkdir(join(folder, 'folder'))
     for (const name of ['missing', 'empty', 'large', 'folder']) {
-      const reading = readSecretFiles({ CADZERO_BROKER_KEY_FILE: join(folder, name) }, SECRETS, systemFiles)
-      await expect(reading).rejects.toThrow(/^CADZERO_BROKER_KEY_FILE cannot be read$/)
+      const { problems } = await readSecretFiles({ CADZERO_BROKER_KEY_FILE: join(folder, name) }, SECRETS, systemFiles)
+      expect(problems, name).toMatchObject([{ variable: 'CADZERO_BROKER_KEY_FILE', problem: 'cannot be read' }])
     }
   })
 
   it('is refused beside the variable itself', async () => {
     const env = { CADZERO_BROKER_KEY: 'a', CADZERO_BROKER_KEY_FILE: '/nowhere' }
-    await expect(readSecretFiles(env, SECRETS, systemFiles)).rejects.toThrow('are both set')
+    const { problems } = await readSecretFiles(env, SECRETS, systemFiles)
+    expect(problems).toMatchObject([
+      { variable: 'CADZERO_BROKER_KEY_FILE', problem: 'and CADZERO_BROKER_KEY are both set' },
+    ])
+  })
+
+  it('that cannot be read is named once, with everything else that is wrong', async () => {
+    const given = { CADZERO_BROKER_KEY_FILE: '/nowhere', CADZERO_BROKER_PORT: 'x' }
+    const { env, problems } = await readSecretFiles(given, SECRETS, systemFiles)
+    const variables = errorOf(env, problems).problems.map(({ variable }) => variable)
+    expect(variables.filter((variable) => /BROKER_(KEY|PORT)/.test(variable))).toEqual([
+      'CADZERO_BROKER_KEY_FILE',
+      'CADZERO_BROKER_PORT',
+    ])
   })
 })
