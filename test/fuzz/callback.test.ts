@@ -140,7 +140,7 @@ function bytesOf({ method, target, host, headers }: Hit, port: number, state: st
 function expectConstant(text: string, isHead: boolean): void {
   const response = readResponse(text)
   if (isFromNode(text)) return
-  expect([200, 204, 303, 400, 404]).toContain(response.status)
+  expect([200, 204, 303, 400, 403, 404]).toContain(response.status)
   if (response.status === 303) expect(PATHS).toContain(response.headers.get('location'))
   else expect(response.headers.has('location')).toBe(false)
   if ([204, 303].includes(Number(response.status)) || isHead) expect(response.body).toBe('')
