@@ -95,7 +95,8 @@ def call_api(url):
     """Calls the API, and once more if it refuses the token. Runs in a thread of its own."""
     headers = auth.get_auth_headers()
     if not headers:
-        return {'error': auth.last_error().to_dict()}
+        problem = auth.last_error()  # None if another thread has succeeded meanwhile
+        return {'error': problem.to_dict() if problem else {'message': 'There was no token.', 'hint': 'Try again.'}}
     try:
         return {'status': _get(url, headers)}
     except urllib.error.HTTPError as error:

@@ -100,6 +100,8 @@ def _read_sums(folder: str) -> dict[str, str]:
 
 def file_hash(path: str) -> str | None:
     """Returns the SHA-256 of a file in hexadecimal digits; None if it cannot be read."""
+    if not os.path.isfile(path):
+        return None  # a pipe would be waited for
     try:
         with open(path, 'rb') as file:
             digest = hashlib.sha256()

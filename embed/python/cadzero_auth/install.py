@@ -105,7 +105,7 @@ def _install(bundled: Bundle, folder: str, program: str) -> Installed:
     _sweep(folder)
     if _is_current(bundled, folder):  # another program has just installed it
         return Installed('current', program, bundled.version)
-    there = build_of([program]) if os.path.exists(program) else None
+    there = build_of([program]) if os.path.isfile(program) else None
     if there is not None and semver(there.version) > semver(bundled.version):
         return Installed('newer', program, there.version)
     copies = [os.path.join(folder, f'{_TEMPORARY}{secrets.token_hex(4)}-{file.target_name}') for file in bundled.files]
@@ -126,7 +126,8 @@ def _install(bundled: Bundle, folder: str, program: str) -> Installed:
 
 
 def _is_current(bundled: Bundle, folder: str) -> bool:
-    return all(file_hash(os.path.join(folder, file.target_name)) == file.sha256 for file in bundled.files)
+    there = [(os.path.join(folder, file.target_name), file.sha256) for file in bundled.files]
+    return all(file_hash(path) == digest and os.access(path, os.X_OK) for path, digest in there)
 
 
 def _replaces(copy: str, there: Build | None) -> bool:

@@ -18,6 +18,7 @@ from .errors import (
     StoreUnavailableError,
     TemporarilyUnavailableError,
 )
+from .sign_outs import SignOutPendingError
 
 Text = tuple[str, str]
 
@@ -87,6 +88,8 @@ def problem_of(error: AuthError) -> Problem:
             text = text or kind_text
             break
     message, hint = text or (_sentence(error.message), _DOCTOR)
+    if isinstance(error, SignOutPendingError) and text is not None:
+        message = f'You are not signed out yet. {message}'
     return Problem(code, message, _sentence(own_hint) if own_hint else hint)
 
 

@@ -209,8 +209,8 @@ class Worker:
 
     def _handle(self, text: str) -> None:
         try:
-            message = json.loads(text)
-        except ValueError:
+            message = json.loads(text, parse_constant=_refuse)
+        except (ValueError, RecursionError):
             raise ProtocolError('a message that is not JSON') from None
         if not isinstance(message, dict):
             return
@@ -248,3 +248,8 @@ class Worker:
 def is_closed() -> NoDaemonError:
     """Returns the error of a call that `close` has ended."""
     return NoDaemonError('the client was closed', 'closed')
+
+
+def _refuse(name: str) -> None:
+    """Python reads NaN and Infinity, which are no JSON: a header would never expire."""
+    raise ValueError(name)

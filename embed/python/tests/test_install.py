@@ -231,6 +231,17 @@ class InstallTest(InstallTestCase):
         self.put('1.2.0')
         self.assertEqual(self.install()[0], 'installed')
 
+    def test_a_program_that_may_not_be_executed_or_is_a_pipe_is_replaced(self):
+        self.put('1.2.0')
+        self.install()
+        os.chmod(self.program, 0o644)
+        self.install()
+        self.assertTrue(os.access(self.program, os.X_OK))
+        os.remove(self.program)
+        os.mkfifo(self.program)
+        self.assertIn(self.install()[0], {'installed', 'upgraded'})
+        self.assertEqual(self.installed_version(), '1.2.0')
+
     def test_a_program_of_a_package_manager_is_left_to_it(self):
         self.put('1.2.0')
         other = os.path.join(self.home, 'usr', 'cadzero-auth')

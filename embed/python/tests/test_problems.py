@@ -2,7 +2,7 @@
 
 import unittest
 
-from cadzero_auth import NoDaemonError, errors, problem_of
+from cadzero_auth import NoDaemonError, SignOutPendingError, errors, problem_of
 from cadzero_auth.problems import state_of
 
 
@@ -35,6 +35,12 @@ class ProblemTest(unittest.TestCase):
         self.assertEqual(str(problem_of(damaged)), 'The program is damaged. Install the add-in again.')
         missing = problem_of(NoDaemonError('x', 'not_installed'))
         self.assertNotIn('CADZERO_AUTH_COMMAND', missing.hint)
+
+    def test_a_sign_out_that_waits_says_that_the_user_is_not_signed_out(self):
+        for reason in (*errors.NO_DAEMON_HINTS, 'timeout', 'key_locked'):
+            data = {'reason': reason, 'hint': 'wait'}
+            pending = SignOutPendingError('you are not signed out yet: it is so', data=data)
+            self.assertRegex(str(problem_of(pending)), r'^You are not signed out yet[.:] .*\. Wait\.$')
 
     def test_no_failure_but_the_daemons_own_word_means_signed_out(self):
         self.assertEqual(state_of(errors.InteractionRequiredError('x', 1001)), 'signed_out')

@@ -82,6 +82,16 @@ class CallTest(ClientTestCase):
         _, client = self.serve(genuine(talk))
         self.assertEqual(client.get_auth_header(), HEADER['headers'])
 
+    def test_a_message_that_is_no_json_ends_the_connection_and_not_the_thread(self):
+        for text in (b'[' * 200_000, b'{"result": NaN}', b'{'):
+
+            def talk(daemon, connection, text=text):
+                daemon.read_call(connection)
+                connection.sendall(fake_daemon.encode_frame(text))
+
+            with self.subTest(text[:20]), self.assertRaises(cadzero_auth.ConnectionLostError):
+                self.serve(genuine(talk))[1].call('status', timeout=30)
+
     def test_only_a_harmless_call_is_sent_again_after_a_loss_and_only_once(self):
         sent = []
 
