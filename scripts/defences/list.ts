@@ -566,8 +566,8 @@ const broker: readonly Defence[] = [
     'proofs for one address',
     'src/broker/dpop.ts',
     [
-      "if (normalizedUrl(htu) !== normalizedUrl(`${this.#options.publicUrl}${path}`)) throw refused('dpop_htu')",
-      'void [htu, path, normalizedUrl]',
+      "if (htu !== url && normalizedUrl(htu) !== normalizedUrl(url)) throw refused('dpop_htu')",
+      'void [htu, url, normalizedUrl]',
     ],
     ['test/broker/dpop.test.ts', 'of another host is refused'],
   ),

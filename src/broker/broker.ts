@@ -16,6 +16,7 @@ import { RefreshTokens } from './refresh-token.ts'
 import type { BrokerRequest } from './request.ts'
 import { RequestHandler } from './request-handler.ts'
 import { createResources } from './resources.ts'
+import { type BrokerResponse, toFetchResponse } from './response.ts'
 import { Sealer } from './sealed.ts'
 import { SessionExtension } from './session-extension.ts'
 import { SessionTokenVerifier } from './session-token.ts'
@@ -34,6 +35,8 @@ export type { BrokerLogFields, BrokerOptions }
 export type BrokerHandler = (request: BrokerRequest, context?: RequestContext) => Promise<Response>
 
 export interface Broker extends BrokerHandler {
+  /** As the broker itself, for `toNodeHandler`: to make a Response of the Fetch standard costs as much as to seal a token. */
+  answer(request: BrokerRequest, context?: RequestContext): Promise<BrokerResponse>
   /** Fetches Clerk's keys now, and then by a timer. Without it they are fetched when the first session is handed over. */
   start(): void
   /** Whether Clerk's keys are loaded. */
@@ -57,10 +60,15 @@ export function createBroker(options: BrokerOptions): Broker {
     options.log?.(fields)
   }
   const { keys, handler, pool } = assemble(options, log, clock)
-  const handle: BrokerHandler = (request, context) => handler.handle(request, context)
-  const { handle: handleWithinLimit, inFlight } = shedLoad(handle, options.maxInFlight ?? MAX_IN_FLIGHT, () =>
-    monitor?.metrics.limited('load'),
+  const { handle: answer, inFlight } = shedLoad(
+    (request: BrokerRequest, context?: RequestContext) => handler.handle(request, context),
+    options.maxInFlight ?? MAX_IN_FLIGHT,
+    (request) => {
+      monitor?.metrics.limited('load')
+      return handler.overloaded(request)
+    },
   )
+  const handle: BrokerHandler = async (request, context) => toFetchResponse(await answer(request, context))
   monitor?.watch({
     areKeysLoaded: () => keys.isLoaded,
     inFlight,
@@ -69,7 +77,8 @@ export function createBroker(options: BrokerOptions): Broker {
     isClerkAvailable: pool.isAvailable,
     isRedisUp: redis?.isUp,
   })
-  return Object.assign(handleWithinLimit, {
+  return Object.assign(handle, {
+    answer,
     start: () => keys.start(),
     isReady: () => keys.isLoaded,
     close: () => keys.stop(),

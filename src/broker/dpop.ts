@@ -56,7 +56,8 @@ export class DpopVerifier {
     const { jti, htm, htu } = payload
     if (typeof jti !== 'string' || jti === '' || jti.length > MAX_JTI_LENGTH) throw refused('dpop_malformed')
     if (htm !== 'POST') throw refused('dpop_htm')
-    if (normalizedUrl(htu) !== normalizedUrl(`${this.#options.publicUrl}${path}`)) throw refused('dpop_htu')
+    const url = `${this.#options.publicUrl}${path}`
+    if (htu !== url && normalizedUrl(htu) !== normalizedUrl(url)) throw refused('dpop_htu')
     const validSeconds = this.#validSecondsOf(payload)
     const id = createHash('sha256').update(`${jkt}\n${jti}`).digest('base64url')
     return {

@@ -1,4 +1,5 @@
 // The errors that the broker answers with: JSON objects as in RFC 6749 section 5.2, with constant texts.
+import { type BrokerResponse, jsonResponse } from './response.ts'
 
 interface Refusal {
   readonly status: number
@@ -91,15 +92,14 @@ export class BrokerError extends Error {
     this.status = REFUSALS[kind].status
   }
 
-  toResponse(): Response {
+  toResponse(): BrokerResponse {
     const { status, error, description } = REFUSALS[this.kind]
     const isRetryable = status === 429 || status === 503
     const retryAfter = Math.min(this.retryAfterSeconds ?? DEFAULT_RETRY_AFTER, LONGEST_RETRY_AFTER)
     const headers = {
-      'Cache-Control': 'no-store',
       ...(status === 405 ? { Allow: 'POST' } : {}),
       ...(isRetryable ? { 'Retry-After': String(retryAfter) } : {}),
     }
-    return Response.json({ error, error_description: description }, { status, headers })
+    return jsonResponse({ error, error_description: description }, status, headers)
   }
 }

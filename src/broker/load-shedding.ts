@@ -1,33 +1,25 @@
-// Answers 503 at once while too many requests are being answered: what is accepted is answered in time.
-import { BrokerError } from './errors.ts'
+// Refuses requests at once while too many are being answered: what is accepted is answered in time.
 
-type Handler<Params extends unknown[]> = (...params: Params) => Promise<Response>
-
-export interface Shedding<Params extends unknown[]> {
-  readonly handle: Handler<Params>
+export interface Shedding<Request, Context, Result> {
+  readonly handle: (request: Request, context?: Context) => Promise<Result>
   /** Requests that are being answered. */
   inFlight(): number
 }
 
-const RETRY_AFTER = 1 // s
-
-/** @param onShed called for each request that is refused */
-export function shedLoad<Params extends unknown[]>(
-  handler: Handler<Params>,
+/** @param refuse answers a request beyond `maxInFlight` */
+export function shedLoad<Request, Context, Result>(
+  handler: (request: Request, context?: Context) => Promise<Result>,
   maxInFlight: number,
-  onShed: () => void,
-): Shedding<Params> {
+  refuse: (request: Request) => Result,
+): Shedding<Request, Context, Result> {
   let inFlight = 0
   return {
     inFlight: () => inFlight,
-    handle: async (...params) => {
-      if (inFlight >= maxInFlight) {
-        onShed()
-        return new BrokerError('temporarily_unavailable', 'overloaded', RETRY_AFTER).toResponse()
-      }
+    handle: async (request, context) => {
+      if (inFlight >= maxInFlight) return refuse(request)
       inFlight++
       try {
-        return await handler(...params)
+        return await handler(request, context)
       } finally {
         inFlight--
       }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Random, randomText, systemRandom } from '../host/random.ts'
 import { clientAddress } from './client-address.ts'
 import type { BrokerRequest } from './request.ts'
+import type { BrokerResponse } from './response.ts'
 
 /** What the server tells the broker of a request. */
 export interface RequestContext {
@@ -12,7 +13,11 @@ export interface RequestContext {
   readonly requestId?: string
 }
 
-export type BrokerHandler = (request: BrokerRequest, context: RequestContext) => Promise<Response>
+export interface BrokerHandler {
+  (request: BrokerRequest, context: RequestContext): Promise<Response>
+  /** If it is there, it is called in place of the handler. */
+  answer?(request: BrokerRequest, context: RequestContext): Promise<BrokerResponse>
+}
 
 export interface NodeHandlerOptions {
   /**
@@ -54,11 +59,12 @@ async function respond(
 ): Promise<void> {
   response.on('error', () => undefined)
   const context = contextOf(request, options)
-  const answer = await broker(await toBrokerRequest(request), context)
-  const body = Buffer.from(await answer.arrayBuffer())
-  response.setHeader('X-Request-Id', String(context.requestId))
-  for (const [name, value] of answer.headers) response.setHeader(name, value)
-  response.writeHead(answer.status).end(body)
+  const brokerRequest = await toBrokerRequest(request)
+  const answer = broker.answer?.(brokerRequest, context) ?? broker(brokerRequest, context).then(fromResponse)
+  const { status, headers, text } = await answer
+  // With its length the answer is written at once, otherwise in chunks.
+  const length = text === null ? {} : { 'Content-Length': Buffer.byteLength(text) }
+  response.writeHead(status, { 'X-Request-Id': String(context.requestId), ...headers, ...length }).end(text)
   request.resume() // drain a body that was not read, so that it does not block the response
 }
 
@@ -69,6 +75,10 @@ function contextOf({ headers, socket }: IncomingMessage, options: NodeHandlerOpt
   const forwardedFor = [headers['x-forwarded-for'] ?? ''].flat().join(', ')
   const address = trustedHops === undefined ? undefined : clientAddress(socket.remoteAddress, forwardedFor, trustedHops)
   return { requestId, ...(address === undefined ? {} : { address }) }
+}
+
+async function fromResponse(response: Response): Promise<BrokerResponse> {
+  return { status: response.status, headers: Object.fromEntries(response.headers), text: await response.text() }
 }
 
 /** Not a Request of the Fetch standard: to make one costs a tenth of a refresh. */

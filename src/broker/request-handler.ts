@@ -1,4 +1,4 @@
-// Answers the requests to the broker: finds the route, checks the body, and turns every outcome into a response and a log line.
+// Answers the requests to the broker: finds the route, checks the body, and turns every outcome into an answer and a log line.
 import type { Clock } from '../host/clock.ts'
 import { allowOrigin, preflightResponse } from './cors.ts'
 import type { DpopVerifier } from './dpop.ts'
@@ -11,6 +11,7 @@ import type { SessionReference } from './refresh-token.ts'
 import {
   type BrokerRequest,
   bearerTokenOf,
+  isCodeRequest,
   isInstancesRequest,
   parseBody,
   pathOf,
@@ -18,6 +19,7 @@ import {
   readBody,
   routeOf,
 } from './request.ts'
+import { type BrokerResponse, jsonResponse, withHeaders } from './response.ts'
 import { codeRequest, refreshRequest, sessionRequest, tokenRequest } from './schemas.ts'
 
 export interface RequestHandlerOptions {
@@ -32,7 +34,7 @@ export interface RequestHandlerOptions {
 }
 
 const EVENTS = { code: 'code_issued', token: 'token_issued', refresh: 'refreshed', logout: 'logged_out' } as const
-const NO_STORE = { 'Cache-Control': 'no-store' }
+const RETRY_AFTER = 1 // s; for a request that is refused because too many are being answered
 
 export class RequestHandler {
   readonly #options: RequestHandlerOptions
@@ -42,8 +44,8 @@ export class RequestHandler {
   }
 
   /** Never throws. */
-  async handle(request: BrokerRequest, context: RequestContext = {}): Promise<Response> {
-    if (isInstancesRequest(request)) return Response.json({ issuers: this.#options.issuers }, { headers: NO_STORE })
+  async handle(request: BrokerRequest, context: RequestContext = {}): Promise<BrokerResponse> {
+    if (isInstancesRequest(request)) return jsonResponse({ issuers: this.#options.issuers })
     const { clock, log, proofs } = this.#options
     const startedAt = clock.monotonic()
     const known: Partial<Pick<BrokerLogFields, 'route' | 'sessionId' | 'userId'>> = {}
@@ -62,17 +64,23 @@ export class RequestHandler {
         onKnown: ({ sessionId, userId }: SessionReference) => Object.assign(known, { sessionId, userId }),
       })
       report({ event: EVENTS[route], status: 200 })
-      const response = Response.json(body, { headers: NO_STORE })
-      if (hasNonce) response.headers.set('DPoP-Nonce', proofs.nonce())
-      return this.#readable(response, request, route)
+      const answer = jsonResponse(body, 200, hasNonce ? { 'DPoP-Nonce': proofs.nonce() } : {})
+      return this.#readable(answer, request, route)
     } catch (error) {
       const failure = error instanceof BrokerError ? error : new BrokerError('misconfigured', 'unexpected')
       const { status, reason, kind } = failure
       report({ event: status >= 500 ? 'failed' : 'refused', status, reason })
-      const response = failure.toResponse()
-      if (kind === 'use_dpop_nonce') response.headers.set('DPoP-Nonce', proofs.nonce())
-      return this.#readable(response, request, known.route)
+      const nonce = kind === 'use_dpop_nonce' ? { 'DPoP-Nonce': proofs.nonce() } : {}
+      return this.#readable(withHeaders(failure.toResponse(), nonce), request, known.route)
     }
+  }
+
+  /** The answer while too many requests are being answered. A preflight costs nothing, and without it a page could not read the 503. */
+  overloaded(request: BrokerRequest): BrokerResponse {
+    const { origins } = this.#options
+    const refusal = new BrokerError('temporarily_unavailable', 'overloaded', RETRY_AFTER).toResponse()
+    if (!isCodeRequest(request)) return refusal
+    return preflightResponse(request, origins) ?? allowOrigin(refusal, request, origins)
   }
 
   async #answer(route: Route, request: BrokerRequest, presented: Presented): Promise<Answered<object>> {
@@ -102,9 +110,8 @@ export class RequestHandler {
   }
 
   /** Lets the page read the answer to its request for a code, errors included. */
-  #readable(response: Response, request: BrokerRequest, route: string | undefined): Response {
-    if (route === 'code') allowOrigin(response, request, this.#options.origins)
-    return response
+  #readable(answer: BrokerResponse, request: BrokerRequest, route: string | undefined): BrokerResponse {
+    return route === 'code' ? allowOrigin(answer, request, this.#options.origins) : answer
   }
 }
 

@@ -36,6 +36,11 @@ export function isInstancesRequest({ method, url }: BrokerRequest): boolean {
   return method === 'GET' && new URL(url).pathname === '/api/auth/instances'
 }
 
+/** Whether the request, of any method, is for the endpoint that a page calls. */
+export function isCodeRequest({ url }: BrokerRequest): boolean {
+  return new URL(url).pathname === pathOf('code')
+}
+
 export function pathOf(route: Route): string {
   return Object.entries(ROUTES).find(([, name]) => name === route)?.[0] ?? ''
 }

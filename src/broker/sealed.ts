@@ -1,6 +1,6 @@
 // Tokens that only the broker opens: JWE (RFC 7516) under its own keys, so that it stores nothing.
 import { createHash } from 'node:crypto'
-import { decodeProtectedHeader, EncryptJWT, errors, type JWTPayload, jwtDecrypt } from 'jose'
+import { type CompactJWEHeaderParameters, EncryptJWT, errors, type JWTPayload, jwtDecrypt } from 'jose'
 import { importAesKey } from '../host/aes-key.ts'
 import type { Clock } from '../host/clock.ts'
 import { BrokerError } from './errors.ts'
@@ -60,9 +60,8 @@ export class Sealer {
   async open(typ: SealedType, token: string, { requiredClaims, allowExpired }: OpenOptions): Promise<SealedClaims> {
     if (token.length > MAX_LENGTH || !COMPACT_JWE.test(token))
       throw new BrokerError('invalid_grant', 'sealed_malformed')
-    const key = this.#keyOf(typ, token)
     try {
-      const { payload } = await jwtDecrypt(token, await key.imported, {
+      const { payload } = await jwtDecrypt(token, (header) => this.#keyOf(typ, header).imported, {
         typ,
         keyManagementAlgorithms: ['dir'],
         contentEncryptionAlgorithms: ['A256GCM'],
@@ -73,25 +72,17 @@ export class Sealer {
       const { iss, sub, sid } = payload
       return { ...payload, iss: String(iss), sub: String(sub), sid: String(sid) }
     } catch (error) {
+      if (error instanceof BrokerError) throw error
       throw new BrokerError('invalid_grant', error instanceof errors.JWTExpired ? 'sealed_expired' : 'sealed_invalid')
     }
   }
 
-  #keyOf(typ: SealedType, token: string): Key {
-    const header = headerOf(token)
-    const key = this.#keys.find(({ id }) => id === header?.kid)
+  #keyOf(typ: SealedType, header: CompactJWEHeaderParameters): Key {
+    const key = this.#keys.find(({ id }) => id === header.kid)
     if (key) return key
     // A removed key is the operator's, and must sign no user out: another copy, or the next configuration, may have it.
-    const isOurs = header?.typ === typ && typeof header.kid === 'string'
+    const isOurs = header.typ === typ && typeof header.kid === 'string'
     throw isOurs ? new BrokerError('unknown_key', 'unknown_key') : new BrokerError('invalid_grant', 'sealed_invalid')
-  }
-}
-
-function headerOf(token: string) {
-  try {
-    return decodeProtectedHeader(token)
-  } catch {
-    return undefined
   }
 }
 

@@ -76,13 +76,15 @@ export class ApiClient {
 
 class StaleConnectionError extends Error {}
 
+/** By events: an iterator over a response costs as much as to read it. */
 async function readAll(response: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of response as AsyncIterable<Buffer>) {
+  response.on('data', (chunk: Buffer) => {
     size += chunk.length
-    if (size > maxBytes) throw new RangeError('the response is too large')
-    chunks.push(chunk)
-  }
+    if (size > maxBytes) response.destroy(new RangeError('the response is too large'))
+    else chunks.push(chunk)
+  })
+  await once(response, 'end') // rejects with the error by which the response is destroyed
   return Buffer.concat(chunks)
 }
