@@ -9,7 +9,7 @@ import type { RpcServer } from '../rpc/server.ts'
 import { Mutex } from '../session/mutex.ts'
 
 const PATH = '/rpc'
-const CHECK_SECONDS = 30
+const CHECK_SECONDS = 60 // two wake-ups of an idle laptop a minute: the timer, and the answer of the disk
 
 export class DiscoveryPublisher {
   readonly #host: Host
@@ -21,6 +21,8 @@ export class DiscoveryPublisher {
   #cancelCheck: () => void = () => undefined
   readonly #mutex = new Mutex() // checks, writes and the removal of the file never overlap
   #closed = false
+  /** The file as it was when it last named this daemon. */
+  #checkedFile: string | undefined
 
   /** @param server accepts no client before `publish` */
   constructor(host: Host, folders: Folders, server: RpcServer, version: string) {
@@ -45,7 +47,7 @@ export class DiscoveryPublisher {
   }
 
   /**
-   * Checks the file every 30 s and writes it again if needed. Without the file no client can find the daemon, while its lock
+   * Checks the file every minute and writes it again if needed. Without the file no client can find the daemon, while its lock
    * keeps another one from starting.
    * @param onSuperseded called if the file names another daemon that responds: then the lock file was deleted as well
    * @param onCheck called before each check
@@ -71,13 +73,24 @@ export class DiscoveryPublisher {
 
   async #check(onSuperseded: () => void): Promise<void> {
     if (this.#closed) return
+    const file = await this.#describeFile()
+    if (file !== undefined && file === this.#checkedFile) return
     const found = await readEndpoint(this.#host.files, this.#folders.discoveryFile).catch(() => undefined)
-    if (found?.instance === this.#endpoint.instance) return
+    if (found?.instance === this.#endpoint.instance) {
+      this.#checkedFile = file
+      return
+    }
     if (found && found.pid !== process.pid && (await isGenuine(found, this.#host))) return onSuperseded()
     try {
       await ensurePrivateFolder(this.#host.files, this.#folders.data)
       await this.#write()
     } catch {} // the next check tries again
+  }
+
+  /** Differs after each change, that of the access rights included; undefined if there is no file. */
+  async #describeFile(): Promise<string | undefined> {
+    const found = await this.#host.files.stat(this.#folders.discoveryFile).catch(() => undefined)
+    return found && `${found.ino} ${found.size} ${found.ctimeMs}`
   }
 
   #write(): Promise<void> {

@@ -52,7 +52,6 @@ export class RpcServer {
       onKeyRenewalDue: () => this.onKeyRenewalDue(),
       onUpgraded: (webSocket, stream) => this.#connect(webSocket, stream),
     })
-    this.#schedulePings()
   }
 
   get port(): number {
@@ -87,7 +86,11 @@ export class RpcServer {
       return
     }
     this.#connections.add(connection)
-    webSocket.once('close', () => this.#connections.delete(connection))
+    if (this.#connections.size === 1) this.#schedulePings()
+    webSocket.once('close', () => {
+      this.#connections.delete(connection)
+      if (this.#connections.size === 0) this.#cancelPing() // without a client, nothing wakes an idle laptop
+    })
   }
 
   /** Resolves when no call is running, or after the time that running calls are given. */

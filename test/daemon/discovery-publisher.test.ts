@@ -1,5 +1,5 @@
 // The discovery file while the daemon runs: how it is restored, and how its key is renewed.
-import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { locateFolders } from '../../src/config/paths.ts'
 import { DiscoveryPublisher } from '../../src/daemon/discovery-publisher.ts'
@@ -14,16 +14,31 @@ import { temporaryFolder } from '../support/folder.ts'
 import { sendRaw } from '../support/raw.ts'
 import { bytesOf, startServer, upgradeRequest } from '../support/rpc.ts'
 
-const CHECK_SECONDS = 30
+const CHECK_SECONDS = 60
+
+/** A clock that also tells when the next check is scheduled, since a check ends with that. */
+class CheckClock extends TestClock {
+  onScheduled: () => void = () => undefined
+
+  override after(seconds: number, action: () => void): () => void {
+    if (seconds === CHECK_SECONDS) this.onScheduled()
+    return super.after(seconds, action)
+  }
+}
 
 /** A daemon in this process, on a clock that the test moves. */
 async function newDaemon() {
   const folders = locateFolders({ CADZERO_AUTH_HOME: await temporaryFolder() })
   const { discoveryFile } = folders
-  const clock = new TestClock()
+  const clock = new CheckClock()
+  let reads = 0
   let onWrite: () => void = () => undefined
   const files: FileSystem = {
     ...systemFiles,
+    open: (path, ...rest) => {
+      if (path === discoveryFile) reads++
+      return systemFiles.open(path, ...rest)
+    },
     rename: async (from, to) => {
       await systemFiles.rename(from, to)
       if (to === discoveryFile) onWrite()
@@ -36,6 +51,16 @@ async function newDaemon() {
     daemon,
     endpoint: (await readEndpoint(systemFiles, discoveryFile)) as Endpoint,
     check: () => clock.advance(CHECK_SECONDS),
+    /** Returns how often the file was read for one check. */
+    readsOfCheck: async () => {
+      const before = reads
+      const ended = new Promise<void>((resolve) => {
+        clock.onScheduled = resolve
+      })
+      clock.advance(CHECK_SECONDS)
+      await ended
+      return reads - before
+    },
     written: () =>
       new Promise<void>((resolve) => {
         onWrite = resolve
@@ -92,6 +117,15 @@ describe('DiscoveryPublisher.watch', () => {
     check()
     await daemon.stopped
     expect(await readEndpoint(systemFiles, discoveryFile)).toEqual(other)
+  })
+
+  it('reads the file only if it has changed since the last check', async () => {
+    const { discoveryFile, readsOfCheck } = await newDaemon()
+    expect(await readsOfCheck()).toBe(1)
+    expect(await readsOfCheck()).toBe(0)
+    await chmod(discoveryFile, 0o400)
+    expect(await readsOfCheck()).toBe(1)
+    expect(await readsOfCheck()).toBe(0)
   })
 
   it('writes nothing if the file is correct', async () => {

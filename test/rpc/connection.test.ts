@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import * as v from 'valibot'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type WebSocket from 'ws'
 import type { Method } from '../../src/rpc/dispatcher.ts'
 import { PreEncoded } from '../../src/rpc/pre-encoded.ts'
@@ -143,6 +143,16 @@ describe('a pipeline of calls', () => {
 })
 
 describe('the pings', () => {
+  it('have a timer only while a client is connected', async () => {
+    const clock = new TestClock()
+    const { connect } = await startServer({ clock, methods })
+    expect(clock.timers).toBe(0)
+    const client = await connect()
+    expect(clock.timers).toBe(1)
+    client.close()
+    await vi.waitFor(() => expect(clock.timers).toBe(0))
+  })
+
   it('[OWASP-heartbeat] end a connection that is silent for two pings, and no other one', async () => {
     const clock = new TestClock()
     const { endpoint, connect } = await startServer({ clock, methods })

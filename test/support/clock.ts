@@ -15,6 +15,11 @@ export class TestClock implements Clock {
     this.#wall = wall
   }
 
+  /** How many timers wait. */
+  get timers(): number {
+    return this.#timers.size
+  }
+
   now(): number {
     return this.#wall
   }
