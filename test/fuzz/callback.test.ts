@@ -146,10 +146,11 @@ function expectConstant(text: string, isHead: boolean): void {
   if ([204, 303].includes(Number(response.status)) || isHead) expect(response.body).toBe('')
   else expect(BODIES.get(response.body)).toBe(response.status)
   expect(unknownHeaders(response)).toEqual([])
+  expect([undefined, '0; url=/refused/wrong-link']).toContain(response.headers.get('refresh'))
 }
 
 const HEADERS = Object.keys(pages.notFound.headers)
-  .concat('Location', 'Date', 'Keep-Alive')
+  .concat('Location', 'Date', 'Keep-Alive', 'Refresh')
   .map((name) => name.toLowerCase())
 const unknownHeaders = ({ headers }: HttpResponse) => [...headers.keys()].filter((name) => !HEADERS.includes(name))
 
