@@ -242,11 +242,11 @@ class ThreadTest(ClientTestCase):
         self.addCleanup(client.close)
         with mock.patch.object(cadzero_auth.launcher, 'find_command', lambda command: None):
             for _ in range(2):
-                with self.assertRaises(cadzero_auth.NoDaemonError):
+                with self.assertRaises(cadzero_auth.AuthError):
                     client.status(timeout=0)
                 self.assertTrue(began.wait(30))
                 client.close(0)
-            with self.assertRaises(cadzero_auth.NoDaemonError):
+            with self.assertRaises(cadzero_auth.AuthError):
                 client.status(timeout=0.1)
             daemon.write_discovery_file()
             may_end.set()
