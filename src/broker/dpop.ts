@@ -30,6 +30,13 @@ export interface DpopOptions {
   readonly clock: Clock
 }
 
+interface VerifiedProof {
+  readonly payload: JWTPayload
+  readonly jkt: string
+  /** A stranger signs with as many keys as there are places, and must not push out those of the users. */
+  keepKey(): void
+}
+
 const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/
 const MAX_LENGTH = 4 * 1024
 const MAX_JTI_LENGTH = 256
@@ -52,7 +59,7 @@ export class DpopVerifier {
   async verify(header: string | null, path: string): Promise<Proof> {
     if (header === null) throw refused('dpop_missing')
     if (header.length > MAX_LENGTH || !COMPACT_JWS.test(header)) throw refused('dpop_malformed')
-    const { payload, jkt } = await this.#verifySignature(header)
+    const { payload, jkt, keepKey } = await this.#verifySignature(header)
     const { jti, htm, htu } = payload
     if (typeof jti !== 'string' || jti === '' || jti.length > MAX_JTI_LENGTH) throw refused('dpop_malformed')
     if (htm !== 'POST') throw refused('dpop_htm')
@@ -64,6 +71,7 @@ export class DpopVerifier {
       jkt,
       hasNonce: payload.nonce !== undefined,
       use: async () => {
+        keepKey()
         if (!(await this.#options.singleUse.claim('proof', id, validSeconds))) throw refused('dpop_replayed')
       },
     }
@@ -75,7 +83,7 @@ export class DpopVerifier {
     return nonceOf(keys[0] ?? new Uint8Array(), slotOf(clock.now()))
   }
 
-  async #verifySignature(header: string): Promise<{ readonly payload: JWTPayload; readonly jkt: string }> {
+  async #verifySignature(header: string): Promise<VerifiedProof> {
     let used: ProofKey | undefined
     try {
       const keyOf = async (protectedHeader: JWTHeaderParameters) => {
@@ -88,8 +96,8 @@ export class DpopVerifier {
         currentDate: new Date(this.#options.clock.now() * 1000),
       })
       if (used === undefined) throw refused('dpop_malformed')
-      this.#keys.keep(protectedHeader, used)
-      return { payload, jkt: used.jkt }
+      const key = used
+      return { payload, jkt: key.jkt, keepKey: () => this.#keys.keep(protectedHeader, key) }
     } catch (error) {
       throw refused(error instanceof errors.JWSSignatureVerificationFailed ? 'dpop_signature' : 'dpop_malformed')
     }

@@ -20,7 +20,7 @@ export class ProofKeys {
     return { key, jkt: await calculateJwkThumbprint(header.jwk ?? {}) }
   }
 
-  /** Keeps a key by which a proof was verified: others must not fill the memory. */
+  /** Keeps the key of a request that is believed: others must not fill the memory. */
   keep(header: JWSHeaderParameters, key: ProofKey): void {
     const id = idOf(header)
     this.#keys.delete(id) // then insert again: a Map iterates in insertion order, here the order of last use

@@ -1,7 +1,8 @@
 // What a thief, a stranger, another account and an operator's mistake can do at the broker.
 import { importJWK, type JWK, SignJWT } from 'jose'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { BrokerOptions } from '../../src/broker/broker.ts'
+import { ProofKeys } from '../../src/broker/proof-keys.ts'
 import { newSigningKey } from '../sandbox/keys.ts'
 import {
   type BrokerResponse,
@@ -239,6 +240,20 @@ describe('another account, and a stranger', () => {
     }
     expect(claimed.length).toBeLessThan(12)
     expect((await refresh(refreshToken)).status).toBe(429)
+  })
+
+  it('[H4] a stranger’s own keys do not push those of the users out of the memory', async () => {
+    const keep = vi.spyOn(ProofKeys.prototype, 'keep')
+    onTestFinished(() => keep.mockRestore())
+    const { broker, options, newRefreshToken, refresh } = await newBrokerWorld()
+    const refreshToken = await newRefreshToken()
+    const kept = keep.mock.calls.length
+    const stranger = newBrokerClient((request) => broker(request), options, newDpopKey())
+    expect(await stranger.redeem('eyJ.invented', 'y'.repeat(43))).toMatchObject(invalidGrant)
+    expect((await stranger.refresh(refreshToken)).body.error).toBe('invalid_dpop_proof')
+    expect(keep.mock.calls.length).toBe(kept)
+    await refresh(refreshToken)
+    expect(keep.mock.calls.length).toBe(kept + 1)
   })
 
   it('[H4] a repeated request costs the user whose request it was nothing', async () => {
