@@ -20,6 +20,8 @@ const ROUNDS = quick ? 3 : 9
 const SESSIONS = quick ? 500 : 2000 // each has a key of its own
 const MEMORY_SESSIONS = quick ? 5000 : 100_000
 const HANG_SECONDS = quick ? 5 : 20
+const BATCH = 5000 // sessions whose refreshes are prepared at once
+const BATCH_KEYS = 256 // of a batch: in the whole run more than the copy keeps
 const RATE = 200 // requests per second while Clerk hangs
 
 const say = (text: string) => void process.stdout.write(`${text}\n`)
@@ -88,19 +90,28 @@ async function rowOfThroughput(): Promise<string[]> {
 }
 
 async function rowOfMemory(): Promise<string[]> {
-  const broker = await start()
-  const client = new Client(broker.url)
+  const [broker, bare] = [await start(), await startBare(clerk.url)]
+  const [ours, theirs] = [await highestMemory(broker), await highestMemory(bare)]
+  await Promise.all([broker.stop(), bare.stop()])
+  return row(`memory, ${MEMORY_SESSIONS} sessions refreshed`, `${ours.toFixed(0)} MB`, {
+    bare: `${theirs.toFixed(0)} MB`,
+    target: `${MAX_MEMORY} MB`,
+    met: ours <= MAX_MEMORY,
+  })
+}
+
+/** In megabytes, after each batch of sessions. */
+async function highestMemory(server: ServerProcess): Promise<number> {
+  const client = new Client(server.url)
   let highest = 0
-  for (let sent = 0; sent < MEMORY_SESSIONS; sent += 5000) {
-    const sessions = await newSessions(5000, key, clerk.url, 64, sent)
+  for (let sent = 0; sent < MEMORY_SESSIONS; sent += BATCH) {
+    const sessions = await newSessions(BATCH, key, clerk.url, BATCH_KEYS, sent)
     const replies = await sendAll(client, sessions.map(refreshOf), 32)
     if (replies.some(({ status }) => status !== 200)) throw new Error('a refresh failed')
-    highest = Math.max(highest, broker.residentMegabytes())
+    highest = Math.max(highest, server.residentMegabytes())
   }
   client.close()
-  await broker.stop()
-  const target = { target: `${MAX_MEMORY} MB`, met: highest <= MAX_MEMORY }
-  return row(`memory, ${MEMORY_SESSIONS} sessions refreshed`, `${highest.toFixed(0)} MB`, target)
+  return highest
 }
 
 async function rowsOfHang(): Promise<string[][]> {
@@ -113,14 +124,16 @@ async function rowsOfHang(): Promise<string[][]> {
   const [before, clerkBefore] = [broker.sockets(), (await control()).sockets]
   await control('mode/hang')
   const flood = new Client(broker.url)
-  const [alive, clerkSockets] = [[] as number[], [] as number[]]
+  const [alive, idle, clerkSockets] = [[] as number[], [] as number[], [] as number[]]
   let isOver = false
   const probe = (async () => {
     while (!isOver) {
       const startedAt = performance.now()
       await (await fetch(`${broker.url}/livez`)).text()
       alive.push(performance.now() - startedAt)
+      const askedAt = performance.now()
       clerkSockets.push((await control()).sockets)
+      idle.push(performance.now() - askedAt) // a server with nothing to do: what the machine adds
       await wait(50)
     }
   })()
@@ -147,7 +160,11 @@ async function rowsOfHang(): Promise<string[][]> {
       met: Math.max(...clerkSockets) <= 66,
     }),
     row('  sockets back to the start after its end', `${seconds.toFixed(1)} s`, { target: '5 s', met: seconds <= 5 }),
-    row('  /livez, p99', `${livez.toFixed(0)} ms`, { target: `${MAX_LIVEZ_MS} ms`, met: livez < MAX_LIVEZ_MS }),
+    row('  /livez, p99 (beside it: an idle server)', `${livez.toFixed(0)} ms`, {
+      bare: `${percentile(idle, 0.99).toFixed(0)} ms`,
+      target: `${MAX_LIVEZ_MS} ms`,
+      met: livez < MAX_LIVEZ_MS,
+    }),
     row('  sessions that were ended', String(ended), { target: '0', met: ended === 0 }),
   ]
 }
