@@ -19,11 +19,12 @@ export function pageOf(results: readonly Result[], capacities: readonly Capacity
   const supported = (lifetime: number) => count(capacities.find((one) => one.lifetime === lifetime)?.daemons ?? 0)
   const { errorsBefore, errorsDuring, errorsAfter } = brokerMinute
   const failedShare = (errorsBefore + errorsDuring + errorsAfter) / Math.max(1, brokerMinute.day.waitedCalls)
-  return `<!-- Written by \`npm run simulate -- --write\`. -->
+  const command = `npm run simulate -- --daemons ${largest}`
+  return `<!-- Written by \`${command} --write\`. -->
 
 # A fleet, by simulation
 
-\`npm run simulate\` simulates a working day of ${count(largest)} daemons on a virtual clock. Each daemon is the real \`Authenticator\` of
+\`${command}\` simulates a working day of ${count(largest)} daemons on a virtual clock. Each daemon is the real \`Authenticator\` of
 \`src/session\`, which alone decides when to refresh, which calls wait and how long to back off. The clock, the store (in memory), the users
 and Clerk are models. \`--daemons N\` and \`--seed N\` change the fleet; the same seed gives the same day.
 
@@ -48,7 +49,7 @@ ${capacities.map(({ lifetime, daemons }) => `| ${lifetimeName(lifetime)} | ${cou
 - **OAuth has no documented rate limit**, and a fleet with one-day tokens needs at most ${count(day.peak)} refreshes per second. Choose it for
   a large fleet. The price: an access token cannot be revoked before it expires, up to a day later.
 - **The broker with 60-second tokens supports about ${supported(60)} daemons**, if half of their users work, and no more: each refresh takes one request to the Backend API, and once an hour a second one. It
-  allows ${count(RATE_LIMIT)} in ${WINDOW} s. With ${count(largest)} daemons, ${percent(failedShare)} of the calls that need Clerk fail. All sessions are kept, but the service is unusable.
+  allows ${count(RATE_LIMIT)} in ${WINDOW} s. With ${count(largest)} daemons, ${percent(failedShare)} of the calls that need Clerk fail. All sessions are kept, but users cannot rely on the service.
 - **The broker supports ${supported(900)} daemons with 15-minute tokens and ${supported(3600)} with one-hour tokens** (\`CADZERO_BROKER_TOKEN_SECONDS=900\` or \`3600\`). The price: after a
   session is revoked, its token stays valid for up to that long.
 - **An outage affects the users whose token expires during it.** In ten minutes, ${count(minute.errorsDuring)} calls failed with 60-second tokens, ${count(brokerHour.errorsDuring)} with one-hour tokens and ${count(day.errorsDuring)} with one-day tokens.
