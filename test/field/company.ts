@@ -64,7 +64,8 @@ const RELAY = `
 
 export interface Called {
   readonly code: number | null
-  readonly stderr: string
+  /** The error's message and hint, a line each; empty if the command succeeds. */
+  readonly said: string
   /** What the command printed; empty if it failed. */
   readonly result: Record<string, unknown>
 }
@@ -91,7 +92,9 @@ export async function newComputer(
   stopDaemonAfterTest(options)
   const call: Computer['call'] = async (...args) => {
     const { code, stdout, stderr } = await runProgram([...args, '--json'], options)
-    return { code, stderr, result: code === 0 ? JSON.parse(stdout) : {} }
+    if (code === 0) return { code, said: '', result: JSON.parse(stdout) }
+    const { error } = JSON.parse(stderr) as { error: { message: string; hint: string } }
+    return { code, said: `${error.message}\n${error.hint}`, result: {} }
   }
   return { options, call, login: () => call('rpc', 'login', JSON.stringify({ openBrowser: false, wait: false })) }
 }

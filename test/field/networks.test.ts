@@ -69,11 +69,11 @@ describe.skipIf(!canRun || !hasTinyproxy)(
       const rows: [Record<string, string>, RegExp][] = [
         [{}, /network \(dns\)/],
         [{ HTTPS_PROXY: `http://${OUTSIDE}:3128` }, /network \(proxy\)\n.* HTTPS_PROXY .*10\.78\.0\.2 asks for a user/],
-        [{ https_proxy: `http://${OUTSIDE}:9` }, /network \(proxy\)\n.* check the proxy 10\.78\.0\.2/],
+        [{ https_proxy: `http://${OUTSIDE}:9` }, /network \(proxy\)\n.*the proxy 10\.78\.0\.2/],
       ]
       for (const [env, said] of rows) {
         const computer = await newComputer(sandbox, inside, { ...env, NODE_EXTRA_CA_CERTS: authority.file })
-        expect((await computer.login()).stderr).toMatch(said)
+        expect((await computer.login()).said).toMatch(said)
       }
     })
   },
@@ -134,7 +134,7 @@ describe.skipIf(!canRun || !hasMitmproxy)(
       }
       await computer.call('rpc', 'status') // makes the folders
       await write({ proxy: proxy.url })
-      expect((await computer.login()).stderr).toMatch(/network \(certificate\)\n.*\(issuer: mitmproxy\)/)
+      expect((await computer.login()).said).toMatch(/network \(certificate\)\n.*\(issuer: mitmproxy\)/)
       await write({ proxy: proxy.url, caFile: proxy.authority })
       await expectWholeSession(computer, company)
     })
