@@ -9,7 +9,7 @@ import { signIn } from './sign-in.ts'
 const TOKEN_SECONDS = 2
 const CONNECTIONS = 50
 const CALLS = 20 // on each connection
-const PROVIDER_MS = 50 // long enough for all callers to ask while the one request is in flight
+export const PROVIDER_MS = 50 // long enough for all callers to ask while the one request is in flight
 const TOKEN_PATH = '/oauth/token'
 
 export interface Burst {

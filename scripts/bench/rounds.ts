@@ -28,14 +28,23 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }
 
+/** The middle half of the values, as in `0.91–1.07`. */
+export function spreadOf(values: readonly number[], digits: number): string {
+  const sorted = [...values].sort((a, b) => a - b)
+  const quartile = (part: number) => (sorted[Math.round((sorted.length - 1) * part)] ?? Number.NaN).toFixed(digits)
+  return `${quartile(0.25)}–${quartile(0.75)}`
+}
+
 /** The median of each side, and the median of the ratios of the rounds, rounded to the two digits that are shown. */
 export function compare<T>(
   pairs: readonly Pair<T>[],
   value: (one: T) => number,
-): { readonly daemon: number; readonly bare: number; readonly ratio: number } {
+): { readonly daemon: number; readonly bare: number; readonly ratio: number; readonly spread: string } {
+  const ratios = pairs.map((pair) => value(pair.daemon) / value(pair.bare))
   return {
     daemon: median(pairs.map((pair) => value(pair.daemon))),
     bare: median(pairs.map((pair) => value(pair.bare))),
-    ratio: Number(median(pairs.map((pair) => value(pair.daemon) / value(pair.bare))).toFixed(2)),
+    ratio: Number(median(ratios).toFixed(2)),
+    spread: spreadOf(ratios, 2),
   }
 }

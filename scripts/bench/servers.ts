@@ -18,6 +18,9 @@ export interface ServerProcess {
   cpuSeconds(): number | undefined
   /** Resident memory in MB. Undefined on a system without /proc. */
   residentMegabytes(): number | undefined
+  /** Memory in MB that no other process shares, such as the pages of Node.js itself. Undefined on a system without /proc. */
+  privateMegabytes(): number | undefined
+  readonly pid: number
   stop(): Promise<void>
 }
 
@@ -146,6 +149,11 @@ function processOf(child: ChildProcess): Omit<ServerProcess, 'readyAfter' | 'con
       const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(procFile(child, 'status') ?? '') ?? []
       return kilobytes === undefined ? undefined : Number(kilobytes) / 1024
     },
+    privateMegabytes() {
+      const parts = [...(procFile(child, 'smaps_rollup') ?? '').matchAll(/^Private_(?:Clean|Dirty):\s+(\d+) kB$/gm)]
+      return parts.length === 0 ? undefined : parts.reduce((sum, [, kilobytes]) => sum + Number(kilobytes), 0) / 1024
+    },
+    pid: child.pid ?? 0,
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
       const ended = once(child, 'exit')

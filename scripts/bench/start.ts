@@ -28,14 +28,19 @@ export async function timeToFirstHeader(options: DaemonOptions, answerBytes: num
 }
 
 export async function timeToLoadWs(node = process.execPath): Promise<Start> {
+  const done = await timeToRun([node, '-e', "require('ws')"])
+  return { ready: done, done }
+}
+
+/** Milliseconds until a program has ended. @throws if it fails */
+export async function timeToRun([program, ...args]: readonly [string, ...string[]], env = {}): Promise<number> {
   const spawnedAt = performance.now()
-  const child = spawn(node, ['-e', "require('ws')"], {
+  const child = spawn(program, args, {
     cwd: PACKAGE,
-    env: plainEnvironment(),
+    env: { ...plainEnvironment(), ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   const [code] = await once(child, 'exit')
-  const done = performance.now() - spawnedAt
-  if (code !== 0) throw new Error('ws could not be loaded')
-  return { ready: done, done }
+  if (code !== 0) throw new Error(`${program} ${args.join(' ')} has failed`)
+  return performance.now() - spawnedAt
 }

@@ -20,6 +20,7 @@ export interface UpgradeOptions {
 }
 
 const HEADER_BYTES = 8 * 1024
+const NEVER = 2 ** 31 - 1 // ms; UnauthenticatedSockets has its own deadlines, and Node's check would wake an idle laptop twice a minute
 const BACKLOG = 1024
 const FORBIDDEN = 'HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 
@@ -52,7 +53,12 @@ export class UpgradeListener {
     })
     this.#webSockets.on('headers', (headers, request) => headers.push(`${PROOF_HEADER}: ${this.#proofs.get(request)}`))
     // The guard checks the Host: Node would answer a missing one differently.
-    this.#http = createServer({ maxHeaderSize: HEADER_BYTES, requireHostHeader: false, keepAlive: false })
+    this.#http = createServer({
+      maxHeaderSize: HEADER_BYTES,
+      requireHostHeader: false,
+      keepAlive: false,
+      connectionsCheckingInterval: NEVER,
+    })
     this.#http.maxHeadersCount = 0 // by default Node drops headers after the 2,000th, and the guard would not see them
     this.#http.on('connection', (socket) => this.#unauthenticated.add(socket))
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))

@@ -69,6 +69,7 @@ describe('a developer', () => {
       'logout',
       'importSession',
       'status',
+      'diagnose',
       'shutdown',
       'rpc.discover',
     ])

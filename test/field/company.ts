@@ -99,15 +99,17 @@ export async function newComputer(
   return { options, call, login: () => call('rpc', 'login', JSON.stringify({ openBrowser: false, wait: false })) }
 }
 
-/** Signs in, refreshes and signs out, each through the real program. */
-export async function expectWholeSession(
+interface Company {
+  readonly sandbox: Sandbox
+  readonly inside: Namespace
+  readonly outside: Namespace
+  readonly authority: Authority
+}
+
+/** Signs in, each step through the real program. */
+export async function signIn(
   computer: Computer,
-  {
-    sandbox,
-    inside,
-    outside,
-    authority,
-  }: { sandbox: Sandbox; inside: Namespace; outside: Namespace; authority: Authority },
+  { inside, outside, authority }: Omit<Company, 'sandbox'>,
 ): Promise<void> {
   const started = await computer.login()
   expect(started).toMatchObject({ code: 0, result: { state: 'signing_in' } })
@@ -122,6 +124,12 @@ export async function expectWholeSession(
   expect(await computer.call('rpc', 'status')).toMatchObject({
     result: { state: 'signed_in', user: { email: 'ada@example.com' } },
   })
+}
+
+/** Signs in, refreshes and signs out, each through the real program. */
+export async function expectWholeSession(computer: Computer, company: Company): Promise<void> {
+  const { sandbox } = company
+  await signIn(computer, company)
   expect(await computer.call('rpc', 'refresh')).toMatchObject({ code: 0, result: { headers: {} } })
   expect(sandbox.count('/oauth/token', 'refresh_token')).toBe(1)
   expect(await computer.call('rpc', 'logout')).toMatchObject({ code: 0, result: { revoked: true } })

@@ -57,6 +57,11 @@ export function connectNamespaces(inside: Namespace, outside: Namespace): void {
   ip('-n', inside.name, 'route', 'add', '2001:db8::/32', 'via', OUTSIDE_V6)
 }
 
+/** Takes the line away, as a computer without a network, or brings it back. */
+export function setLine(inside: Namespace, state: 'up' | 'down'): void {
+  ip('-n', inside.name, 'link', 'set', 'line', state)
+}
+
 /** Connects the two by IPv4 alone, with a delay each way. */
 export async function connectSlowly(inside: Namespace, outside: Namespace, milliseconds: number): Promise<void> {
   const script = fileURLToPath(new URL('slow-line.py', import.meta.url))
