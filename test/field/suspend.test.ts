@@ -57,7 +57,7 @@ it.skipIf(!canRun)(
     await wait(Math.max(0, expiresAt * 1000 - Date.now()))
     const refreshes = sandbox.count('/oauth/token', 'refresh_token')
     wake()
-    expect((await header()).stderr).toContain('"reason":"network"')
+    expect((await header()).said).toContain('temporarily unavailable: network')
     expect((await status()).result).toMatchObject({ state: 'signed_in' })
     sandbox.setAccessTokenTtl(3600)
     reconnect()
