@@ -5,6 +5,7 @@ import type { Random } from '../host/random.ts'
 
 const FIRST_SECONDS = 0.5 // a blip is over by then, and no caller waits long
 const LONGEST_SECONDS = 60 // a provider that recovers is noticed within a minute
+const LONGEST_WITHOUT_NETWORK_SECONDS = 1 // a laptop that wakes up: no request has reached the provider, so none burdens it
 const MOST_DOUBLINGS = 16 // beyond that the product only overflows
 
 export class ProviderBackoff {
@@ -42,7 +43,9 @@ export class ProviderBackoff {
   failed(error: unknown): boolean {
     if (!(error instanceof UnavailableError || error instanceof RejectedError)) return false
     this.#failure = error
-    this.#pause(error instanceof UnavailableError ? error.retryAfterSeconds : 0)
+    if (!(error instanceof UnavailableError)) this.#pause(LONGEST_SECONDS)
+    else
+      this.#pause(isWithoutNetwork(error) ? LONGEST_WITHOUT_NETWORK_SECONDS : LONGEST_SECONDS, error.retryAfterSeconds)
     return true
   }
 
@@ -51,8 +54,8 @@ export class ProviderBackoff {
     this.#until = 0
   }
 
-  #pause(retryAfterSeconds = 0): void {
-    const full = Math.min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** Math.min(this.#failures++, MOST_DOUBLINGS))
+  #pause(longest: number, retryAfterSeconds = 0): void {
+    const full = Math.min(longest, FIRST_SECONDS * 2 ** Math.min(this.#failures++, MOST_DOUBLINGS))
     const least = Math.max(full / 2, retryAfterSeconds)
     // Jitter also above a Retry-After, so that ten thousand daemons that were told the same second do not share it.
     const spread = Math.min(least, LONGEST_SECONDS / 2)
@@ -60,4 +63,8 @@ export class ProviderBackoff {
     this.#until = this.#clock.monotonic() + seconds
     this.#wallUntil = this.#clock.now() + seconds
   }
+}
+
+function isWithoutNetwork({ failure }: UnavailableError): boolean {
+  return failure?.cause === 'dns' || failure?.cause === 'refused'
 }

@@ -40,6 +40,13 @@ describe('the pause', () => {
     expect(Math.max(...all)).toBeLessThan(most)
   })
 
+  it.each(['dns', 'refused'] as const)('lasts at most a second without a network (%s)', (cause) => {
+    const backoff = new ProviderBackoff(new TestClock(), random)
+    for (let i = 0; i < 20; i++) backoff.failed(new UnavailableError('network', undefined, { cause }))
+    expect(backoff.remainingSeconds).toBeGreaterThanOrEqual(0.5)
+    expect(backoff.remainingSeconds).toBeLessThanOrEqual(1)
+  })
+
   it.each([
     [1, 10, 20],
     [1, 30, 60],
