@@ -69,7 +69,7 @@ class AddIn:
             return given or self.chosen_profile
         profile = self._profiles.get(str(endpoint).rstrip('/'))
         if profile is None:
-            data = {'reason': 'unknown_endpoint', 'hint': 'add it to auth.PROFILES, or call auth.use_profile'}
+            data = {'reason': 'unknown_endpoint', 'hint': 'add the endpoint to auth.PROFILES, or call auth.use_profile'}
             raise ConfigurationError(f'the endpoint {endpoint} has no profile', data=data)
         return profile
 

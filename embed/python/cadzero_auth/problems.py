@@ -40,6 +40,7 @@ _BY_REASON: dict[str, Text] = {
     'start_timeout': ('The program cadzero-auth is starting.', 'Answer the prompt of the keyring if there is one.'),
     'closed': ('The connection to CADZERO was closed.', _AGAIN),
     'not_installed': ('The program cadzero-auth is not installed.', 'Install the add-in again, or cadzero-auth.'),
+    'unknown_endpoint': ('The backend of the add-in has no profile in cadzero-auth.', _DOCTOR),
     'key_locked': ('The keyring is locked, so that your session cannot be read.', 'Unlock the keyring.'),
     'disk_full': ('The disk is full, so that your session cannot be saved.', 'Make room on the disk.'),
 }
@@ -61,7 +62,7 @@ STARTING = {'starting', 'start_timeout'}
 
 
 class Problem(NamedTuple):
-    """A failure in the words of the add-in's user. The README lists the codes."""
+    """A failure in the words of the add-in's user. The README lists the frequent codes."""
 
     code: str
     message: str
@@ -87,6 +88,8 @@ def problem_of(error: AuthError) -> Problem:
             code = kind_code if isinstance(error, DaemonTimeoutError) else error.reason or kind_code
             text = text or kind_text
             break
+    if error.data.get('setting') == 'profile' and isinstance(error.data.get('expected'), str):
+        text = ('The add-in asks for a profile that cadzero-auth does not have.', f'Use {error.data["expected"]}.')
     message, hint = text or (_sentence(error.message), _DOCTOR)
     if isinstance(error, SignOutPendingError) and text is not None:
         message = f'You are not signed out yet. {message}'

@@ -227,6 +227,7 @@ class ProfileTest(DropInTestCase):
         self.config.current_endpoint = 'https://evil.example'
         self.assertEqual(auth.get_auth_headers(), {})
         self.assertEqual(auth.last_error().code, 'unknown_endpoint')
+        self.assertRegex(str(auth.last_error()), r'has no profile .* Add the endpoint to auth\.PROFILES')
         self.assertEqual(auth.get_current_user()['state'], 'unavailable')
         with self.assertRaises(ConfigurationError):
             auth.sign_out()

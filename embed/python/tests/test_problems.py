@@ -30,6 +30,11 @@ class ProblemTest(unittest.TestCase):
         failed = NoDaemonError('the daemon was started, but ended with code 1', 'start_failed', 'do that')
         self.assertEqual(str(problem_of(failed)), 'The daemon was started, but ended with code 1. Do that.')
 
+    def test_an_unknown_profile_is_answered_with_those_there_are(self):
+        wrong = errors.ConfigurationError('x', 1007, {'setting': 'profile', 'expected': 'one of local, production'})
+        text = 'The add-in asks for a profile that cadzero-auth does not have. Use one of local, production.'
+        self.assertEqual(str(problem_of(wrong)), text)
+
     def test_a_program_that_was_not_installed_says_why(self):
         damaged = NoDaemonError('the program is damaged', 'not_installed', 'install the add-in again')
         self.assertEqual(str(problem_of(damaged)), 'The program is damaged. Install the add-in again.')
