@@ -18,8 +18,8 @@ export async function newAddIn(folder: string): Promise<string> {
   return addIn
 }
 
-/** Writes a program that sends a session token to the callback of a hand-off at once; returns its path. */
-export async function browserOf({ backend, user }: Sandbox, folder: string): Promise<string> {
+/** Writes a program that sends a session token to the callback of a hand-off at once; returns its path and what it sends. */
+export async function browserOf({ backend, user }: Sandbox, folder: string) {
   const session_id = backend.createSession()
   const token = await backend.sessionToken(session_id, { lifetimeSeconds: 300 })
   const query = new URLSearchParams({ token, session_id, user_id: user.id })
@@ -36,5 +36,5 @@ fetch(callback).then((page) => page.text())
 `,
   )
   await chmod(browser, 0o700)
-  return browser
+  return { browser, sessionId: session_id, token }
 }

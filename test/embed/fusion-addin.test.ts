@@ -18,7 +18,7 @@ describe.skipIf(python === undefined)(
       await configure(home, sandbox.issuer, {})
       const addIn = await newAddIn(folder)
       const env = {
-        CADZERO_AUTH_BROWSER: await browserOf(sandbox, folder),
+        CADZERO_AUTH_BROWSER: (await browserOf(sandbox, folder)).browser,
         CADZERO_AUTH_COMMAND: JSON.stringify([process.execPath, PROGRAM]),
       }
       onTestFinished(async () => void (await runProgram(['daemon', '--stop'], { home })))

@@ -1,7 +1,7 @@
 // The Python client and its drop-in: their own tests in each Python, and an add-in beside the real daemon.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -10,6 +10,7 @@ import { configure } from '../support/handoff.ts'
 import { environment, PROGRAM, runProgram, temporaryFolder } from '../support/program.ts'
 import { findPythons, type Python } from '../support/python.ts'
 import { newSandbox } from '../support/world.ts'
+import { browserOf } from './add-in.ts'
 
 const EMBED = fileURLToPath(new URL('../../embed/python', import.meta.url))
 
@@ -51,24 +52,7 @@ describe.skipIf(cases.length === 0)(`the Python client (${condition})`, { timeou
       for (const part of PARTS) await cp(join(EMBED, part), join(folder, part), { recursive: true })
       await writeFile(join(folder, '.auth_token.json'), JSON.stringify(legacy))
 
-      // The user's browser: it is signed in, and sends a session token to the callback at once.
-      const signedIn = sandbox.backend.createSession()
-      const token = await sandbox.backend.sessionToken(signedIn, { lifetimeSeconds: 300 })
-      const query = new URLSearchParams({ token, session_id: signedIn, user_id })
-      await mkdir(join(folder, 'browser'))
-      await writeFile(join(folder, 'browser', 'params'), query.toString(), { mode: 0o600 })
-      const browser = join(folder, 'browser', 'open')
-      await writeFile(
-        browser,
-        `#!${process.execPath}
-const params = new URLSearchParams(require('node:fs').readFileSync(__dirname + '/params', 'utf8'))
-const callback = new URL(new URL(process.argv[2]).searchParams.get('redirect_url'))
-for (const [name, value] of params) callback.searchParams.set(name, value)
-fetch(callback).then((page) => page.text())
-`,
-      )
-      await chmod(browser, 0o700)
-
+      const { browser, sessionId: signedIn, token } = await browserOf(sandbox, folder)
       const env = {
         ...environment({ home, env: { CADZERO_AUTH_BROWSER: browser } }),
         CADZERO_AUTH_COMMAND: JSON.stringify([process.execPath, PROGRAM]),

@@ -47,7 +47,7 @@ describe.skipIf(!canRun)(
       const sandbox = await newSandbox()
       const account = await newAccount()
       await configure(join(account.home, 'own'), sandbox.issuer)
-      const browser = await browserOf(sandbox, join(account.home, 'own'))
+      const { browser } = await browserOf(sandbox, join(account.home, 'own'))
       await writeFile(browser, PYTHON_BROWSER)
       await account.own()
       const env = { CADZERO_AUTH_HOME: join(account.home, 'own'), CADZERO_AUTH_BROWSER: browser }
