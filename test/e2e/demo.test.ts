@@ -22,6 +22,7 @@ function startDemo(args: readonly string[], env: NodeJS.ProcessEnv) {
   const child: ChildProcessWithoutNullStreams = spawn(process.execPath, ['--import', 'tsx', DEMO, ...args], {
     env,
     cwd: ROOT,
+    detached: true, // a process group of its own, as in a terminal
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   child.stdin.end()
@@ -128,5 +129,14 @@ describe('a demo that stays', () => {
     demo.child.kill('SIGINT')
     const { code, stderr } = await demo.ended
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  })
+
+  it('ends when its terminal is closed, with its broker', TIMEOUT, async () => {
+    const demo = startDemo(['--stay', '--handoff'], await newUser())
+    const home = dirname((await demo.match(/^ {2}(\. \S+)\n/m)).slice(3, -1))
+    await demo.match(/^sign in +(\S+)\n/m)
+    process.kill(-Number(demo.child.pid), 'SIGHUP')
+    expect(await demo.ended).toMatchObject({ code: 0 })
+    expect(existsSync(home)).toBe(false)
   })
 })
