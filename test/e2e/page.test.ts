@@ -155,18 +155,24 @@ describe('the callback page', () => {
     expect(readHandOff(`?${callback}&${PKCE}&prompt=login`)).toMatchObject({ clientName: '', isOtherAccount: true })
   })
 
-  it.skipIf(!hasWebApp)(`is clean under the ESLint configuration of Vite’s template${noWebApp}`, async () => {
-    const run = promisify(execFile)
-    const folder = await temporaryFolder()
-    await cp(PAGE, join(folder, 'page'), { recursive: true })
-    await cp(join(WEB_APP, 'eslint.config.js'), join(folder, 'eslint.config.js'))
-    await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
-    await symlink(REACT_18, join(folder, 'node_modules'))
-    const lint = () => run(process.execPath, [join(REACT_18, 'eslint/bin/eslint.js'), '.'], { cwd: folder })
-    expect(await lint()).toMatchObject({ stdout: '' })
-    await writeFile(join(folder, 'page', 'wrong.tsx'), 'export const a: any = 1\nexport default () => null\n')
-    await expect(lint()).rejects.toMatchObject({ stdout: expect.stringContaining('no-explicit-any') }) // it does check
-  })
+  it.skipIf(!hasWebApp)(
+    `is clean under the ESLint configuration of Vite’s template${noWebApp}`,
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      const run = promisify(execFile)
+      const folder = await temporaryFolder()
+      await cp(PAGE, join(folder, 'page'), { recursive: true })
+      await cp(join(WEB_APP, 'eslint.config.js'), join(folder, 'eslint.config.js'))
+      await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
+      await symlink(REACT_18, join(folder, 'node_modules'))
+      const lint = () => run(process.execPath, [join(REACT_18, 'eslint/bin/eslint.js'), '.'], { cwd: folder })
+      expect(await lint()).toMatchObject({ stdout: '' })
+      await writeFile(join(folder, 'page', 'wrong.tsx'), 'export const a: any = 1\nexport default () => null\n')
+      await expect(lint()).rejects.toMatchObject({ stdout: expect.stringContaining('no-explicit-any') }) // it does check
+    },
+  )
 })
 
 const VERSIONS = [

@@ -26,7 +26,7 @@ const FILES = [
   'package.json',
 ]
 
-it('npm pack contains exactly the expected files, and they run in another folder', async () => {
+it('npm pack contains exactly the expected files, and they run in another folder', { timeout: 120_000 }, async () => {
   const folder = await temporaryFolder()
   const packed = await run('npm', ['pack', '--json', '--silent', '--pack-destination', folder], { cwd: ROOT })
   const [{ filename, files }] = JSON.parse(packed.stdout) as [{ filename: string; files: { path: string }[] }]
