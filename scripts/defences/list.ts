@@ -458,8 +458,8 @@ const broker: readonly Defence[] = [
     'only configured instances',
     'src/broker/grants.ts',
     [
-      "if (!this.#options.issuers.includes(issuer)) throw new BrokerError('misconfigured', 'issuer_not_served')",
-      'void issuer',
+      "if (!issuers.includes(issuer)) throw new BrokerError('misconfigured', 'issuer_not_served')",
+      'void [issuers, issuer]',
     ],
     [BROKER_TEST, 'another list of instances'],
   ),
@@ -592,7 +592,7 @@ const broker: readonly Defence[] = [
   one(
     'the date of the last bearer token',
     'src/broker/grants.ts',
-    ['    if (grant.jkt === null) this.#checkUnbound()\n', '    void this.#checkUnbound\n'],
+    ['    if (jkt === null) this.#checkUnbound()\n', '    void this.#checkUnbound\n'],
     ['test/broker/bearer-token.test.ts', 'from the operator’s date on'],
   ),
   one(

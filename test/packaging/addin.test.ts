@@ -141,7 +141,7 @@ async function newAccount() {
   const idOf = (kind: string) => Number(execFileSync('id', [kind, name], { encoding: 'utf8' }))
   const [uid, gid] = [idOf('-u'), idOf('-g')]
   onTestFinished(async () => {
-    for (const pid of await processesOf(uid)) process.kill(pid, 'SIGKILL')
+    for (const pid of await processesOf(uid)) spawnSync('kill', ['-KILL', String(pid)]) // it may end by itself meanwhile
     spawnSync('userdel', [name])
     await rm(parent, { recursive: true, force: true, maxRetries: 5 })
   })
