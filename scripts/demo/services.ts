@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import { type Frontend, startFrontend } from '../../test/sandbox/frontend.ts'
 import { type Sandbox, startSandbox } from '../../test/sandbox/index.ts'
+import { freePort } from '../../test/support/free-port.ts'
 
 export interface Services {
   /** What they are, in a line each. */
@@ -101,15 +102,6 @@ async function startBroker({ backend, issuer }: Sandbox, page: Frontend, program
     if (output.includes(url)) return { child, url }
   }
   throw new Error('the broker did not start')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function end(child: ChildProcess): Promise<void> {

@@ -43,7 +43,7 @@ export type KeptKey =
   | { readonly kind: 'no_home' }
   | { readonly kind: 'locked' }
 
-/** A file with a name of ours that was left where it is. */
+/** A file that the removal did not delete although it has one of the program's names. */
 export interface LeftFile {
   readonly path: string
   /** `in_use`: another installation that keeps sessions in the same folder needs it. `open`: a process has loaded it (Windows). */

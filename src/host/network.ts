@@ -26,7 +26,7 @@ export interface FetchLimits {
   readonly maxBytes: number
 }
 
-const GRACE = 1 // s; a request that was given up says where it hung
+const GRACE = 1 // s; in this time an aborted request can still report which step hung
 
 export const FETCH_LIMITS: FetchLimits = { deadlineSeconds: 10, maxBytes: 1024 * 1024 }
 

@@ -1,71 +1,34 @@
 // The outcomes of one refresh, on a real store: what was sent, what is on disk, and what the caller is told.
 
-import { mkdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { SessionEndedError, UnavailableError } from '../../src/clerk/errors.ts'
 import type { Renewal } from '../../src/clerk/identity-provider.ts'
-import { type FileSystem, systemFiles } from '../../src/host/files.ts'
-import { systemRandom } from '../../src/host/random.ts'
 import { refreshSession } from '../../src/session/refresh.ts'
-import { SessionWriter } from '../../src/session/session-writer.ts'
 import { SAVED, signedIn } from '../../src/session/state.ts'
 import { currentInstant } from '../../src/session/token-lifetime.ts'
-import { keyfileProvider } from '../../src/store/key.ts'
 import type { Session } from '../../src/store/session.ts'
-import { SessionStore } from '../../src/store/store.ts'
-import { StoreKeys } from '../../src/store/store-keys.ts'
-import { TestClock } from '../support/clock.ts'
-import { temporaryFolder } from '../support/folder.ts'
 import { newSession } from '../support/session.ts'
-import { ownInstallation } from '../support/store.ts'
+import { newSessionParts } from '../support/session-parts.ts'
 
 const NOW = 1_800_000_000
-const binding = { profile: 'test', issuer: 'https://clerk.example.com', clientId: 'client_1', broker: null }
 const renewal: Renewal = {
   accessToken: { value: 'next', receivedAt: NOW, lifetime: 60 },
   refreshToken: 'refresh-1',
 }
 
-async function setUp(answer: (session: Session) => Promise<Renewal> = async () => renewal) {
-  const home = await temporaryFolder()
-  const folder = join(home, 'sessions')
-  await mkdir(folder, { mode: 0o700 })
-  const clock = new TestClock(NOW)
-  const disk = { isFull: false }
-  const files: FileSystem = {
-    ...systemFiles,
-    rename: async (...args) => {
-      if (disk.isFull) throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
-      return await systemFiles.rename(...args)
-    },
-  }
-  const openStore = () =>
-    new SessionStore({
-      files,
-      clock,
-      folder,
-      keys: new StoreKeys([keyfileProvider(systemFiles, join(home, 'store-key.jwk'), systemRandom)]),
-      binding,
-      installation: async () => ownInstallation,
-    })
+async function setUp(answer?: (session: Session) => Promise<Renewal>) {
   const session = newSession({
     refreshToken: 'refresh-0',
     accessToken: { value: 'saved', receivedAt: NOW, lifetime: 60 },
   })
-  const store = openStore()
-  await store.save(session)
-  const sent: Session[] = []
-  const provider = {
-    refresh: async (session: Session) => {
-      sent.push(session)
-      return await answer(session)
-    },
-  }
-  const writer = new SessionWriter(store, clock)
+  const { parts, load, disk, openStore, path } = await newSessionParts({ saved: session })
+  const { provider, writer, clock } = parts
+  provider.answer = answer ?? (async () => renewal)
+  await load()
   const state = signedIn(session, { renewable: true, storage: SAVED, now: currentInstant(clock) })
   const refresh = () => refreshSession(state, { provider, writer, clock })
-  return { refresh, sent, session, disk, clock, openStore, writer, path: join(folder, 'test.jwe') }
+  return { refresh, sent: provider.refreshed, session, disk, clock, openStore, writer, path }
 }
 
 const newer: Partial<Session> = {

@@ -26,9 +26,9 @@ describe('a refresh that succeeds', () => {
   it('publishes the new session, says when in the status, and logs how long it took', async () => {
     const { refresher, provider, clock, current, logged, done } = await newRefresher()
     const { answer } = provider
-    provider.answer = async () => {
+    provider.answer = async (session) => {
       clock.advance(1.5)
-      return await answer()
+      return await answer(session)
     }
     expect(refresher.status).toEqual({ lastAt: null, lastError: null })
     const header = await refresher.refresh()
@@ -53,9 +53,9 @@ describe('a refresh that succeeds', () => {
   it('is logged as not saved, with the reason, if the disk is full by then, and the session is kept in memory', async () => {
     const { refresher, provider, disk, current, logged } = await newRefresher()
     const { answer } = provider
-    provider.answer = async () => {
+    provider.answer = async (session) => {
       disk.isFull = true
-      return await answer()
+      return await answer(session)
     }
     await refresher.refresh()
     expect(current.state).toMatchObject({ kind: 'signed_in', storage: { kind: 'unsaved', problem: 'disk_full' } })

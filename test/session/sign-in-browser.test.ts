@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import type { DesktopEnvironment } from '../../src/host/desktop.ts'
 import { newAuthenticator } from '../support/authenticator.ts'
 import type { TestClock } from '../support/clock.ts'
+import { freePort } from '../support/free-port.ts'
 
 const desktop = { DISPLAY: ':5', LANG: 'ja_JP.UTF-8' }
 
@@ -98,14 +99,6 @@ describe('a sign-in that no person has asked for', () => {
 })
 
 describe('two profiles with one fixed callback port', () => {
-  async function freePort(): Promise<number> {
-    const server = createServer()
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const { port } = server.address() as { port: number }
-    await new Promise((resolve) => server.close(resolve))
-    return port
-  }
-
   /** The error of a sign-in that tries the port once more a second later. */
   async function failure(signIn: Promise<unknown>, clock: TestClock): Promise<unknown> {
     let failed: unknown

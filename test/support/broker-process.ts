@@ -1,23 +1,13 @@
 // `cadzero-auth broker` as a process, with a sandbox as Clerk.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
 import { onTestFinished } from 'vitest'
 import type { Sandbox } from '../sandbox/index.ts'
 import { newKey, PAGE_ORIGIN } from './broker.ts'
+import { freePort } from './free-port.ts'
 import { PROGRAM } from './program.ts'
 
 export { PAGE_ORIGIN }
-
-/** A port of 127.0.0.1 that is free now: a proof is made for the public URL, so that the port has to be known before. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
-}
 
 /** The environment of the command, at `CADZERO_BROKER_PUBLIC_URL`. */
 export async function brokerEnv(

@@ -57,13 +57,13 @@ export async function newSessionParts({ saved = newSession() }: { saved?: Sessio
     canRefresh: (session: Session) => session.refreshToken !== null,
     refreshed: [] as Session[],
     revoked: [] as Session[],
-    answer: async (): Promise<Renewal> => ({
+    answer: async (_session: Session): Promise<Renewal> => ({
       accessToken: { value: `token-${++issued}`, receivedAt: clock.now(), lifetime: 60 },
       refreshToken: `refresh-${issued}`,
     }),
     async refresh(session: Session) {
       provider.refreshed.push(session)
-      return await provider.answer()
+      return await provider.answer(session)
     },
     async revoke(session: Session): Promise<Revocation> {
       provider.revoked.push(session)
