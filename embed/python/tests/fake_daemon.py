@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import errno
 import hashlib
 import hmac
 import json
@@ -28,6 +29,7 @@ class FakeDaemon:
         self.received = bytearray()
         self.connections = 0
         self._open = []
+        self._pause = threading.Event()
         self.key = secrets.token_bytes(32)
         self.instance = base64url(secrets.token_bytes(16))
         self._listener = socket.create_server(('127.0.0.1', 0))
@@ -113,8 +115,11 @@ class FakeDaemon:
         while True:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE):
+                    return
+                self._pause.wait(0.01)  # as a real daemon: the connection waits in the backlog
+                continue
             self.connections += 1
             self._open.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
