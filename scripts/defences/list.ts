@@ -41,6 +41,7 @@ const CONNECTION_TEST = 'test/rpc/connection.test.ts'
 const DISPATCHER_TEST = 'test/rpc/dispatcher.test.ts'
 const SOCKETS_TEST = 'test/rpc/unauthenticated-sockets.test.ts'
 const BROKER_TEST = 'test/security/broker.test.ts'
+const BROKER_CLOCK_TEST = 'test/security/broker-clock.test.ts'
 const BROKER_SERVER_TEST = 'test/broker/server.test.ts'
 const PYTHON_TEST = ['test/embed/python.test.ts', 'passes its unit tests, the hostile daemons included'] as const
 
@@ -586,7 +587,7 @@ const broker: readonly Defence[] = [
   one(
     'the end of a chain',
     'src/broker/refresh-token.ts',
-    ['Math.min(sessionExpiresAt, idleEnd, this.chainEndOf(grant))', 'Math.min(sessionExpiresAt, idleEnd)'],
+    ['Math.min(Math.max(idleEnd, earliestEnd), this.chainEndOf(grant))', 'Math.max(idleEnd, earliestEnd)'],
     ['test/broker/refresh-token.test.ts', 'expires at the end of its chain'],
   ),
   one(
@@ -594,6 +595,33 @@ const broker: readonly Defence[] = [
     'src/broker/grants.ts',
     ['    if (jkt === null) this.#checkUnbound()\n', '    void this.#checkUnbound\n'],
     ['test/broker/bearer-token.test.ts', 'from the operator’s date on'],
+  ),
+  one(
+    'no refusal by time while the broker’s clock and Clerk’s disagree',
+    'src/broker/clerk-time.ts',
+    ['error instanceof OutdatedError && !this.isRight()', 'error instanceof OutdatedError && false'],
+    [BROKER_CLOCK_TEST, 'refuses no token by time until its clock is set'],
+  ),
+  one(
+    'the time of the broker is Clerk’s',
+    'src/broker/clerk-time.ts',
+    ['Math.abs(offset) <= TOLERANCE ? own : own - offset', 'Math.abs(offset) <= TOLERANCE ? own : own'],
+    [BROKER_CLOCK_TEST, 'refreshes, and issues tokens that end neither'],
+  ),
+  one(
+    'no end is brought forward while the clocks disagree',
+    'src/broker/grants.ts',
+    [
+      'issue(grant, time.isRight() ? undefined : expiresAt)',
+      'issue(grant, time.isRight() ? expiresAt && undefined : undefined)',
+    ],
+    [BROKER_CLOCK_TEST, 'brings no end forward'],
+  ),
+  one(
+    'a session whose known end has passed is asked about',
+    'src/broker/grants.ts',
+    ['const isCheckDue = mayHaveEnded ||', 'const isCheckDue = false ||'],
+    [BROKER_CLOCK_TEST, 'counts as active'],
   ),
   one(
     'an unknown key of ours ends no session',

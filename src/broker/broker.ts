@@ -5,10 +5,12 @@ import { AuthorizationCodes } from './authorization-code.ts'
 import { ClerkApi } from './clerk-api.ts'
 import { ClerkInstanceProof } from './clerk-instance-proof.ts'
 import { ClerkSessions } from './clerk-sessions.ts'
+import { ClerkTime } from './clerk-time.ts'
 import { DpopVerifier } from './dpop.ts'
 import { Grants } from './grants.ts'
 import { shedLoad } from './load-shedding.ts'
 import type { BrokerLogFields } from './log-fields.ts'
+import { CLOCK_HINT } from './monitor.ts'
 import type { RequestContext } from './node-handler.ts'
 import { type BrokerOptions, checkOptions } from './options.ts'
 import { parsePublicKey } from './public-key.ts'
@@ -59,7 +61,7 @@ export function createBroker(options: BrokerOptions): Broker {
     monitor?.record(fields)
     options.log?.(fields)
   }
-  const { keys, handler, pool } = assemble(options, log, clock)
+  const { keys, handler, pool, time } = assemble(options, log, clock)
   const { handle: answer, inFlight } = shedLoad(
     (request: BrokerRequest, context?: RequestContext) => handler.handle(request, context),
     options.maxInFlight ?? MAX_IN_FLIGHT,
@@ -75,6 +77,8 @@ export function createBroker(options: BrokerOptions): Broker {
     clerkRunning: pool.running,
     clerkWaiting: pool.waiting,
     isClerkAvailable: pool.isAvailable,
+    clockOffset: () => time.offset(),
+    isClockRight: () => time.isRight(),
     isRedisUp: redis?.isUp,
   })
   return Object.assign(handle, {
@@ -88,29 +92,40 @@ export function createBroker(options: BrokerOptions): Broker {
 function assemble(options: BrokerOptions, log: (fields: BrokerLogFields) => void, clock: Clock) {
   const { issuers, authorizedParties, audience, publicUrl, template, tokenSeconds } = options
   const { pool, limits, singleUse } = createResources(options, clock)
-  const api = new ClerkApi(pool.calls, options.deadlineSeconds ?? 5, clock)
+  const time = new ClerkTime({
+    clock,
+    ask: () => keys.fetch(),
+    onChange: (isRight, offset) => log(clockLine(isRight, offset)),
+  })
+  const api = new ClerkApi(time.observing(pool.calls), options.deadlineSeconds ?? 5, clock)
   const jwtKey = options.jwtKey === undefined ? undefined : parsePublicKey(options.jwtKey)
   const keys = new SigningKeys({ api, jwtKey, clock })
-  const sealer = new Sealer(options.keys, clock)
-  const proofs = new DpopVerifier({ publicUrl, keys: options.keys, singleUse, clock })
+  const sealer = new Sealer(options.keys, time)
+  const proofs = new DpopVerifier({ publicUrl, keys: options.keys, singleUse, clock: time })
   const lifetimes = {
     idleSeconds: options.refreshTokenSeconds ?? 30 * DAY,
     chainSeconds: options.chainSeconds ?? 180 * DAY,
   }
   const onRefused = (status: number) => log({ event: 'session_limit_refused', status })
   const grants = new Grants({
-    tokens: new SessionTokenVerifier({ keys, singleUse, issuers, authorizedParties, audience, clock }),
-    codes: new AuthorizationCodes(sealer, singleUse, clock, systemRandom),
-    refreshTokens: new RefreshTokens(sealer, lifetimes, clock),
+    tokens: new SessionTokenVerifier({ keys, singleUse, issuers, authorizedParties, audience, clock: time }),
+    codes: new AuthorizationCodes(sealer, singleUse, time, systemRandom),
+    refreshTokens: new RefreshTokens(sealer, lifetimes, time),
     proofs,
-    sessions: new ClerkSessions({ api, instance: new ClerkInstanceProof(api), template, tokenSeconds, clock }),
-    extension: new SessionExtension({ api, sessionSeconds: options.sessionSeconds, clock, onRefused }),
+    sessions: new ClerkSessions({ api, instance: new ClerkInstanceProof(api), template, tokenSeconds }),
+    extension: new SessionExtension({ api, sessionSeconds: options.sessionSeconds, clock: time, onRefused }),
     limits,
     issuers,
     sessionTokens: options.sessionTokens ?? 'bound',
     unboundUntil: options.unboundUntil,
-    clock,
+    time,
   })
-  const handler = new RequestHandler({ grants, proofs, limits, issuers, origins: authorizedParties, log, clock })
-  return { keys, handler, pool }
+  const handler = new RequestHandler({ grants, proofs, limits, issuers, origins: authorizedParties, log, time })
+  return { keys, handler, pool, time }
+}
+
+function clockLine(isRight: boolean, offset: number): BrokerLogFields {
+  const offsetSeconds = Math.round(offset)
+  if (isRight) return { event: 'clock_right', status: 200, offsetSeconds }
+  return { event: 'clock_wrong', status: 503, offsetSeconds, hint: CLOCK_HINT }
 }

@@ -17,6 +17,8 @@ export interface ClerkResponse {
   readonly body: unknown
   /** From `Retry-After`; undefined if the header is absent, or is a date. */
   readonly retryAfterSeconds: number | undefined
+  /** When Clerk answered, as Unix time in seconds: `Date`, and `Age` if a cache answered; undefined without a date. */
+  readonly date: number | undefined
 }
 
 /**

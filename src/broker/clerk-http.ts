@@ -1,4 +1,5 @@
 // Sends the broker's requests to Clerk's Backend API, over kept connections. Clerk's SDK cannot abort a request.
+import type { IncomingHttpHeaders } from 'node:http'
 import { ApiClient } from '../host/api-client.ts'
 import type { ClerkCalls } from './clerk-calls.ts'
 
@@ -34,7 +35,8 @@ export function clerkHttp({ secretKey, apiUrl, maxConnections = MAX_CONNECTIONS 
     return {
       status: response.status,
       body: parseJson(response.body),
-      retryAfterSeconds: retryAfterOf(response.headers['retry-after']),
+      retryAfterSeconds: secondsOf(response.headers['retry-after']),
+      date: dateOf(response.headers),
     }
   }
 }
@@ -47,6 +49,11 @@ function parseJson(bytes: Buffer): unknown {
   }
 }
 
-function retryAfterOf(value: string | undefined): number | undefined {
+function dateOf({ date, age }: IncomingHttpHeaders): number | undefined {
+  const seconds = Date.parse(date ?? '') / 1000
+  return Number.isFinite(seconds) ? seconds + (secondsOf(age) ?? 0) : undefined
+}
+
+function secondsOf(value: string | undefined): number | undefined {
   return value !== undefined && /^\d{1,6}$/.test(value) ? Number(value) : undefined
 }

@@ -103,3 +103,10 @@ export class BrokerError extends Error {
     return jsonResponse({ error, error_description: description }, status, headers)
   }
 }
+
+/** A refusal by time. It is one only if the clock is right: see ClerkTime. */
+export class OutdatedError extends BrokerError {
+  constructor(reason: string) {
+    super('invalid_grant', reason)
+  }
+}

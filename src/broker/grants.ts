@@ -2,12 +2,12 @@
 // then the limits of that user, and only then a request to Clerk. Codes and session tokens are used up last, just before the
 // answer, so that a client can retry after a failure. A proof is used up before the limit counts it, so that a repeated one costs
 // its owner nothing; but not while its user is over the limit, so that no account fills the memory of what was used.
-import type { Clock } from '../host/clock.ts'
 import { type AuthorizationCodes, CODE_SECONDS, type CodeBinding } from './authorization-code.ts'
 import type { ClerkSession } from './clerk-session.ts'
 import type { ClerkSessions, IssuedToken } from './clerk-sessions.ts'
+import type { ClerkTime } from './clerk-time.ts'
 import type { DpopVerifier, Proof } from './dpop.ts'
-import { BrokerError } from './errors.ts'
+import { BrokerError, OutdatedError } from './errors.ts'
 import type { Limits } from './limits.ts'
 import type { Grant, RefreshTokens, SessionReference } from './refresh-token.ts'
 import type { CodeRequest, RefreshAnswer, TokenAnswer, TokenRequest } from './schemas.ts'
@@ -29,7 +29,7 @@ export interface GrantsOptions {
   readonly sessionTokens: SessionTokenExchange
   /** Unix time in seconds from which a bearer token of version 1.0 is refused; undefined for never. */
   readonly unboundUntil: number | undefined
-  readonly clock: Clock
+  readonly time: ClerkTime
 }
 
 /** What a request presents, apart from its body. */
@@ -58,7 +58,8 @@ export class Grants {
 
   /** A code for a session token of the page. @param origin of the page; null if the request has none */
   async authorize(token: string, body: CodeRequest, origin: string | null, presented: Presented) {
-    const { tokens, codes } = this.#options
+    const { tokens, codes, time } = this.#options
+    await time.settle()
     const opened = await tokens.verify(token, body.session_id)
     presented.onKnown(opened)
     if (origin !== null && origin !== opened.azp) throw new BrokerError('invalid_grant', 'origin_mismatch')
@@ -75,7 +76,8 @@ export class Grants {
 
   /** The first tokens for a code. */
   async exchangeCode(body: TokenRequest, presented: Presented): Promise<Answered<TokenAnswer>> {
-    const { proofs, codes, sessions } = this.#options
+    const { proofs, codes, sessions, time } = this.#options
+    await time.settle()
     const proof = await proofs.verify(presented.dpop, presented.path)
     const code = await codes.open(body.code, { codeVerifier: body.code_verifier, redirectUri: body.redirect_uri })
     presented.onKnown(code)
@@ -89,8 +91,9 @@ export class Grants {
 
   /** The first tokens for a session token, for the page that has no code. */
   async exchangeToken(token: string, sessionId: string, presented: Presented): Promise<Answered<RefreshAnswer>> {
-    const { proofs, tokens, sessions, sessionTokens } = this.#options
+    const { proofs, tokens, sessions, sessionTokens, time } = this.#options
     if (sessionTokens === 'off') throw new BrokerError('invalid_grant', 'session_tokens_off')
+    await time.settle()
     const isProofNeeded = sessionTokens === 'bound' || presented.dpop !== null
     const proof = isProofNeeded ? await proofs.verify(presented.dpop, presented.path) : undefined
     const opened = await tokens.verify(token, sessionId)
@@ -104,7 +107,8 @@ export class Grants {
   }
 
   async refresh(refreshToken: string, presented: Presented): Promise<Answered<RefreshAnswer>> {
-    const { refreshTokens } = this.#options
+    const { refreshTokens, time } = this.#options
+    await time.settle()
     const grant = await refreshTokens.open(refreshToken)
     presented.onKnown(grant)
     const proof = await this.#proofOf(grant, presented)
@@ -115,7 +119,8 @@ export class Grants {
   }
 
   async logout(refreshToken: string, presented: Presented): Promise<Answered<{ readonly revoked: true }>> {
-    const { refreshTokens, sessions } = this.#options
+    const { refreshTokens, sessions, time } = this.#options
+    await time.settle()
     const grant = await refreshTokens.open(refreshToken, { allowExpired: true })
     presented.onKnown(grant)
     const proof = await this.#proofOf(grant, presented)
@@ -125,9 +130,9 @@ export class Grants {
   }
 
   async #newGrant(reference: SessionReference, session: ClerkSession, proof: Proof | undefined): Promise<Grant> {
-    const { clock, extension, refreshTokens } = this.#options
+    const { time, extension, refreshTokens } = this.#options
     const { sessionId, userId, issuer } = reference
-    const now = clock.now()
+    const now = time.now()
     const chainEndsAt = refreshTokens.chainEndOf({ startedAt: now })
     return {
       ...{ sessionId, userId, issuer },
@@ -148,10 +153,8 @@ export class Grants {
   }
 
   #checkUnbound(): void {
-    const { unboundUntil, clock } = this.#options
-    if (unboundUntil !== undefined && clock.now() >= unboundUntil) {
-      throw new BrokerError('invalid_grant', 'unbound_token_outdated')
-    }
+    const { unboundUntil, time } = this.#options
+    if (unboundUntil !== undefined && time.now() >= unboundUntil) throw new OutdatedError('unbound_token_outdated')
   }
 
   /** Lets a request of this user through if it is within the limit, and uses its proof up. */
@@ -170,28 +173,32 @@ export class Grants {
   async #refreshAtClerk(
     grant: Grant,
   ): Promise<[IssuedToken, Partial<Pick<Grant, 'sessionExpiresAt' | 'sessionCheckedAt'>>]> {
-    const { sessions, extension, refreshTokens, clock } = this.#options
+    const { sessions, extension, refreshTokens, time } = this.#options
     const chainEndsAt = refreshTokens.chainEndOf(grant)
-    const isCheckDue = clock.now() - grant.sessionCheckedAt >= CHECK_SECONDS
+    const mayHaveEnded = time.now() >= grant.sessionExpiresAt
+    const isCheckDue = mayHaveEnded || time.now() - grant.sessionCheckedAt >= CHECK_SECONDS
     if (!isCheckDue && !extension.isDue(grant.sessionExpiresAt, chainEndsAt))
       return [await sessions.issueToken(grant), {}]
     const [found, issued] = await Promise.allSettled([sessions.find(grant), sessions.issueToken(grant)])
-    // The session's failure explains that of the token. A check that only failed to reach Clerk waits for the next refresh.
-    if (found.status === 'rejected' && !isTemporary(found.reason)) throw found.reason
+    // The session's failure explains that of the token. A check that only failed to reach Clerk waits for the next refresh,
+    // unless the session's known end has passed.
+    if (found.status === 'rejected' && (mayHaveEnded || !isTemporary(found.reason))) throw found.reason
     if (issued.status === 'rejected') throw issued.reason
     if (found.status === 'rejected') return [issued.value, {}]
     const sessionExpiresAt = await extension.extend(found.value, chainEndsAt)
-    return [issued.value, { sessionExpiresAt, sessionCheckedAt: clock.now() }]
+    return [issued.value, { sessionExpiresAt, sessionCheckedAt: time.now() }]
   }
 
   async #answer(grant: Grant, { token, lifetime }: IssuedToken): Promise<RefreshAnswer> {
-    const { sessionId, sessionExpiresAt } = grant
+    const { refreshTokens, time } = this.#options
+    const { sessionId, sessionExpiresAt, expiresAt } = grant
     return {
       token,
       expires_in: lifetime,
       session_id: sessionId,
       // The previous refresh token stays valid, so that a client that lost this answer can retry.
-      refresh_token: await this.#options.refreshTokens.issue(grant),
+      // A clock that may be wrong must not bring its end forward.
+      refresh_token: await refreshTokens.issue(grant, time.isRight() ? undefined : expiresAt),
       session_expires_at: sessionExpiresAt,
     }
   }

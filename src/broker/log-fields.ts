@@ -10,7 +10,9 @@ export interface BrokerLogFields {
     | 'refused'
     | 'failed'
     | 'session_limit_refused'
-  /** Of the answer; for `session_limit_refused`, of Clerk's. */
+    | 'clock_wrong'
+    | 'clock_right'
+  /** Of the answer; for `session_limit_refused`, of Clerk's; for `clock_wrong`, of the refusals by time until it is right. */
   readonly status: number
   /** A code from a closed list. */
   readonly reason?: string
@@ -20,6 +22,10 @@ export interface BrokerLogFields {
   /** The address of the client, if the server tells it. */
   readonly address?: string
   readonly requestId?: string
+  /** How far the clock of this computer is ahead of Clerk's. */
+  readonly offsetSeconds?: number
+  /** What the operator can do. */
+  readonly hint?: string
   /** Duration of the request in milliseconds. */
   readonly ms?: number
 }

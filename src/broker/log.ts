@@ -16,7 +16,7 @@ export function openLog(): Log {
   output.on('error', () => undefined) // a full disk must not end the broker; the next line tries again
   const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' }, output)
   return ({ event, ...fields }) => {
-    if (event === 'failed' || event === 'redis_lost') logger.error(fields, event)
+    if (event === 'failed' || event === 'clock_wrong' || event === 'redis_lost') logger.error(fields, event)
     else logger.info(fields, event)
   }
 }

@@ -17,6 +17,8 @@ export interface Readings {
   readonly clerkRunning: () => number
   readonly clerkWaiting: () => number
   readonly isClerkAvailable: () => boolean
+  /** Seconds that this computer's clock is ahead of Clerk's; undefined before Clerk's first answer. */
+  readonly clockOffset: () => number | undefined
   /** Undefined without a Redis. */
   readonly isRedisUp: (() => boolean) | undefined
 }
@@ -79,11 +81,12 @@ export class BrokerMetrics {
     this.#limited.inc({ limit })
   }
 
-  watch({ inFlight, clerkRunning, clerkWaiting, isClerkAvailable, isRedisUp }: Readings): void {
+  watch({ inFlight, clerkRunning, clerkWaiting, isClerkAvailable, clockOffset, isRedisUp }: Readings): void {
     this.#gauge('in_flight', 'Requests that are being answered', inFlight)
     this.#gauge('clerk_in_flight', 'Requests to Clerk that run', clerkRunning)
     this.#gauge('clerk_waiting', 'Requests to Clerk that wait for others', clerkWaiting)
     this.#gauge('clerk_available', '0 while no requests are sent to Clerk', () => Number(isClerkAvailable()))
+    this.#gauge('clock_offset_seconds', 'How far this clock is ahead of Clerk’s', () => clockOffset() ?? Number.NaN)
     if (isRedisUp) this.#gauge('redis_up', '0 while Redis does not respond', () => Number(isRedisUp()))
   }
 

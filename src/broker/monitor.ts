@@ -9,12 +9,19 @@ export interface Health {
   readonly draining: boolean
   readonly clerk: 'ok' | 'degraded'
   readonly redis: 'ok' | 'degraded' | 'unused'
+  readonly clock: 'ok' | 'degraded' | 'unknown'
+  /** What to do about a degraded clock. */
+  readonly hint?: string
 }
 
 /** What a broker tells its monitor about itself. */
 export interface Sources extends Readings {
   readonly areKeysLoaded: () => boolean
+  /** Whether this computer's clock and Clerk's are known to agree. */
+  readonly isClockRight: () => boolean
 }
+
+export const CLOCK_HINT = 'set the clock of this computer, and let a time server keep it; compare it with: date -u'
 
 const LIMITS: Readonly<Record<string, 'user' | 'address' | 'clerk'>> = {
   too_many_requests: 'user',
@@ -52,6 +59,7 @@ export class Monitor {
 
   health(): Health {
     const { areKeysLoaded, isClerkAvailable, isRedisUp } = this.#sources ?? {}
+    const clock = this.#clock()
     const keys = areKeysLoaded?.() ? 'loaded' : 'missing'
     return {
       ready: keys === 'loaded' && !this.#isDraining,
@@ -59,6 +67,13 @@ export class Monitor {
       draining: this.#isDraining,
       clerk: isClerkAvailable?.() ? 'ok' : 'degraded',
       redis: isRedisUp === undefined ? 'unused' : isRedisUp() ? 'ok' : 'degraded',
+      clock,
+      ...(clock === 'degraded' ? { hint: CLOCK_HINT } : {}),
     }
+  }
+
+  #clock(): Health['clock'] {
+    if (this.#sources?.clockOffset() === undefined) return 'unknown'
+    return this.#sources.isClockRight() ? 'ok' : 'degraded'
   }
 }

@@ -1,6 +1,6 @@
 // The broker's refresh token: a sealed grant. Each refresh issues a new one; together they are a chain with an absolute end.
 import type { Clock } from '../host/clock.ts'
-import { BrokerError } from './errors.ts'
+import { BrokerError, OutdatedError } from './errors.ts'
 import type { SealedClaims, Sealer } from './sealed.ts'
 
 /** A session, and the user and the Clerk instance to which it belongs. */
@@ -17,9 +17,12 @@ export interface Grant extends SessionReference {
   readonly jkt: string | null
   /** The start of the chain: the first exchange. */
   readonly startedAt: number
+  /** The end of the session as Clerk last stated it. From then on each refresh asks Clerk whether it has ended. */
   readonly sessionExpiresAt: number
   /** When Clerk was last asked about the session. */
   readonly sessionCheckedAt: number
+  /** When the token that was presented ends; undefined for a new grant. */
+  readonly expiresAt?: number
 }
 
 export interface RefreshTokenLimits {
@@ -47,7 +50,8 @@ export class RefreshTokens {
     return startedAt + this.#limits.chainSeconds
   }
 
-  async issue(grant: Grant): Promise<string> {
+  /** @param earliestEnd a time before which the token does not end, unless its chain does */
+  async issue(grant: Grant, earliestEnd = 0): Promise<string> {
     const { sessionId, userId, issuer, jkt, startedAt, sessionExpiresAt, sessionCheckedAt } = grant
     const claims = {
       iss: issuer,
@@ -59,7 +63,7 @@ export class RefreshTokens {
       ...(jkt === null ? {} : { cnf: { jkt } }),
     }
     const idleEnd = this.#clock.now() + this.#limits.idleSeconds
-    return await this.#sealer.seal(TYPE, claims, Math.min(sessionExpiresAt, idleEnd, this.chainEndOf(grant)))
+    return await this.#sealer.seal(TYPE, claims, Math.min(Math.max(idleEnd, earliestEnd), this.chainEndOf(grant)))
   }
 
   /**
@@ -69,8 +73,7 @@ export class RefreshTokens {
   async open(token: string, { allowExpired = false } = {}): Promise<Grant> {
     const claims = await this.#sealer.open(TYPE, token, { requiredClaims: [], allowExpired })
     const grant = grantOf(claims)
-    if (!allowExpired && this.#clock.now() >= this.chainEndOf(grant))
-      throw new BrokerError('invalid_grant', 'chain_ended')
+    if (!allowExpired && this.#clock.now() >= this.chainEndOf(grant)) throw new OutdatedError('chain_ended')
     return grant
   }
 }
@@ -85,6 +88,7 @@ function grantOf({ iss, sub, sid, iat, exp, cnf, auth_time, session_exp, session
     startedAt: Number(auth_time ?? iat),
     sessionExpiresAt: Number(session_exp ?? exp),
     sessionCheckedAt: Number(session_checked ?? 0),
+    expiresAt: Number(exp),
   }
 }
 

@@ -1,5 +1,5 @@
 // Answers the requests to the broker: finds the route, checks the body, and turns every outcome into an answer and a log line.
-import type { Clock } from '../host/clock.ts'
+import type { ClerkTime } from './clerk-time.ts'
 import { allowOrigin, preflightResponse } from './cors.ts'
 import type { DpopVerifier } from './dpop.ts'
 import { BrokerError } from './errors.ts'
@@ -30,7 +30,7 @@ export interface RequestHandlerOptions {
   /** The origins of the pages. */
   readonly origins: readonly string[]
   readonly log: (fields: BrokerLogFields) => void
-  readonly clock: Clock
+  readonly time: ClerkTime
 }
 
 const EVENTS = { code: 'code_issued', token: 'token_issued', refresh: 'refreshed', logout: 'logged_out' } as const
@@ -46,11 +46,11 @@ export class RequestHandler {
   /** Never throws. */
   async handle(request: BrokerRequest, context: RequestContext = {}): Promise<BrokerResponse> {
     if (isInstancesRequest(request)) return jsonResponse({ issuers: this.#options.issuers })
-    const { clock, log, proofs } = this.#options
-    const startedAt = clock.monotonic()
+    const { time, log, proofs } = this.#options
+    const startedAt = time.monotonic()
     const known: Partial<Pick<BrokerLogFields, 'route' | 'sessionId' | 'userId'>> = {}
     const report = (outcome: Pick<BrokerLogFields, 'event' | 'status' | 'reason'>) =>
-      log({ ...outcome, ...known, ...context, ms: Math.round((clock.monotonic() - startedAt) * 1000) })
+      log({ ...outcome, ...known, ...context, ms: Math.round((time.monotonic() - startedAt) * 1000) })
     try {
       const route = routeOf(request)
       Object.assign(known, { route })
@@ -66,7 +66,8 @@ export class RequestHandler {
       report({ event: EVENTS[route], status: 200 })
       const answer = jsonResponse(body, 200, hasNonce ? { 'DPoP-Nonce': proofs.nonce() } : {})
       return this.#readable(answer, request, route)
-    } catch (error) {
+    } catch (thrown) {
+      const error = time.judge(thrown)
       const failure = error instanceof BrokerError ? error : new BrokerError('misconfigured', 'unexpected')
       const { status, reason, kind } = failure
       report({ event: status >= 500 ? 'failed' : 'refused', status, reason })

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { type CompactJWEHeaderParameters, EncryptJWT, errors, type JWTPayload, jwtDecrypt } from 'jose'
 import { importAesKey } from '../host/aes-key.ts'
 import type { Clock } from '../host/clock.ts'
-import { BrokerError } from './errors.ts'
+import { BrokerError, OutdatedError } from './errors.ts'
 
 export type SealedType = 'cadzero-refresh+jwt' | 'cadzero-code+jwt'
 
@@ -73,7 +73,8 @@ export class Sealer {
       return { ...payload, iss: String(iss), sub: String(sub), sid: String(sid) }
     } catch (error) {
       if (error instanceof BrokerError) throw error
-      throw new BrokerError('invalid_grant', error instanceof errors.JWTExpired ? 'sealed_expired' : 'sealed_invalid')
+      if (error instanceof errors.JWTExpired) throw new OutdatedError('sealed_expired')
+      throw new BrokerError('invalid_grant', 'sealed_invalid')
     }
   }
 

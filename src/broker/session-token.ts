@@ -7,7 +7,7 @@ import { TokenVerificationError } from '@clerk/backend/errors'
 import { verifyJwt } from '@clerk/backend/jwt'
 import { decodeProtectedHeader } from 'jose'
 import type { Clock } from '../host/clock.ts'
-import { BrokerError } from './errors.ts'
+import { BrokerError, OutdatedError } from './errors.ts'
 import type { SessionReference } from './refresh-token.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import type { SingleUse } from './single-use.ts'
@@ -33,6 +33,7 @@ const CATEGORY_SESSION = 'cl_B7d4PD111AAA'
 const CATEGORY_TEMPLATE = 'cl_B7d4PD222AAA'
 const MAX_AGE = 60 // s
 const CLOCK_TOLERANCE = 5 // s; the default of Clerk's SDK
+const ANY_TIME = 3_155_760_000_000 // ms; the SDK reads the clock of this computer, and leaves the times to `#checkAge`
 
 type Claims = Readonly<Record<string, unknown>>
 
@@ -82,12 +83,13 @@ export class SessionTokenVerifier {
     if (sid !== undefined && sid !== sessionId) throw refused('session_mismatch')
   }
 
-  #checkAge({ iat, exp }: Claims): void {
+  #checkAge({ iat, exp, nbf = 0 }: Claims): void {
     const now = this.#options.clock.now()
-    if (typeof iat !== 'number' || typeof exp !== 'number' || iat > now + CLOCK_TOLERANCE) {
+    if (typeof iat !== 'number' || typeof exp !== 'number' || typeof nbf !== 'number') {
       throw refused('session_token_malformed')
     }
-    if (now - iat > MAX_AGE || now > exp + CLOCK_TOLERANCE) throw refused('session_token_outdated')
+    if (Math.max(iat, nbf) > now + CLOCK_TOLERANCE) throw new OutdatedError('session_token_early')
+    if (now - iat > MAX_AGE || now > exp + CLOCK_TOLERANCE) throw new OutdatedError('session_token_outdated')
   }
 }
 
@@ -107,7 +109,7 @@ function readHeader(token: string) {
 
 async function verifySignature(token: string, key: JsonWebKey | string): Promise<Claims> {
   try {
-    return { ...(await verifyJwt(token, { key, clockSkewInMs: CLOCK_TOLERANCE * 1000 })) }
+    return { ...(await verifyJwt(token, { key, clockSkewInMs: ANY_TIME })) }
   } catch (error) {
     if (error instanceof TokenVerificationError) throw refused('session_token_invalid')
     throw error

@@ -54,6 +54,12 @@ export class SigningKeys {
     this.#cancelTimer = undefined
   }
 
+  /** Fetches the keys now, with all who wait for them. @throws BrokerError */
+  async fetch(): Promise<void> {
+    this.start()
+    await this.#fetch()
+  }
+
   /** @throws BrokerError invalid_grant if Clerk has no such key; temporarily_unavailable if that is not known yet */
   async find(keyId: string): Promise<SigningKey> {
     const { jwtKey, clock } = this.#options

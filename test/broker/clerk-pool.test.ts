@@ -7,7 +7,12 @@ import { TestClock } from '../support/clock.ts'
 const MINT: ClerkRequest = { operation: 'mint', method: 'POST', target: '/v1/sessions/sess_1/tokens' }
 const KEYS: ClerkRequest = { operation: 'keys', method: 'GET', target: '/v1/jwks' }
 
-const answer = (status: number, retryAfterSeconds?: number): ClerkResponse => ({ status, body: {}, retryAfterSeconds })
+const answer = (status: number, retryAfterSeconds?: number): ClerkResponse => ({
+  status,
+  body: {},
+  retryAfterSeconds,
+  date: undefined,
+})
 
 function newPool(options: Partial<ClerkPoolOptions> = {}) {
   const clock = new TestClock()

@@ -12,6 +12,8 @@ const HEALTHY: Sources = {
   clerkRunning: () => 2,
   clerkWaiting: () => 1,
   isClerkAvailable: () => true,
+  clockOffset: () => 2,
+  isClockRight: () => true,
   isRedisUp: () => true,
 }
 
@@ -28,7 +30,7 @@ async function start(sources: Partial<Sources> = {}, options: Partial<ServeOptio
   return { monitor, server, readiness }
 }
 
-const READY = { ready: true, keys: 'loaded', draining: false, clerk: 'ok', redis: 'ok' }
+const READY = { ready: true, keys: 'loaded', draining: false, clerk: 'ok', redis: 'ok', clock: 'ok' }
 
 describe('/readyz', () => {
   it('says that the broker is ready once Clerk’s keys are loaded', async () => {
@@ -83,6 +85,7 @@ describe('/metrics', () => {
       'cadzero_broker_clerk_in_flight 2',
       'cadzero_broker_clerk_waiting 1',
       'cadzero_broker_clerk_available 1',
+      'cadzero_broker_clock_offset_seconds 2',
       'cadzero_broker_redis_up 1',
     ]) {
       expect(text).toContain(`${line}\n`)

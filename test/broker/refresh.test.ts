@@ -1,5 +1,5 @@
 // Refreshes at the broker, against the sandbox's Backend API through Clerk's own SDK: accepted and rejected sessions and tokens.
-import { createRemoteJWKSet, decodeJwt, importJWK, type JWK, jwtVerify, SignJWT } from 'jose'
+import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, importJWK, type JWK, jwtVerify, SignJWT } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { newSigningKey } from '../sandbox/keys.ts'
 import { invalidGrant, newBroker, newBrokerWorld, newKey, sessionPath, tokensPath } from '../support/broker.ts'
@@ -139,9 +139,10 @@ describe('the first exchange', () => {
     const { sandbox, backend, sessionId, exchange } = await newBrokerWorld()
     const sessionOfAnotherUser = backend.createSession({ userId: 'user_2other' })
     const anotherSession = backend.createSession()
+    const { kid } = decodeProtectedHeader(await backend.sessionToken(sessionId))
     const key = await newSigningKey()
     const forged = await new SignJWT({ sid: sessionId })
-      .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: String(key.jwk.kid) })
+      .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: String(kid) })
       .setIssuer(sandbox.issuer)
       .setSubject(sandbox.user.id)
       .setIssuedAt()

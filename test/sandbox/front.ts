@@ -19,6 +19,8 @@ export interface FrontOptions {
   ) => Promise<HttpResponse | undefined>
   /** Changes the response of the provider to that of Clerk, if they differ. */
   readonly translate: (recorded: RecordedRequest, response: HttpResponse) => HttpResponse
+  /** The time of the header Date, in Unix seconds. */
+  readonly now: () => number
   /** Aborted when the sandbox closes. */
   readonly closing: AbortSignal
   readonly onError: (error: unknown) => void
@@ -28,6 +30,7 @@ export function createFront(options: FrontOptions) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await readBody(request).catch(() => undefined)
     if (body === undefined) return // the client disconnected before the end of the request
+    response.setHeader('date', new Date(options.now() * 1000).toUTCString())
     try {
       const recorded = describe(request, body)
       const fault = options.record(recorded)
@@ -141,7 +144,7 @@ async function forward(port: number, { method, url, headers }: IncomingMessage, 
   const forwarded = makeRequest({ host: '127.0.0.1', port, method, path: url, headers: forwardedHeaders })
   forwarded.end(body)
   const [response] = (await once(forwarded, 'response')) as [IncomingMessage]
-  const { 'transfer-encoding': _, connection: __, ...kept } = response.headers
+  const { 'transfer-encoding': _, connection: __, date: ___, ...kept } = response.headers
   return { status: response.statusCode ?? 500, headers: kept, body: await readBody(response) }
 }
 

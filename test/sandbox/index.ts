@@ -18,6 +18,8 @@ import { authorizeDevice, type DeviceVisitOptions, signIn, type Visit, type Visi
 export interface SandboxOptions extends Deviations {
   /** The address at which clients reach the sandbox, if it is behind a TLS server; by default its own port on loopback. */
   readonly issuer?: string
+  /** The time that its answers state (Date), in Unix seconds; by default the real one. Tokens and sessions have the real time. */
+  readonly now?: () => number
   /** 0 selects a free port. */
   readonly port?: number
   /** The lifetime of an access token in seconds, 1 or more. */
@@ -112,6 +114,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       return fromBackend ?? (await handleUserinfo(recorded, authorization, settings))
     },
     translate: (recorded, response) => translate(recorded, response, options),
+    now: options.now ?? (() => Date.now() / 1000),
     closing: closing.signal,
     onError,
   })

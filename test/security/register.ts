@@ -81,6 +81,7 @@ export const attacks: Register = {
   H6: row('a code is used without its verifier'),
   H7: row('another web page asks for a code'),
   H8: row('a mistake of the operator ends sessions'),
+  H9: row('a clock of the operator ends sessions'),
 }
 
 /** The ID token modules of the OpenID Foundation's conformance suite for a relying party. */

@@ -110,9 +110,12 @@ export function newBrokerClient(
   }
 }
 
-/** A broker, its sandbox, and a session at Clerk. */
-export async function newBrokerWorld(overrides: Partial<BrokerOptions> = {}) {
-  const sandbox = await newSandbox()
+/**
+ * A broker, its sandbox, and a session at Clerk.
+ * @param now what Clerk's answers state as their time, in Unix seconds; by default that of the broker's clock
+ */
+export async function newBrokerWorld(overrides: Partial<BrokerOptions> = {}, now = overrides.clock?.now) {
+  const sandbox = await newSandbox(now ? { now: () => now.call(overrides.clock) } : {})
   const { backend } = sandbox
   const sessionId = backend.createSession()
   const key = newDpopKey()
