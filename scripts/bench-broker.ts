@@ -7,6 +7,7 @@ import { Client, type LoadRequest, percentile, sendAll, sendAtRate } from './ben
 import { type ServerProcess, startBare, startBroker, startClerk } from './bench/broker/processes.ts'
 import { type BenchSession, newSessions } from './bench/broker/sessions.ts'
 import { median } from './bench/rounds.ts'
+import { newRunFolder } from './bench/run-folder.ts'
 import { formatTable } from './table.ts'
 
 const PROGRAM = fileURLToPath(new URL('../dist/cadzero-auth.cjs', import.meta.url))
@@ -25,12 +26,7 @@ const BATCH_KEYS = 256 // of a batch: in the whole run more than the copy keeps
 const RATE = 200 // requests per second while Clerk hangs
 
 const say = (text: string) => void process.stdout.write(`${text}\n`)
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
-setTimeout(() => {
-  process.stderr.write('error: the bench did not end in time\n')
-  process.exit(1)
-}, MAX_RUN_MS).unref()
-
+const runFolder = newRunFolder('bench', MAX_RUN_MS)
 const key = randomBytes(32)
 const clerk = await startClerk()
 const start = (env: Record<string, string> = {}) =>
@@ -47,6 +43,7 @@ const control = async (command = 'state') =>
 say(`Node ${process.version}, ${availableParallelism()} processors; ${ROUNDS} rounds of ${SESSIONS} refreshes a side`)
 const rows = [await rowOfThroughput(), await rowOfMemory(), ...(await rowsOfHang()), await rowOfLimit()]
 say(`\n${formatTable([['', 'broker', 'bare', 'ratio', 'target', ''], ...rows], [0, 5])}`)
+await runFolder.end()
 process.exit(0) // speed depends on the machine and fails no run
 
 function refreshOf({ sessionId, refreshToken, proof }: BenchSession): LoadRequest {

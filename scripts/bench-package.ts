@@ -1,11 +1,11 @@
 // Benchmarks the single executable against the script on the same Node, and against a bare `ws` server.
-import { rmSync } from 'node:fs'
-import { cp, mkdtemp } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { cp } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import manifest from '../package.json' with { type: 'json' }
 import { compare, type Pair, rounds } from './bench/rounds.ts'
+import { newRunFolder } from './bench/run-folder.ts'
 import { startBare, startDaemon } from './bench/servers.ts'
 import { timeToLoadWs, timeToRun } from './bench/start.ts'
 import { type Row, tableOf } from './bench/table.ts'
@@ -16,9 +16,10 @@ import { writeCodeCaches } from './write-code-caches.ts'
 const ROUNDS = 15
 const REST_ROUNDS = 3
 const REST_SECONDS = 3
+const MAX_RUN_MS = 600_000
 
-const folder = await mkdtemp(join(tmpdir(), 'cadzero-auth-bench-'))
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+const runFolder = newRunFolder('bench', MAX_RUN_MS)
+const folder = runFolder.path
 const host = hostTarget()
 // Both are fresh copies: how much of a file the system maps at once depends on how the page cache got it.
 const executable = join(folder, 'cadzero-auth')
@@ -53,6 +54,7 @@ const rows = [
 ]
 process.stdout.write(`${host.node}, ${availableParallelism()} processors; medians of ${ROUNDS} rounds\n`)
 process.stdout.write(`${tableOf(rows)}\n`)
+await runFolder.end()
 
 /** Copies the program with code caches that this Node accepts. */
 async function copyOfProgram(): Promise<string> {

@@ -1,22 +1,23 @@
 // Measures how long the drop-in for the add-in keeps Fusion's main thread waiting, in each state of the daemon.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { rmSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
-import { availableParallelism, tmpdir } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Sandbox, startSandbox } from '../test/sandbox/index.ts'
-import { discoveryFile, plainEnvironment } from './bench/servers.ts'
+import { keep, newRunFolder, plainEnvironment } from './bench/run-folder.ts'
+import { discoveryFile } from './bench/servers.ts'
 import { signIn } from './bench/sign-in.ts'
 import { formatTable } from './table.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const DRIVER = join(ROOT, 'scripts/bench/add_in.py')
 const CALLS = 2000
+const MAX_RUN_MS = 600_000
 const MISSING = '/no/such/program'
 
 interface Run {
@@ -30,13 +31,8 @@ interface State {
   readonly run: () => Promise<Run>
 }
 
-const folder = await mkdtemp(join(tmpdir(), 'cadzero-auth-bench-'))
-const children = new Set<ChildProcess>()
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
-  rmSync(folder, { recursive: true, force: true })
-})
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+const runFolder = newRunFolder('bench', MAX_RUN_MS)
+const folder = runFolder.path
 
 const program = join(folder, 'program', 'dist', 'cadzero-auth.cjs')
 await cp(join(ROOT, 'dist'), join(folder, 'program', 'dist'), { recursive: true })
@@ -80,7 +76,7 @@ for (const { name, run } of states) {
 }
 const head = ['', 'headers p50', 'p99.9', 'max', 'against bare', 'user p50', 'p99.9', 'max', 'answers']
 process.stdout.write(`\n${formatTable([head, ...rows], [0, 8])}\n`)
-await sandbox.close()
+await runFolder.end() // with the daemons that add-ins have started
 process.exit(0) // speed depends on the machine and fails no run
 
 async function newHome(): Promise<string> {
@@ -95,12 +91,6 @@ function environmentOf(home: string, issuer: Sandbox = sandbox): NodeJS.ProcessE
     CADZERO_AUTH_CLIENT_ID: issuer.clientId,
     CADZERO_AUTH_KEY_PROTECTION: 'keyfile',
   }
-}
-
-function keep<C extends ChildProcess>(child: C): C {
-  children.add(child)
-  child.once('exit', () => children.delete(child))
-  return child
 }
 
 async function startDaemon(home: string, issuer: Sandbox = sandbox): Promise<ChildProcess> {

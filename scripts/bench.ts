@@ -1,7 +1,6 @@
 // Benchmarks the daemon against bare programs: throughput, starts, memory, rest, an expiry under load, and a wake-up.
-import { rmSync } from 'node:fs'
-import { cp, mkdtemp, writeFile } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { cp, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +9,7 @@ import { type Expiry, measureExpiry, PROVIDER_MS } from './bench/expiry.ts'
 import { type Idle, measureIdle } from './bench/idle.ts'
 import { ask, load, loadOfConnects, type Sample } from './bench/load.ts'
 import { compare, median, type Pair, rounds, spreadOf } from './bench/rounds.ts'
+import { newRunFolder } from './bench/run-folder.ts'
 import { type DaemonOptions, discoveryFile, type ServerProcess, startBare, startDaemon } from './bench/servers.ts'
 import { signIn } from './bench/sign-in.ts'
 import { timeToFirstHeader, timeToLoadWs, timeToRun } from './bench/start.ts'
@@ -36,14 +36,8 @@ const WAKE_UPS = quick ? 1 : 5
 const IDLE_SECONDS = 120 // the rarest timer runs once a minute
 
 const say = (text: string) => void process.stdout.write(`${text}\n`)
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
-setTimeout(() => {
-  process.stderr.write('error: the bench did not end in time\n')
-  process.exit(1)
-}, MAX_RUN_MS).unref()
-
-const folder = await mkdtemp(join(tmpdir(), 'cadzero-auth-bench-'))
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+const runFolder = newRunFolder('bench', MAX_RUN_MS)
+const folder = runFolder.path
 say(`Node ${process.version}, ${availableParallelism()} processors; ${ROUNDS} rounds of ${ROUND_SECONDS} s a side`)
 const program = await copyOfProgram()
 const idle = quick ? Promise.resolve([]) : measureRest(program) // beside the others: their load adds no wake-up to it
@@ -52,6 +46,7 @@ const expiry = await measureExpiry(program, join(folder, 'expiry'), EXPIRIES, RE
 const ofExpiry = rowsOfExpiry(expiry)
 const ofWake = rowOfWake(await measureWakeUps(program, join(folder, 'wake'), WAKE_UPS))
 say(`\n${tableOf([...ofDaemon, ...ofExpiry, ofWake, ...(await idle)])}`)
+await runFolder.end()
 // Speed depends on the machine and fails no run; the numbers of requests do not.
 process.exitCode = expiry.idleRequests === 0 && expiry.bursts.every(({ refreshes }) => refreshes === 1) ? 0 : 1
 

@@ -1,7 +1,7 @@
 // The chaos runner: scenarios that need kills, broken disks, another user, a mount or minutes. No session may be lost.
 import { rmSync } from 'node:fs'
-import { chmod, cp, mkdir, mkdtemp, writeFile } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { chmod, cp, mkdir, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -9,6 +9,7 @@ import { build } from 'esbuild'
 import { systemClock } from '../src/host/clock.ts'
 import { withTimeout } from '../src/host/timeout.ts'
 import { seededRandom } from '../test/support/rounds.ts'
+import { newRunFolder } from './bench/run-folder.ts'
 import { options as bundle } from './bundle.ts'
 import { disk } from './chaos/disk.ts'
 import { ends } from './chaos/ends.ts'
@@ -48,9 +49,8 @@ if (!/^(short|full|[1-9]\d*)$/.test(values.rounds)) fail('--rounds takes short, 
 const isShort = values.rounds === 'short'
 const { seed } = seededRandom(values.seed === undefined ? undefined : Number(values.seed))
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
-const root = await mkdtemp(join(tmpdir(), 'cadzero-auth-chaos-'))
-process.on('exit', () => rmSync(root, { recursive: true, force: true }))
+const runFolder = newRunFolder('chaos')
+const root = runFolder.path
 await chmod(root, 0o755) // some scenarios run programs as another user
 const program = await copyOfProgram()
 await Promise.all(['writer', 'starter', 'callers'].map(bundleHelper))
@@ -59,6 +59,7 @@ say(`Node ${process.version}, ${availableParallelism()} processors; seed ${seed}
 const lines: Line[] = []
 for (const scenario of chosen) lines.push(await run(scenario))
 say(`\n${tableOf(lines)}`)
+await runFolder.end()
 process.exit(lines.some(({ lost }) => lost > 0) ? 1 : 0)
 
 async function run(scenario: Scenario): Promise<Line> {

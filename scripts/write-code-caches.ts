@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { plainEnvironment } from './bench/servers.ts'
+import { plainEnvironment } from './bench/run-folder.ts'
 import { BINDING, makeFolders, openStore } from './chaos/store.ts'
 
 const MAX_MS = 60_000

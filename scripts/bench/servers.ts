@@ -9,6 +9,7 @@ import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { type Endpoint, readEndpoint } from '../../src/rpc/discovery.ts'
 import { authorization, mac, PROOF_HEADER, SUBPROTOCOL, sameMac } from '../../src/rpc/handshake.ts'
+import { keep, plainEnvironment } from './run-folder.ts'
 
 export interface ServerProcess {
   /** Milliseconds from the spawn until the process reported on stdout that it listens. */
@@ -39,17 +40,6 @@ const READY_MS = 10_000
 const STOP_MS = 10_000
 const OPTIONS = { perMessageDeflate: false, handshakeTimeout: 5000 }
 const TICKS_PER_SECOND = 100 // in /proc: Linux shows user space no other number
-
-const children = new Set<ChildProcess>()
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
-})
-
-/** An environment without the settings of this machine. */
-export function plainEnvironment(): NodeJS.ProcessEnv {
-  const { PATH, HOME, SYSTEMROOT } = process.env
-  return { PATH, HOME, SYSTEMROOT }
-}
 
 /** Starts the daemon on its folder. Resolves once the discovery file is written. */
 export async function startDaemon({
@@ -114,12 +104,6 @@ function opened(socket: WebSocket): Promise<WebSocket> {
     socket.once('open', () => resolve(socket))
     socket.on('error', reject) // no effect after `open`: `close` follows
   })
-}
-
-function keep<C extends ChildProcess>(child: C): C {
-  children.add(child)
-  child.once('exit', () => children.delete(child))
-  return child
 }
 
 function firstLine(child: ChildProcess, isWanted: (line: string) => boolean): Promise<string> {

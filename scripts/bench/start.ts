@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { ask } from './load.ts'
-import { type DaemonOptions, plainEnvironment, startDaemon } from './servers.ts'
+import { keep, plainEnvironment } from './run-folder.ts'
+import { type DaemonOptions, startDaemon } from './servers.ts'
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -35,11 +36,13 @@ export async function timeToLoadWs(node = process.execPath): Promise<Start> {
 /** Milliseconds until a program has ended. @throws if it fails */
 export async function timeToRun([program, ...args]: readonly [string, ...string[]], env = {}): Promise<number> {
   const spawnedAt = performance.now()
-  const child = spawn(program, args, {
-    cwd: PACKAGE,
-    env: { ...plainEnvironment(), ...env },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
+  const child = keep(
+    spawn(program, args, {
+      cwd: PACKAGE,
+      env: { ...plainEnvironment(), ...env },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    }),
+  )
   const [code] = await once(child, 'exit')
   if (code !== 0) throw new Error(`${program} ${args.join(' ')} has failed`)
   return performance.now() - spawnedAt

@@ -8,23 +8,15 @@ import { systemRandom } from '../../src/host/random.ts'
 import { connect, connectTo, type RpcClient } from '../../src/rpc/client.ts'
 import type { Endpoint } from '../../src/rpc/discovery.ts'
 import type { Sandbox } from '../../test/sandbox/index.ts'
+import { keep } from '../bench/run-folder.ts'
 
 export const TOKEN = '/oauth/token'
 const START_TIMEOUT_MS = 30_000
 
-const children = new Set<ChildProcess>()
 const mounts: string[] = []
 process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
   for (const folder of mounts.reverse()) spawnSync('umount', ['-l', folder], { stdio: 'ignore' })
 })
-
-/** Kills this child process at the end of the run, if it still runs. */
-export function killAtExit<C extends ChildProcess>(child: C): C {
-  children.add(child)
-  child.once('exit', () => children.delete(child))
-  return child
-}
 
 /** Mounts a file system until the end of the run, or until the returned function is called. */
 export function mount(folder: string, ...args: string[]): () => void {
@@ -79,7 +71,7 @@ export function environmentOf(home: string, env: Readonly<Record<string, string>
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { program, home, env, before = [], args = [] } = options
   const [file = '', ...rest] = [...before, process.execPath, program, 'daemon', ...args]
-  const child = killAtExit(spawn(file, rest, { env: environmentOf(home, env), stdio: ['ignore', 'pipe', 'pipe'] }))
+  const child = keep(spawn(file, rest, { env: environmentOf(home, env), stdio: ['ignore', 'pipe', 'pipe'] }))
   const ended = once(child, 'exit').then(([code]) => code as number | null)
   let stderr = ''
   child.stderr.on('data', (chunk) => {

@@ -5,7 +5,8 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { startSandbox } from '../../test/sandbox/index.ts'
-import { killAtExit, settingsOf, signIn, startDaemon, temporaries } from './daemon.ts'
+import { keep } from '../bench/run-folder.ts'
+import { settingsOf, signIn, startDaemon, temporaries } from './daemon.ts'
 import type { Chaos, Scenario } from './scenario.ts'
 import { generationOf, makeFolders } from './store.ts'
 import { injectFaults } from './strace.ts'
@@ -80,7 +81,7 @@ function violationsIn({ found, temporaryFiles }: Run, acknowledged: number): str
 
 function startWriter(args: readonly string[]) {
   const env = { ...process.env, UV_THREADPOOL_SIZE: '1' } // strace counts the calls of each thread separately
-  return killAtExit(spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'inherit'] }))
+  return keep(spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'inherit'] }))
 }
 
 /** The complete lines of a process's output. A line that the kill cut short does not count. */

@@ -10,7 +10,8 @@ import { systemClock } from '../../src/host/clock.ts'
 import { withTimeout } from '../../src/host/timeout.ts'
 import type { RpcClient } from '../../src/rpc/client.ts'
 import { type Sandbox, startSandbox } from '../../test/sandbox/index.ts'
-import { type Daemon, killAtExit, settingsOf, signIn, startDaemon, TOKEN } from './daemon.ts'
+import { keep } from '../bench/run-folder.ts'
+import { type Daemon, settingsOf, signIn, startDaemon, TOKEN } from './daemon.ts'
 import { endpointOf, frame, lengthOf64, openRaw, portOf, type RawClient } from './raw-client.ts'
 import { type Chaos, eventually, outcomeOf, quantile, type Scenario } from './scenario.ts'
 
@@ -341,9 +342,7 @@ const expiry: Scenario = {
 
 /** Starts a thousand callers in a separate process, because this process is busy as the provider. */
 async function startCallers(chaos: Chaos, home: string) {
-  const child = killAtExit(
-    spawn(process.execPath, [chaos.helper('callers'), home], { stdio: ['pipe', 'pipe', 'inherit'] }),
-  )
+  const child = keep(spawn(process.execPath, [chaos.helper('callers'), home], { stdio: ['pipe', 'pipe', 'inherit'] }))
   chaos.after(() => child.kill('SIGKILL'))
   const lines = createInterface({ input: child.stdout })
   const next = async () => String((await once(lines, 'line'))[0])

@@ -11,7 +11,8 @@ import { withTimeout } from '../../src/host/timeout.ts'
 import { connect, type RpcClient } from '../../src/rpc/client.ts'
 import type { Endpoint } from '../../src/rpc/discovery.ts'
 import { startSandbox } from '../../test/sandbox/index.ts'
-import { discoveryFile, environmentOf, killAtExit, settingsOf, signIn, startDaemon, temporaries } from './daemon.ts'
+import { keep } from '../bench/run-folder.ts'
+import { discoveryFile, environmentOf, settingsOf, signIn, startDaemon, temporaries } from './daemon.ts'
 import { type Chaos, eventually, outcomeOf, quantile, type Scenario } from './scenario.ts'
 
 const STARTERS = 20
@@ -114,7 +115,7 @@ const startOfProcesses: Scenario = {
 /** A daemon that starts when it gets a line on stdin. */
 function newWaitingDaemon(program: string, home: string) {
   const args = ['-c', 'read go; exec "$@"', 'sh', process.execPath, program, 'daemon']
-  const child = killAtExit(spawn('sh', args, { env: environmentOf(home), stdio: ['pipe', 'ignore', 'pipe'] }))
+  const child = keep(spawn('sh', args, { env: environmentOf(home), stdio: ['pipe', 'ignore', 'pipe'] }))
   let stderr = ''
   child.stderr.on('data', (chunk) => {
     stderr += chunk
@@ -168,7 +169,7 @@ const startOfCode: Scenario = {
 
 async function newStarter(chaos: Chaos, home: string) {
   const stdio: ['pipe', 'pipe', 'inherit'] = ['pipe', 'pipe', 'inherit']
-  const child = killAtExit(spawn(process.execPath, [chaos.helper('starter')], { env: environmentOf(home), stdio }))
+  const child = keep(spawn(process.execPath, [chaos.helper('starter')], { env: environmentOf(home), stdio }))
   chaos.after(() => child.kill('SIGKILL'))
   const lines = createInterface({ input: child.stdout })
   const next = async () => String((await once(lines, 'line'))[0])

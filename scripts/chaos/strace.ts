@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { systemClock } from '../../src/host/clock.ts'
 import { withTimeout } from '../../src/host/timeout.ts'
-import { killAtExit } from './daemon.ts'
+import { keep } from '../bench/run-folder.ts'
 
 export interface FaultInjection {
   /** Detaches from the process. */
@@ -20,7 +20,7 @@ export async function injectFaults(pid: number, ...injections: string[]): Promis
   const calls = injections.map((one) => one.split(':')[0]).join(',')
   const args = ['-f', '-p', String(pid), '-e', `trace=${calls}`, '-o', '/dev/null']
   for (const injection of injections) args.push('-e', `inject=${injection}`)
-  const child = killAtExit(spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] }))
+  const child = keep(spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] }))
   const ended = once(child, 'exit')
   let stderr = ''
   const notAttached = () => new Error(`strace did not attach: ${stderr}`)

@@ -1,5 +1,5 @@
-// Ends what a test run has left behind: node reaper.mjs FOLDER. It waits until its standard input ends, as it does when the
-// test run has ended, however that happened. Then it ends every process whose environment names a path in the folder
+// Ends what a run of tests, or of a bench, has left behind: node reaper.mjs FOLDER. It waits until its standard input ends, as
+// it does when the run has ended, however that happened. Then it ends every process whose environment names a path in the folder
 // (Linux), and removes the folder.
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -37,4 +37,4 @@ const deadline = Date.now() + PATIENCE_MS
 while (left().length > 0 && Date.now() < deadline) await wait(50)
 for (const pid of left()) signal(pid, 'SIGKILL')
 rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
-if (found.length > 0) process.stderr.write(`ended what the tests have left behind: process ${found.join(', ')}\n`)
+if (found.length > 0) process.stderr.write(`ended what was left behind: process ${found.join(', ')}\n`)

@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
-import { runProgram, startDaemonProcess, temporaryFolder } from './program.ts'
+import { expect, it, onTestFinished } from 'vitest'
+import { PROGRAM, runProgram, startDaemonProcess, temporaryFolder } from './program.ts'
 import { REAPER } from './run-folder.ts'
 
 /** A process that starts the reaper as a test run does, and then waits. */
@@ -27,8 +27,36 @@ it.skipIf(process.platform !== 'linux')('ends the daemons of a run that was kill
 
   run.kill('SIGKILL')
   const [said] = await once(run.stderr, 'data')
-  expect(String(said)).toMatch(/^ended what the tests have left behind: process \d+\n$/)
+  expect(String(said)).toMatch(/^ended what was left behind: process \d+\n$/)
   expect(existsSync(killed)).toBe(false)
   expect(await runProgram(['status', '--no-start'], { home: join(other, 'home') })).toMatchObject({ code: 0 })
   expect(daemon.child.exitCode).toBe(null)
 })
+
+/** A bench whose command has started a daemon in the background; it says where, and waits. */
+const BENCH = `
+  import { spawnSync } from 'node:child_process'
+  import { readFileSync } from 'node:fs'
+  const { newRunFolder, plainEnvironment } = await import('./scripts/bench/run-folder.ts')
+  const { path } = newRunFolder('test')
+  const env = { ...plainEnvironment(), CADZERO_AUTH_HOME: path + '/home', CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
+  spawnSync(process.execPath, [process.argv[1], 'status'], { env })
+  const { pid } = JSON.parse(readFileSync(path + '/home/data/endpoint.json', 'utf8'))
+  setInterval(() => undefined, 1000)
+  console.log(JSON.stringify({ path, pid }))`
+
+it.skipIf(process.platform !== 'linux').each(['SIGTERM', 'SIGINT', 'SIGKILL'] as const)(
+  'no process and no file of a bench is left after %s',
+  async (signal) => {
+    const args = ['--import', 'tsx', '--input-type=module', '-e', BENCH, PROGRAM]
+    const bench = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    onTestFinished(() => void bench.kill('SIGKILL'))
+    const [said] = await once(bench.stdout, 'data')
+    const { path, pid } = JSON.parse(String(said)) as { path: string; pid: number }
+    expect(existsSync(`/proc/${pid}`)).toBe(true)
+
+    bench.kill(signal)
+    await expect.poll(() => existsSync(path), { timeout: 15_000 }).toBe(false)
+    await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 15_000 }).toBe(false)
+  },
+)

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { keep, plainEnvironment } from '../run-folder.ts'
 
 export interface ServerProcess {
   readonly url: string
@@ -16,10 +17,6 @@ export interface ServerProcess {
 
 const TICKS_PER_SECOND = 100 // in /proc: Linux shows user space no other number
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
-const children = new Set<ChildProcess>()
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
-})
 
 export const startClerk = () => startServer(process.execPath, [here('clerk.mjs')])
 
@@ -50,16 +47,11 @@ export async function startBroker({ program, key, clerk, publicUrl, env = {} }: 
 }
 
 async function startServer(file: string, args: string[], env: Record<string, string> = {}): Promise<ServerProcess> {
-  const { PATH, HOME } = process.env
-  const child = keep(spawn(file, args, { env: { PATH, HOME, ...env }, stdio: ['ignore', 'pipe', 'inherit'] }))
+  const child = keep(
+    spawn(file, args, { env: { ...plainEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'inherit'] }),
+  )
   const url = await listening(child)
   return { url, child, ...measuresOf(child), stop: (signal) => stop(child, signal) }
-}
-
-export function keep<C extends ChildProcess>(child: C): C {
-  children.add(child)
-  child.once('exit', () => children.delete(child))
-  return child
 }
 
 export async function stop(child: ChildProcess, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
