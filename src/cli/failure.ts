@@ -115,7 +115,18 @@ export function failureOf(error: unknown): Failure {
     const failure = rule(error)
     if (failure) return failure
   }
-  return failed(systemErrorText(error), 'run cadzero-auth doctor to find the cause')
+  return failed(systemErrorText(error), systemErrorHint(error))
+}
+
+const SYSTEM_ERROR_HINTS: Readonly<Record<string, string>> = {
+  ENOSPC: 'free some space on the disk, then try again: it is full',
+  EDQUOT: 'free some space, then try again: your share of the disk is used up',
+  EROFS: 'set CADZERO_AUTH_HOME to a folder that can be written, then try again: this disk is read-only',
+}
+
+function systemErrorHint(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  return SYSTEM_ERROR_HINTS[code] ?? 'run cadzero-auth doctor to find the cause'
 }
 
 function failed(error: string, hint?: string): Failure {

@@ -48,7 +48,7 @@ const CA_FILE_RULES: Readonly<Record<CaFileProblem, string>> = {
   not_regular: 'a regular file of at most 8 MiB',
   foreign_owner: 'a file that belongs to you or to the administrator',
   too_open: 'a file that only its owner can write (chmod go-w)',
-  no_certificate: 'a file with certificates in PEM form, and all of them valid',
+  no_certificate: 'a file with certificates as PEM, or with one as DER',
 }
 
 /** Checked at the start, so that a wrong path is an error of the configuration and not of the network. */

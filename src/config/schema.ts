@@ -16,7 +16,7 @@ const KEY_RULE = 'a Clerk publishable key (pk_test_… or pk_live_…)'
 const TEXT_RULE = 'a text without spaces'
 const PROXY_RULE =
   'auto, none, or the URL of a proxy as http://host:port or http://user@host:port, without a password: cadzero-auth config proxy-password saves it in the keyring'
-const CA_FILE_RULE = 'the absolute path of a file with certificates in PEM form'
+const CA_FILE_RULE = 'the absolute path of a file with certificates as PEM, or with one as DER'
 const BOOLEAN_RULE = 'true or false'
 const PROFILES_RULE = 'an object of profiles'
 

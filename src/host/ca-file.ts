@@ -1,4 +1,4 @@
-// A file of certificate authorities in PEM form: its certificates, and whether it can be trusted.
+// A file of certificate authorities, as PEM or one as DER: its certificates, and whether it can be trusted.
 import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
 import { errorCode, type FileSystem } from './files.ts'
@@ -37,8 +37,8 @@ export async function readCaFile(files: FileSystem, path: string): Promise<{ rea
     const ownUid = process.getuid?.()
     if (ownUid !== undefined && found.uid !== ownUid && found.uid !== 0) return 'foreign_owner'
     if (ownUid !== undefined && (found.mode & 0o022) !== 0) return 'too_open'
-    const pem = await handle.readFile('latin1')
-    return isPem(pem) ? { pem } : 'no_certificate'
+    const pem = pemOf(await handle.readFile())
+    return pem === undefined ? 'no_certificate' : { pem }
   } catch {
     return 'unreadable'
   } finally {
@@ -46,11 +46,15 @@ export async function readCaFile(files: FileSystem, path: string): Promise<{ rea
   }
 }
 
-function isPem(text: string): boolean {
+/** Undefined unless every certificate is one. Windows exports a certificate as DER if it is not told otherwise. */
+function pemOf(content: Buffer): string | undefined {
+  const text = content.toString('latin1')
   const blocks = blocksOf(text)
   try {
-    return blocks.length > 0 && blocks.every((block) => new X509Certificate(block))
+    if (blocks.length === 0) return new X509Certificate(content).toString()
+    for (const block of blocks) new X509Certificate(block)
+    return text
   } catch {
-    return false
+    return undefined
   }
 }

@@ -9,7 +9,13 @@ import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'n
 import { Readable } from 'node:stream'
 import { connect as connectTls, type PeerCertificate, type SecureContext, type TLSSocket } from 'node:tls'
 import type { FetchInit } from './network.ts'
-import { ConnectionError, causeOf, type NetworkFailure, type ProxyProblem } from './network-failure.ts'
+import {
+  ConnectionError,
+  causeOf,
+  certificateProblemOf,
+  type NetworkFailure,
+  type ProxyProblem,
+} from './network-failure.ts'
 import { credentialsOf } from './proxy.ts'
 import { hostOf } from './proxy-exceptions.ts'
 
@@ -145,10 +151,20 @@ async function openTls(
     return socket
   } catch (error) {
     raw.destroy()
-    const isUntrusted = Boolean(socket.authorizationError) || causeOf(error) === 'certificate'
-    if (!isUntrusted) throw error
+    const cause = causeOf(error)
+    // What speaks no TLS behind a tunnel is the proxy's own page, sent after a false 200.
+    if (cause === 'protocol' && via.proxyHost !== undefined) {
+      throw new ConnectionError({ cause: 'proxy', ...via, proxyProblem: 'no_tunnel' }, false)
+    }
+    if (!socket.authorizationError && cause !== 'certificate') throw error
+    const certificateProblem = certificateProblemOf(error)
     throw new ConnectionError(
-      { cause: 'certificate', ...(issuer === undefined ? {} : { certificateIssuer: issuer }), ...via },
+      {
+        cause: 'certificate',
+        ...(issuer === undefined ? {} : { certificateIssuer: issuer }),
+        ...(certificateProblem === undefined ? {} : { certificateProblem }),
+        ...via,
+      },
       false,
     )
   }

@@ -8,14 +8,19 @@ export type ProxyProblem =
   | 'password_needed'
   | 'integrated_authentication'
   | 'refused'
+  | 'no_tunnel'
   | 'pac'
   | 'socks'
   | 'invalid'
+
+/** What is wrong with a certificate, if it is not that its authority is unknown. */
+export type CertificateProblem = 'expired' | 'not_yet_valid' | 'other_host'
 
 export interface NetworkFailure {
   readonly cause: NetworkCause
   /** The authority behind a certificate that is not trusted, by its name. */
   readonly certificateIssuer?: string
+  readonly certificateProblem?: CertificateProblem
   /** The proxy that the request went through, by its host name. */
   readonly proxyHost?: string
   readonly proxyProblem?: ProxyProblem
@@ -50,6 +55,20 @@ export function causeOf(error: unknown): NetworkCause {
   if (has(/^ECONNREFUSED$/)) return 'refused'
   if (has(TIMEOUT)) return 'timeout'
   return has(REFUSED) ? 'refused' : 'protocol'
+}
+
+const CERTIFICATE_PROBLEMS: Readonly<Record<string, CertificateProblem>> = {
+  CERT_HAS_EXPIRED: 'expired',
+  CERT_NOT_YET_VALID: 'not_yet_valid',
+  HOSTNAME_MISMATCH: 'other_host',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'other_host',
+}
+
+/** Undefined for an unknown authority, and for every other fault of a certificate. */
+export function certificateProblemOf(error: unknown): CertificateProblem | undefined {
+  return codesOf(error)
+    .map((code) => CERTIFICATE_PROBLEMS[code])
+    .find((problem) => problem !== undefined)
 }
 
 function codesOf(error: unknown): string[] {

@@ -74,7 +74,14 @@ const diagnosis = v.object({
         }),
       ),
       error: v.nullable(
-        v.object({ reason: v.string(), cause: text, certificateIssuer: text, proxyHost: text, proxyProblem: text }),
+        v.object({
+          reason: v.string(),
+          cause: text,
+          certificateIssuer: text,
+          certificateProblem: text,
+          proxyHost: text,
+          proxyProblem: text,
+        }),
       ),
     }),
   ),

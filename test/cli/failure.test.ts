@@ -33,6 +33,15 @@ test('the message of an unknown error is not shown, since it may hold a secret',
   })
 })
 
+test.each([
+  ['ENOSPC', 'free some space on the disk'],
+  ['EDQUOT', 'free some space'],
+  ['EROFS', 'set CADZERO_AUTH_HOME'],
+])('the system error %s gets a hint that helps', (code, hint) => {
+  const error = Object.assign(new Error(`${code}: x, write`), { code, syscall: 'write' })
+  expect(failureOf(error)).toEqual({ exitCode: 1, error: `${code}: x, write`, hint: expect.stringContaining(hint) })
+})
+
 test('a variable that names no usable folder is wrong usage', () => {
   expect(failureOf(new EnvironmentError('HOME', 'HOME is not set', 'set HOME'))).toEqual({
     exitCode: 2,
@@ -47,6 +56,10 @@ test.each([
   [{ cause: 'timeout' }, 'timeout', 'no response in time'],
   [{ cause: 'certificate', certificateIssuer: 'Example Corp CA' }, 'certificate', 'issuer: Example Corp CA'],
   [{ cause: 'certificate' }, 'certificate', 'caFile'],
+  [{ cause: 'certificate', certificateProblem: 'expired' }, 'certificate', 'set the date'],
+  [{ cause: 'certificate', certificateProblem: 'not_yet_valid' }, 'certificate', 'set the date'],
+  [{ cause: 'certificate', certificateProblem: 'other_host' }, 'certificate', 'sign in to the network'],
+  [{ cause: 'refused', proxyHost: 'proxy.example' }, 'refused', 'went through the proxy proxy.example'],
   [
     { cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'unreachable' },
     'proxy',
@@ -55,6 +68,7 @@ test.each([
   [{ cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'password_needed' }, 'proxy', 'set HTTPS_PROXY'],
   [{ cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'integrated_authentication' }, 'proxy', 'NTLM'],
   [{ cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'refused' }, 'proxy', 'refused the connection'],
+  [{ cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'no_tunnel' }, 'proxy', 'the proxy proxy.example'],
   [{ cause: 'proxy', proxyProblem: 'pac' }, 'proxy', 'PAC'],
   [{ cause: 'proxy', proxyProblem: 'socks' }, 'proxy', 'SOCKS'],
   [{ cause: 'proxy', proxyProblem: 'invalid' }, 'proxy', 'correct HTTPS_PROXY'],

@@ -1,4 +1,5 @@
 // The certificate authorities that connections trust, and the check of the file that the configuration names.
+import { X509Certificate } from 'node:crypto'
 import { chmod, chown, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
@@ -112,6 +113,17 @@ describe('the file that the configuration names', () => {
 
   it.each([0o600, 0o644, 0o444])('is accepted with the mode %o', async (mode) => {
     expect(await checkCaFile(systemFiles, await write(`${ONE}\n${TWO}\n`, mode))).toBeUndefined()
+  })
+
+  it('is accepted as one certificate in DER form, as Windows exports it', async () => {
+    const path = join(await temporaryFolder(), 'ca.cer')
+    await writeFile(path, new X509Certificate(ONE).raw, { mode: 0o644 })
+    expect(await checkCaFile(systemFiles, path)).toBeUndefined()
+    const { pem, sources } = await load(systemFiles, {}, path)
+    expect(sources.at(-1)).toEqual({ origin: 'caFile', path, count: 1 })
+    expect(pem.some((one) => new X509Certificate(one).fingerprint256 === new X509Certificate(ONE).fingerprint256)).toBe(
+      true,
+    )
   })
 
   it.each(['', 'no certificate', FOREIGN, `${ONE}\n${FOREIGN}`])(

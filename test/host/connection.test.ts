@@ -137,6 +137,7 @@ describe('through a proxy', () => {
     ['refuses', 'HTTP/1.1 403 Forbidden\r\n\r\n', { proxyProblem: 'refused' }],
     ['has no way to the host', 'HTTP/1.1 502 Bad Gateway\r\n\r\n', { proxyProblem: 'refused' }],
     ['closes the connection', null, { proxyProblem: 'unreachable' }],
+    ['responds with a page of its own', 'HTTP/1.1 200 OK\r\n\r\n<html>Sign in</html>', { proxyProblem: 'no_tunnel' }],
     ['speaks no HTTP', 'garbage\r\n\r\n', { proxyProblem: 'unreachable' }],
     [
       'asks for a password',
@@ -255,15 +256,15 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
     expect(received).toEqual([])
   })
 
-  it.each<[string, (authority: Authority) => ReturnType<typeof startServer>]>([
-    ['another host', (authority) => startServer(authority, 'evil.example')],
-    ['a time that is over', (authority) => startServer(authority, '127.0.0.1', 0)],
-    ['another authority of the same name', async () => startServer(await newAuthority(), '127.0.0.1')],
-  ])('with a certificate for %s fails although the authority is trusted', async (_name, start) => {
+  it.each<[string, (authority: Authority) => ReturnType<typeof startServer>, object]>([
+    ['another host', (authority) => startServer(authority, 'evil.example'), { certificateProblem: 'other_host' }],
+    ['a time that is over', (authority) => startServer(authority, '127.0.0.1', 0), { certificateProblem: 'expired' }],
+    ['another authority of the same name', async () => startServer(await newAuthority(), '127.0.0.1'), {}],
+  ])('with a certificate for %s fails although the authority is trusted', async (_name, start, problem) => {
     const { authority, trusted } = await newCompany()
     const { port, received } = await start(authority)
     const failed = await failure(send(`https://127.0.0.1:${port}/`, { secureContext: trusted }))
-    expect(failed).toEqual({ cause: 'certificate', certificateIssuer: 'Example Corp CA', isSent: false })
+    expect(failed).toEqual({ cause: 'certificate', certificateIssuer: 'Example Corp CA', isSent: false, ...problem })
     expect(received).toEqual([])
   })
 

@@ -93,11 +93,18 @@ function hintFor(target: Connection['target'], error: ReachError, profile: strin
   return hint
 }
 
+const CERTIFICATE_PROBLEMS: Readonly<Record<string, string>> = {
+  expired: 'has expired',
+  not_yet_valid: 'is not valid yet',
+  other_host: 'is for another host',
+}
+
 const CAUSES: Readonly<Record<string, (error: ReachError) => string>> = {
   dns: () => 'the name of its host is not found',
   refused: () => 'the connection is refused or cut',
   timeout: () => 'it does not respond in time',
-  certificate: ({ certificateIssuer = 'unknown' }) => `its certificate is not trusted (issuer: ${certificateIssuer})`,
+  certificate: ({ certificateIssuer = 'unknown', certificateProblem }) =>
+    `its certificate ${CERTIFICATE_PROBLEMS[certificateProblem ?? ''] ?? 'is not trusted'} (issuer: ${certificateIssuer})`,
   proxy: ({ proxyHost, proxyProblem = 'unreachable' }) =>
     `the proxy${proxyHost === undefined ? '' : ` ${proxyHost}`} does not lead there: ${proxyProblem}`,
   captive_portal: () =>
