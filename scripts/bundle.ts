@@ -21,7 +21,13 @@ export const options = {
   target: 'node20',
   external: ['@napi-rs/keyring', ...Object.keys(OWN_FILES)], // the first is a native addon with one file per platform
   supported: { 'dynamic-import': false }, // bundled as require(): a script from the code cache has no import()
-  define: { BUILT_FROM: JSON.stringify(commit()), BUILT_FROM_TIME: JSON.stringify(commitTime()) },
+  define: {
+    BUILT_FROM: JSON.stringify(commit()),
+    BUILT_FROM_TIME: JSON.stringify(commitTime()),
+    // Optional packages of `ws`: it would look for them in each folder above the program, at each start.
+    'process.env.WS_NO_BUFFER_UTIL': '"1"',
+    'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
+  },
   minifySyntax: true,
   minifyWhitespace: true, // a third less to read at each start; identifiers stay, for stack traces
   legalComments: 'linked',
@@ -34,10 +40,15 @@ export const PROGRAM = 'dist/program.cjs'
 export const HEADER = 'dist/header.cjs' // for `header` alone: a sixth of the program
 export const LAUNCHER = 'dist/cadzero-auth.cjs'
 
+/** Loaded by `ws`, a tenth of the time that `header` takes, for what it never uses. */
+const UNUSED_BY_HEADER = Object.fromEntries(
+  ['https', 'tls', 'zlib'].map((name) => [name, './src/bootstrap/unused-by-header.ts']),
+)
+
 /** The scripts in dist/. */
 export const BUNDLES: readonly BuildOptions[] = [
   script('src/bootstrap/program.ts', PROGRAM),
-  script('src/bootstrap/header.ts', HEADER),
+  { ...script('src/bootstrap/header.ts', HEADER), alias: UNUSED_BY_HEADER },
   script('src/broker/broker.ts', 'dist/broker.cjs'), // for a server that mounts the broker: require('cadzero-auth/broker')
   { ...script('src/bootstrap/launcher.ts', LAUNCHER), banner: { js: '#!/usr/bin/env node' } },
   ...Object.entries(OWN_FILES).map(([file, packages]) => ({

@@ -3,7 +3,7 @@ import { usableFolders } from '../config/paths.ts'
 import { systemFiles } from '../host/files.ts'
 import { systemRandom } from '../host/random.ts'
 import { connect } from '../rpc/client.ts'
-import { print, watchOutput } from './terminal.ts'
+import { printAndExit, watchOutput } from './terminal.ts'
 
 /** Whether it has printed the header. If not, the whole program has to try again: it starts the daemon, or says what is wrong. */
 export async function printPlainHeader(env: NodeJS.ProcessEnv): Promise<boolean> {
@@ -12,7 +12,7 @@ export async function printPlainHeader(env: NodeJS.ProcessEnv): Promise<boolean>
     try {
       const { headers } = await client.call('getAuthHeader', { interactive: false })
       watchOutput()
-      print(`Authorization: ${headers.Authorization}`)
+      printAndExit(`Authorization: ${headers.Authorization}`)
       return true
     } finally {
       client.close()

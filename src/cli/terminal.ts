@@ -36,6 +36,13 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
+/** Prints the last line, and ends the process as soon as it is written: what is still open is not waited for. */
+export function printAndExit(text: string): void {
+  process.stdout.write(`${text}\n`, (error) => {
+    if (!error) process.exit() // the listener of `watchOutput` handles the error
+  })
+}
+
 export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2))
 }
