@@ -92,13 +92,10 @@ export class ClerkTime implements Clock {
     const { clock, ask } = this.#options
     const unknown = () => new BrokerError('temporarily_unavailable', 'clock_unknown', RETRY_SECONDS)
     if (clock.monotonic() < this.#nextAskAt) throw unknown()
-    try {
-      await ask()
-      if (!this.#isSampleGood()) throw unknown()
-    } catch (error) {
-      this.#nextAskAt = clock.monotonic() + RETRY_SECONDS
-      throw error
-    }
+    const failure = await ask().then(unknown, (error: unknown) => error)
+    if (this.#isSampleGood()) return // whatever else the answer says
+    this.#nextAskAt = clock.monotonic() + RETRY_SECONDS
+    throw failure
   }
 
   /** What an error means: while the clocks disagree, a refusal by time is the operator's, and ends no session. */

@@ -23,11 +23,13 @@ export interface LimitsPerMinute {
   readonly user: number
 }
 
-const WINDOW = 60 // s
+const MINUTE = 60 // s
+const BURST = 10 // requests of a user at once, if the limit allows them: a sign-in takes three, on several computers
 const ADDRESS_BUCKETS = 2 ** 17 // about 30 MB at most, however many addresses a flood has
 
 /**
- * Limits in fixed windows that begin with the first request of a key.
+ * Limits in fixed windows that begin with the first request of a key: of a minute for an address, which may be that of an
+ * office, and shorter ones at the same rate for a user, so that an account cannot spend all of its requests at once.
  * @param secret keeps others from choosing an address that shares its budget with someone else's
  * @param redis counts for all copies; while it does not respond, each copy counts by itself
  */
@@ -38,8 +40,8 @@ export function createLimits(
   redis?: RedisClient,
 ): Required<Limits> {
   const limiters = {
-    address: createLimiter('address', perMinute.address, WINDOW, redis),
-    user: createLimiter('user', perMinute.user, WINDOW, redis),
+    address: createLimiter('address', perMinute.address, MINUTE, redis),
+    user: createLimiter('user', ...burstOf(perMinute.user), redis),
   }
   const counterOf = (scope: LimitScope, key: string) => (scope === 'address' ? bucketOf(key, secret) : key)
   const exceeded = { address: new Exceeded(clock), user: new Exceeded(clock) }
@@ -52,6 +54,12 @@ export function createLimits(
     },
     exceededFor: (scope, key) => exceeded[scope].secondsOf(counterOf(scope, key)),
   }
+}
+
+/** Requests, and the seconds of their window: a sixth of a minute's, but ten at least. */
+function burstOf(perMinute: number): [points: number, seconds: number] {
+  const points = Math.min(perMinute, Math.max(BURST, Math.ceil(perMinute / 6)))
+  return [points, Math.ceil((points / perMinute) * MINUTE)]
 }
 
 /** The counters that have no request left. */
@@ -68,7 +76,7 @@ class Exceeded {
 
   add(counter: string, seconds: number): void {
     const now = this.#clock.monotonic()
-    if (now - this.#sweptAt >= WINDOW) {
+    if (now - this.#sweptAt >= MINUTE) {
       this.#sweptAt = now
       for (const [one, until] of this.#until) if (until <= now) this.#until.delete(one)
     }

@@ -3,6 +3,7 @@
 // It keeps no session and no secret. While it does not respond, a refresh goes on with checks per copy; what must be used
 // once in all copies (a code, a session token) is answered with 503, since a copy cannot know.
 import type { Redis } from 'ioredis'
+import { randomText, systemRandom } from '../host/random.ts'
 import { BrokerError } from './errors.ts'
 import type { SingleUse, SingleUseKind } from './single-use.ts'
 
@@ -18,6 +19,8 @@ const CONNECT_TIMEOUT = 2000 // ms
 const COMMAND_TIMEOUT = 300 // ms; a refresh must not wait longer for a Redis that hangs
 const SOCKET_TIMEOUT = 1000 // ms without an answer: the connection is closed, and commands fail at once until it is back
 const LONGEST_RETRY_DELAY = 1000 // ms
+// Only what this claim has written. Commands of a connection run in order, so it runs after the claim.
+const RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 
 /**
  * Connects in the background, and again whenever the connection is lost.
@@ -60,12 +63,20 @@ export class RedisSingleUse implements SingleUse {
   async claim(kind: SingleUseKind, id: string, seconds: number): Promise<boolean> {
     // Also remembered here, so that a proof of this copy stays used when Redis fails.
     if (kind === 'proof' && !(await this.#own.claim(kind, id, seconds))) return false
+    const key = `cadzero-broker:${kind}:${id}`
+    const claimant = randomText(systemRandom, 12)
     try {
       if (this.#client.status !== 'ready') throw new Error('not connected')
-      return (await this.#client.set(`cadzero-broker:${kind}:${id}`, '', 'EX', Math.ceil(seconds), 'NX')) === 'OK'
+      return (await this.#client.set(key, claimant, 'EX', Math.ceil(seconds), 'NX')) === 'OK'
     } catch {
       if (kind === 'proof') return true
+      this.#release(key, claimant)
       throw new BrokerError('temporarily_unavailable', 'store_unavailable')
     }
+  }
+
+  /** Takes a claim back that Redis may have made after its answer was given up: the client can then send the same code again. */
+  #release(key: string, claimant: string): void {
+    if (this.#client.status === 'ready') this.#client.eval(RELEASE, 1, key, claimant).catch(() => undefined)
   }
 }

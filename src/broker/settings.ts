@@ -23,6 +23,8 @@ export interface BrokerSettings {
 export const SECRETS = ['CLERK_SECRET_KEY', 'CADZERO_BROKER_KEY', 'CLERK_JWT_KEY', 'CADZERO_BROKER_REDIS_URL'] as const
 
 const KEY_BYTES = 32
+const LOOPBACK = '127.0.0.1'
+const METRICS_PORT = 'the port for /metrics, such as 9464, or unset CADZERO_BROKER_METRICS_HOST'
 const TEN_YEARS = 315_360_000 // s; Clerk's limit
 const SESSION_TOKENS = ['bound', 'unbound', 'off'] as const
 
@@ -36,13 +38,13 @@ export function readSettings(env: Environment, problems: readonly SettingProblem
   const reader = new EnvironmentReader(env, problems)
   const secretKey = reader.required(
     'CLERK_SECRET_KEY',
-    'the secret key of the Clerk instance (sk_test_… or sk_live_…)',
+    'a secret key of the Clerk instance (sk_test_… or sk_live_…); Clerk shows each one only when it is created',
     (text) => (/^sk_(test|live)_\S+$/.test(text) ? text : undefined),
   )
   const settings = {
     options: readOptions(reader, secretKey ?? ''),
     listener: {
-      host: hostOf(reader, 'CADZERO_BROKER_HOST'),
+      host: addressOf(reader, 'CADZERO_BROKER_HOST') ?? LOOPBACK,
       port: reader.wholeNumber('CADZERO_BROKER_PORT', 0, 65_535) ?? 8787,
     },
     metricsListener: metricsListenerOf(reader),
@@ -64,7 +66,7 @@ function readOptions(reader: EnvironmentReader, secretKey: string): BrokerSettin
     issuers:
       reader.required(
         'CADZERO_BROKER_INSTANCES',
-        'the Frontend API URLs of the accepted instances, separated by commas',
+        'the Frontend API URLs of the accepted instances, such as https://clerk.example.com, separated by commas',
         listOf(baseUrl),
       ) ?? [],
     keys:
@@ -73,11 +75,16 @@ function readOptions(reader: EnvironmentReader, secretKey: string): BrokerSettin
         'the output of: cadzero-auth broker --generate-key (32 random bytes as base64url). Separate several keys by commas: the first encrypts, all decrypt',
         listOf(key),
       ) ?? [],
-    publicUrl: reader.required('CADZERO_BROKER_PUBLIC_URL', 'the URL at which clients reach the broker', baseUrl) ?? '',
+    publicUrl:
+      reader.required(
+        'CADZERO_BROKER_PUBLIC_URL',
+        'the brokerUrl of the clients, such as https://api.example.com',
+        baseUrl,
+      ) ?? '',
     authorizedParties:
       reader.required(
         'CADZERO_BROKER_AUTHORIZED_PARTIES',
-        'the origins of the sign-in pages (https://www.example.com), separated by commas',
+        'the origins of the sign-in pages, such as https://www.example.com, separated by commas',
         listOf(origin),
       ) ?? [],
   }
@@ -128,14 +135,15 @@ function definedOf<T extends object>(values: T): Defined<T> {
 }
 
 function metricsListenerOf(reader: EnvironmentReader): Listener | undefined {
-  const host = hostOf(reader, 'CADZERO_BROKER_METRICS_HOST')
+  const host = addressOf(reader, 'CADZERO_BROKER_METRICS_HOST')
+  if (host !== undefined) reader.required('CADZERO_BROKER_METRICS_PORT', METRICS_PORT, (text) => text)
   const port = reader.wholeNumber('CADZERO_BROKER_METRICS_PORT', 0, 65_535)
-  return port === undefined ? undefined : { host, port }
+  return port === undefined ? undefined : { host: host ?? LOOPBACK, port }
 }
 
-function hostOf(reader: EnvironmentReader, name: string): string {
+function addressOf(reader: EnvironmentReader, name: string): string | undefined {
   const parse = (text: string) => (/^[\w.:%-]{1,253}$/.test(text) ? text : undefined)
-  return reader.optional(name, 'the address to listen on', parse) ?? '127.0.0.1'
+  return reader.optional(name, 'the address to listen on', parse)
 }
 
 /** Without a slash at the end, as Clerk writes `iss`. */

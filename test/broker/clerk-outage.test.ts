@@ -8,15 +8,17 @@ import { Monitor } from '../../src/broker/monitor.ts'
 import { serveBroker } from '../../src/broker/server.ts'
 import { systemClock } from '../../src/host/clock.ts'
 import { brokerOptions, newBroker, newBrokerWorld, tokensPath } from '../support/broker.ts'
+import { TestClock } from '../support/clock.ts'
 import { newSandbox } from '../support/world.ts'
 
-/** A server that accepts every request and answers none. */
+/** A server that accepts every request and answers none but that for the keys, with its time alone. */
 async function startSilentServer() {
   const sockets = new Set<Socket>()
   const open: ServerResponse[] = []
   const server = createServer((request, response) => {
     request.resume()
-    open.push(response)
+    if (request.url === '/v1/jwks') response.writeHead(200, { connection: 'close' }).end()
+    else open.push(response)
   })
   server.on('connection', (socket) => {
     sockets.add(socket)
@@ -36,9 +38,14 @@ it('keeps a bounded number of requests while Clerk hangs, answers 503, and leave
   const refreshToken = await newRefreshToken()
   const silent = await startSilentServer()
   const monitor = new Monitor()
-  const hanging = { ...options, apiUrl: silent.url, deadlineSeconds: 1, monitor, maxInFlight: 400 }
+  const clock = new TestClock(Date.now() / 1000)
+  const hanging = { ...options, apiUrl: silent.url, monitor, maxInFlight: 300, clock }
   const { refresh } = newBroker(sandbox, hanging, key)
-  const answers = await Promise.all(Array.from({ length: 600 }, () => refresh(refreshToken)))
+  let answered = 0
+  const requests = Array.from({ length: 600 }, () => refresh(refreshToken).finally(() => answered++))
+  await expect.poll(() => [answered, silent.open.length], { timeout: 15_000 }).toEqual([300, 64])
+  clock.advance(5)
+  const answers = await Promise.all(requests)
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]))
   for (const { headers, body } of answers) {
     expect(headers.get('retry-after')).toMatch(/^[1-9]/)
@@ -49,7 +56,7 @@ it('keeps a bounded number of requests while Clerk hangs, answers 503, and leave
   const text = await monitor.metrics.text()
   expect(text).toContain('cadzero_broker_in_flight 0\n')
   expect(text).toContain('cadzero_broker_clerk_in_flight 0\n')
-  expect(text).toContain('cadzero_broker_limited_total{limit="load"} 200\n')
+  expect(text).toContain('cadzero_broker_limited_total{limit="load"} 300\n')
   expect(monitor.health().clerk).toBe('degraded')
 })
 

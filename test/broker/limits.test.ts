@@ -19,6 +19,21 @@ describe('the limits', () => {
     expect(wait).toBeLessThanOrEqual(60)
   })
 
+  it('allow a user a sixth of a minute’s requests at once, and an address all of them', async () => {
+    const limits = createLimits({ user: 120, address: 120 }, newKey(), systemClock)
+    const waits = await take(limits, 'user', 'a', 25)
+    expect(waits.findIndex((seconds) => seconds > 0)).toBe(20)
+    expect(Math.max(...waits)).toBeLessThanOrEqual(10)
+    expect((await take(limits, 'address', '203.0.113.7', 120)).every((seconds) => seconds === 0)).toBe(true)
+  })
+
+  it('allow a user ten requests at once if the limit of a minute does, at the same rate', async () => {
+    const limits = createLimits({ user: 20, address: 1 }, newKey(), systemClock)
+    const waits = await take(limits, 'user', 'a', 11)
+    expect(waits.findIndex((seconds) => seconds > 0)).toBe(10)
+    expect(waits.at(-1)).toBeGreaterThan(20)
+  })
+
   it('count each key, and users apart from addresses', async () => {
     const limits = createLimits({ user: 1, address: 1 }, newKey(), systemClock)
     await take(limits, 'user', 'a', 5)

@@ -88,6 +88,31 @@ describe.skipIf(!hasRedis)(`while Redis does not respond${skippedWithoutRedis}`,
     },
   )
 
+  it.each(['code', 'session_token'] as const)(
+    'for longer than a claim waits, the same %s can be sent again when it does, to any copy, and is then used once',
+    async (kind) => {
+      const { redis, copies } = await newCopies(2)
+      const [one, other] = copies as [(typeof copies)[0], (typeof copies)[0]]
+      redis.freeze()
+      await expect(one.singleUse.claim(kind, 'an-id', 60)).rejects.toMatchObject({ reason: 'store_unavailable' })
+      redis.thaw()
+      await one.client.ping() // answered after the claim that was given up
+      expect(await other.singleUse.claim(kind, 'an-id', 60)).toBe(true)
+      expect(await one.singleUse.claim(kind, 'an-id', 60)).toBe(false)
+    },
+  )
+
+  it('and a code was used before, a claim that is given up does not make it usable again', async () => {
+    const { redis, copies } = await newCopies(1)
+    const [{ singleUse, client }] = copies as [(typeof copies)[0]]
+    expect(await singleUse.claim('code', 'an-id', 60)).toBe(true)
+    redis.freeze()
+    await expect(singleUse.claim('code', 'an-id', 60)).rejects.toMatchObject({ reason: 'store_unavailable' })
+    redis.thaw()
+    await client.ping()
+    expect(await singleUse.claim('code', 'an-id', 60)).toBe(false)
+  })
+
   it('says so once, and works again when Redis is back', async () => {
     const { redis, copies } = await newCopies(1)
     const [{ isUp, changes, singleUse }] = copies as [(typeof copies)[0]]

@@ -177,6 +177,21 @@ describe('the broker’s settings', () => {
     expect(hint + message).not.toContain('canary')
   })
 
+  it('refuse an address for metrics without a port, which would have no effect', () => {
+    const { message, hint } = errorOf({ CADZERO_BROKER_METRICS_HOST: '0.0.0.0', CADZERO_BROKER_PORT: 'x' })
+    expect(message).toBe('CADZERO_BROKER_PORT is invalid; CADZERO_BROKER_METRICS_PORT is missing')
+    expect(hint).toContain('set CADZERO_BROKER_METRICS_PORT to the port for /metrics, such as 9464')
+  })
+
+  it('of version 1.0 are refused with an example of what is new', () => {
+    const { message, hint } = errorOf({ CADZERO_BROKER_PUBLIC_URL: '', CADZERO_BROKER_AUTHORIZED_PARTIES: '' })
+    expect(message).toBe('CADZERO_BROKER_PUBLIC_URL is missing; CADZERO_BROKER_AUTHORIZED_PARTIES is missing')
+    expect(hint).toBe(
+      'set CADZERO_BROKER_PUBLIC_URL to the brokerUrl of the clients, such as https://api.example.com; ' +
+        'set CADZERO_BROKER_AUTHORIZED_PARTIES to the origins of the sign-in pages, such as https://www.example.com, separated by commas',
+    )
+  })
+
   it('name all that is wrong at once', () => {
     const { message, hint } = errorOf({ CLERK_SECRET_KEY: '', CADZERO_BROKER_PORT: 'x', CADZERO_BROKER_KEY: 'y' })
     expect(message).toBe('CLERK_SECRET_KEY is missing; CADZERO_BROKER_KEY is invalid; CADZERO_BROKER_PORT is invalid')

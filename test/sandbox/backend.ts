@@ -98,10 +98,13 @@ export class ClerkBackend implements BackendApi {
   readonly banned = new Set<string>()
   customLimits: { readonly allowed: boolean; readonly refusal: number } = { allowed: false, refusal: 402 }
   readonly #settings: BackendSettings
+  readonly #now: () => number
   #tokenLifetime = 60
 
-  constructor(settings: BackendSettings) {
+  /** @param now the time of new tokens, in Unix seconds */
+  constructor(settings: BackendSettings, now: () => number) {
     this.#settings = settings
+    this.#now = now
   }
 
   get url(): string {
@@ -183,7 +186,7 @@ export class ClerkBackend implements BackendApi {
     const template = name === undefined ? undefined : this.templateNamed(name)
     if (name !== undefined && !template) throw new Error(`the sandbox has no template ${name}`)
     const lifetime = options.lifetimeSeconds ?? template?.lifetime ?? this.#tokenLifetime
-    const issuedAt = Math.floor(Date.now() / 1000) - issuedSecondsAgo
+    const issuedAt = Math.floor(this.#now()) - issuedSecondsAgo
     const ownClaims = template
       ? template.claims
       : { sid: sessionId, v: 2, fva: [0, -1], sts: session.status === 'pending' ? 'pending' : 'active' }

@@ -18,7 +18,7 @@ import { authorizeDevice, type DeviceVisitOptions, signIn, type Visit, type Visi
 export interface SandboxOptions extends Deviations {
   /** The address at which clients reach the sandbox, if it is behind a TLS server; by default its own port on loopback. */
   readonly issuer?: string
-  /** The time that its answers state (Date), in Unix seconds; by default the real one. Tokens and sessions have the real time. */
+  /** The time of its answers (Date) and of session tokens, in Unix seconds; by default the real one, which all else has. */
   readonly now?: () => number
   /** 0 selects a free port. */
   readonly port?: number
@@ -102,7 +102,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     else void callback(request, response)
   })
 
-  const backend = new ClerkBackend(settings)
+  const now = options.now ?? (() => Date.now() / 1000)
+  const backend = new ClerkBackend(settings, now)
   const record = createRecord()
   const handle = createFront({
     providerPort: () => portOf(providerServer),
@@ -114,7 +115,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       return fromBackend ?? (await handleUserinfo(recorded, authorization, settings))
     },
     translate: (recorded, response) => translate(recorded, response, options),
-    now: options.now ?? (() => Date.now() / 1000),
+    now,
     closing: closing.signal,
     onError,
   })

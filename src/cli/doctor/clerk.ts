@@ -17,6 +17,8 @@ const SHORTEST_LIFETIME = 30 // s; Clerk's own limits
 const LONGEST_LIFETIME = 315_360_000 // s
 const DEFAULT_MAXIMUM = 7 * 86_400 // s; Clerk's default, which the Dashboard can change
 const API_URL = 'https://api.clerk.com'
+const CHANGE_LIMITS =
+  'change them in the Dashboard (Sessions), or for the broker’s sessions alone with CADZERO_BROKER_SESSION_SECONDS; in production both need a paid plan'
 
 /** @throws UsageError, CommandError */
 export async function checkClerk(context: Context, options: ClerkOptions, env: NodeJS.ProcessEnv): Promise<Finding[]> {
@@ -25,7 +27,7 @@ export async function checkClerk(context: Context, options: ClerkOptions, env: N
   if (!secretKey || !/^sk_(test|live)_\S+$/.test(secretKey)) {
     throw new UsageError(
       'CLERK_SECRET_KEY is missing or wrong',
-      'set CLERK_SECRET_KEY to the secret key of the instance (sk_test_… or sk_live_…)',
+      'set CLERK_SECRET_KEY to a secret key of the instance (sk_test_… or sk_live_…), which the Dashboard shows once',
     )
   }
   if (!isSafeUrl(apiUrl)) {
@@ -53,7 +55,7 @@ export async function checkClerk(context: Context, options: ClerkOptions, env: N
 const PROBLEMS: Readonly<Record<ClerkInstanceError['reason'], { found: string; hint: string }>> = {
   wrong_key: {
     found: 'it does not accept the secret key',
-    hint: 'copy CLERK_SECRET_KEY again from the Dashboard (API keys)',
+    hint: 'create a new secret key in the Dashboard (API keys), which shows it once, and set CLERK_SECRET_KEY to it',
   },
   unreachable: { found: 'it cannot be reached', hint: 'check the network, and CLERK_API_URL if it is set' },
   rate_limited: { found: 'it refuses the request: rate limit exceeded', hint: 'wait ten seconds, then try again' },
@@ -110,17 +112,18 @@ const NO_TEMPLATES: Finding = {
   found: 'none: tokens are session tokens, valid for 60 s',
 }
 
+/** The limits of one session: the broker, or another program with the secret key, may have moved its end. */
 function describeLimits(limits: SessionLimits | undefined): Finding {
   const check = 'session limits'
   if (!limits) {
     const found = `unknown without a session; by default ${describeSpan(DEFAULT_MAXIMUM)} at most`
-    const hint = 'sign in by hand-off with this profile to see them; change them in the Dashboard (Sessions)'
+    const hint = `sign in by hand-off with this profile to see them; ${CHANGE_LIMITS}`
     return { check, verdict: 'ok', found, hint }
   }
   const { maximum, inactivity } = limits
   const idle = inactivity < maximum ? `, and after ${describeSpan(inactivity)} without activity` : ''
-  const found = `a session ends after ${describeSpan(maximum)}${idle}; the user then signs in again`
-  const hint = 'change that in the Dashboard (Sessions); it does not affect OAuth refresh tokens'
+  const found = `your session ends after ${describeSpan(maximum)}${idle}; you then sign in again`
+  const hint = `${CHANGE_LIMITS}; OAuth refresh tokens have no such limit`
   return { check, verdict: 'ok', found, hint }
 }
 

@@ -15,6 +15,7 @@ export function checkHandoff(profile: HandoffProfile, diagnosis: Diagnosis): Fin
       ? [{ check: `provider ${issuer}`, verdict: 'ok' as const, found: 'it publishes its public keys' }]
       : []),
     checkPage(profile),
+    ...(profile.tokenInCallback ? [tokenInCallback(profile)] : []),
     ...(hasBroker ? [] : [withoutBroker(profile)]),
     ...(isReached(diagnosis, 'broker')
       ? [{ check: `broker ${brokerUrl}`, verdict: 'ok' as const, found: 'it responds' }]
@@ -29,6 +30,13 @@ function checkPage({ name, signInUrl, requireState }: HandoffProfile): Finding {
   const found = `${signInUrl} does not return the state: during a sign-in, another site could sign you in as a different user`
   const hint = `put the folder cadzero.auth-callback into the web app, and set profiles.${name}.signInUrl to its address`
   return { check, verdict: 'warning', found, hint }
+}
+
+/** On unless the profile says otherwise: a page of version 1 has no other way. */
+function tokenInCallback({ name }: HandoffProfile): Finding {
+  const found = 'on: a page of version 1 may send a token in the address, which stays in the browser’s history'
+  const hint = `when no such page is in use, set profiles.${name}.tokenInCallback to false`
+  return { check: 'tokenInCallback', verdict: 'ok', found, hint }
 }
 
 function withoutBroker({ name }: HandoffProfile): Finding {

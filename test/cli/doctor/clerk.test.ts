@@ -29,7 +29,7 @@ describe('doctor --clerk', () => {
     await comeBack(await start(), params(await backend.sessionToken(sessionId)))
     const after = await look()
     expect(after.finding('session limits')).toMatchObject({
-      found: 'a session ends after 7 days; the user then signs in again',
+      found: 'your session ends after 7 days; you then sign in again',
       hint: expect.stringContaining('Dashboard'),
     })
     expect(after.stdout + after.stderr).not.toContain(backend.secretKey)

@@ -19,6 +19,13 @@ describe('the doctor on a hand-off profile', () => {
     expect(finding('provider')).toMatchObject({ verdict: 'ok', found: 'it publishes its public keys' })
     expect(finding('sign-in page')).toMatchObject({ verdict: 'ok' })
     expect(finding('broker')).toMatchObject({ verdict: 'ok', found: 'it responds' })
+    expect(finding('tokenInCallback')).toMatchObject({
+      verdict: 'ok',
+      found: expect.stringMatching(/^on: .*history$/),
+      hint: expect.stringContaining('tokenInCallback to false'),
+    })
+    await configure(home, sandbox.issuer, { brokerUrl: broker.url, tokenInCallback: false })
+    expect((await runDoctor(home)).finding('tokenInCallback')).toBeUndefined()
   })
 
   it('reports a broker that does not serve the issuer of the profile', async () => {
