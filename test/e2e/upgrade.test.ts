@@ -1,30 +1,16 @@
 // Upgrade and downgrade: a newer version replaces the daemon and keeps the session; an older one never changes a newer store.
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { PROGRAM, runProgram, startDaemonProcess, temporaryFolder } from '../support/program.ts'
+import { programOfVersion } from '../support/other-version.ts'
+import { runProgram, startDaemonProcess } from '../support/program.ts'
 import { newWorld } from '../support/world.ts'
-
-/** Builds the program with another version of itself and of its session files; returns its command. */
-async function build(version: string, storeVersion: number): Promise<readonly [string, string]> {
-  const folder = await temporaryFolder()
-  await cp(dirname(PROGRAM), folder, { recursive: true })
-  const program = join(folder, 'program.cjs')
-  const text = await readFile(program, 'utf8')
-  const changed = text
-    .replace('{name:"cadzero-auth",version:"1.0.0"', `{name:"cadzero-auth",version:"${version}"`)
-    .replace('ENVELOPE_VERSION=1}', `ENVELOPE_VERSION=${storeVersion}}`)
-  expect(changed.includes(`version:"${version}"`) && changed.includes(`ENVELOPE_VERSION=${storeVersion}}`)).toBe(true)
-  await writeFile(program, changed)
-  await rm(join(folder, 'program.cache')) // V8 only compares the length of the source
-  return [process.execPath, join(folder, 'cadzero-auth.cjs')]
-}
 
 it('a newer version replaces the running daemon, and keeps its session and its store', async () => {
   const { home, env, client, signIn, sandbox } = await newWorld()
   await signIn()
   const before = await client.call('getAuthHeader')
-  const program = await build('1.1.0', 1)
+  const program = await programOfVersion('1.1.0', 1)
   const daemon = await startDaemonProcess({ home, env, program }, '--replace')
   expect(await client.closed).toBe(1012)
   const next = await daemon.connect()
@@ -45,7 +31,7 @@ it('an older version reports a newer store, and does not change it', async () =>
   await signIn()
   await daemon.stop()
   await client.closed
-  const program = await build('2.0.0', 2)
+  const program = await programOfVersion('2.0.0', 2)
   // The newer version has to sign in again, because it does not read version 1 in this test. Only its file matters.
   const newer = await startDaemonProcess({ home, env, program })
   const other = await newer.connect()

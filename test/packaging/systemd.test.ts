@@ -7,6 +7,7 @@ import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connect } from '../../src/rpc/client.ts'
 import { readEndpoint } from '../../src/rpc/discovery.ts'
+import { copyProgram } from '../support/other-version.ts'
 import { PROGRAM } from '../support/program.ts'
 import { newSandbox, signIn } from '../support/world.ts'
 import { eventually, missingRequirement, startUserManager, type UserManager } from './user-manager.ts'
@@ -185,6 +186,33 @@ test('a service replaces a daemon in the background, and a replaced service has 
   expect((await user.status()).daemon).toBeNull()
   await user.cadzeroAuth('service', 'install')
   expect(await user.status()).toMatchObject({ running: true })
+})
+
+test('after an update in place, service install replaces the daemon of the older version, and the session stays', async () => {
+  const sandbox = await newSandbox({ accessTokenTtl: 3600 })
+  let folder = ''
+  const user = await newUser(sandbox.issuer, sandbox.clientId, {
+    program: async (home) => {
+      folder = join(home, 'program')
+      await copyProgram(folder, '0.9.0')
+      return join(folder, 'cadzero-auth.cjs')
+    },
+  })
+  await user.cadzeroAuth('service', 'install')
+  const older = await user.connect()
+  expect(older.endpoint.daemonVersion).toBe('0.9.0')
+  await signIn(older, sandbox)
+  const header = await older.call('getAuthHeader')
+
+  await copyProgram(folder, '0.9.1')
+  // The entry is as it was; what it starts is not.
+  expect(await user.cadzeroAuth('service', 'install')).toContain('already installed')
+  expect(await older.closed).toBe(1012)
+  expect(await user.status()).toMatchObject({ running: true, problem: null, daemon: { version: '0.9.1' } })
+  expect(await (await user.connect()).call('getAuthHeader', { interactive: false })).toEqual(header)
+  const { pid } = await user.status()
+  expect(await user.cadzeroAuth('service', 'install')).toContain('already installed')
+  expect((await user.status()).pid).toBe(pid)
 })
 
 test('a unit that a package has installed for all users is recognised, restarted, masked and unmasked', async () => {
