@@ -25,8 +25,9 @@ describe.skipIf(!isPossible)(`three copies${isPossible ? '' : ' (skipped: needs 
     const client = await newClient() // took one
     const statuses: number[] = []
     for (let n = 0; n < 30; n++) statuses.push((await client.refresh(client.refreshToken)).status)
-    expect(statuses.filter((status) => status === 200)).toHaveLength(19)
-    expect(statuses.filter((status) => status === 429)).toHaveLength(11)
+    // Ten in half a minute, as one copy has it.
+    expect(statuses.filter((status) => status === 200)).toHaveLength(9)
+    expect(statuses.filter((status) => status === 429)).toHaveLength(21)
     for (const { stdout } of copies) expect(stdout()).toContain('"event":"refreshed"')
     const other = await newClient()
     expect((await other.refresh(other.refreshToken)).status).toBe(200)
