@@ -111,7 +111,8 @@ function newServer(timeouts: RequestTimeouts, maxConnections: number, listener: 
 /** A stranger who keeps connections open, with a request a minute in each, must not keep others out. */
 function keepRoom(server: Server, maxConnections: number): void {
   let open = 0
-  server.on('connection', (socket) => {
+  // Before Node's own listener: since version 26 it counts a connection without its first request as idle.
+  server.prependListener('connection', (socket) => {
     open++
     socket.once('close', () => open--)
     if (open >= maxConnections) server.closeIdleConnections()

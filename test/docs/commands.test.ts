@@ -26,7 +26,7 @@ const needsWebsockets = ({ language, text }: Block) => language === 'python' && 
 
 /** The programs and packages of a block that a machine may lack. */
 const lackedBy = (block: Block) => [
-  ...['curl', 'python3'].filter(
+  ...['curl', 'npx', 'python3'].filter(
     (name) => (block.text.includes(`${name} `) || block.language === name.replace(/3$/, '')) && !has(name),
   ),
   ...(needsWebsockets(block) && !pythonWithWebsockets ? ['python3-websockets'] : []),

@@ -1,9 +1,9 @@
 // The Run key in a real registry: reg.exe of Wine, with letters and quotes that paths may have.
 import { beforeAll, describe, expect, it } from 'vitest'
+import { lacking, makeDebian13 } from '../../scripts/trials/debian13.ts'
 import type { Launch } from '../../src/autostart/service-manager.ts'
 import { RunKey } from '../../src/autostart/windows.ts'
 import { fakeMachine } from '../support/service.ts'
-import { lacking, makeDebian13 } from './debian13.ts'
 import { newWindows, winePath } from './wine.ts'
 
 const reason = lacking()

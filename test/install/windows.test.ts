@@ -2,9 +2,9 @@
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { lacking, makeDebian13 } from '../../scripts/trials/debian13.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { newSandbox, signIn } from '../support/world.ts'
-import { lacking, makeDebian13 } from './debian13.ts'
 import { releaseFile, version } from './release.ts'
 import { newWindows, type Windows, winePath } from './wine.ts'
 
