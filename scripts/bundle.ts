@@ -1,5 +1,6 @@
 // The bundles of the program, for the script and for the single executables.
 import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import type { BuildOptions } from 'esbuild'
 
 /** Packages that the daemon does not need, in files of their own: half of the program. Redis is loaded only if one is configured. */
@@ -14,6 +15,9 @@ const alias = Object.fromEntries(
   Object.entries(OWN_FILES).flatMap(([file, packages]) => packages.map((name) => [name, file])),
 )
 
+/** Committed once the owner has made the key, see docs/packaging.md. */
+export const UPDATE_KEY_FILE = 'scripts/package/update-key.pem'
+
 export const options = {
   bundle: true,
   format: 'cjs',
@@ -27,6 +31,7 @@ export const options = {
     // Optional packages of `ws`: it would look for them in each folder above the program, at each start.
     'process.env.WS_NO_BUFFER_UTIL': '"1"',
     'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
+    UPDATE_KEY: JSON.stringify(updateKey()),
   },
   minifySyntax: true,
   minifyWhitespace: true, // a third less to read at each start; identifiers stay, for stack traces
@@ -72,6 +77,11 @@ function commitTime(): string {
   if (commit() === '') return ''
   const seconds = Number(git('log', '-1', '--format=%ct'))
   return `${new Date(seconds * 1000).toISOString().slice(0, -5)}Z`
+}
+
+/** The public key of the releases, in PEM form; empty if there is none: then the program has no update. */
+export function updateKey(): string {
+  return existsSync(UPDATE_KEY_FILE) ? readFileSync(UPDATE_KEY_FILE, 'utf8') : ''
 }
 
 /** The output of git; empty if it fails. */

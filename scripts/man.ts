@@ -13,6 +13,7 @@ const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   usage: 'wrong usage: of an argument or an environment variable',
   noDaemon: 'no daemon runs, and none could be started',
   signInNeeded: 'a user must sign in',
+  updateAvailable: 'update --check has found a newer version',
 }
 
 const OTHER_VARIABLES: readonly (readonly [string, string])[] = [

@@ -5,12 +5,21 @@ import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import manifest from '../package.json' with { type: 'json' }
+import { UPDATE_KEY_FILE, updateKey } from './bundle.ts'
 import { assemble } from './package/assemble.ts'
 import { sectionOf } from './package/changelog.ts'
 import { writeManifests } from './package/manifests.ts'
 import { digestOf, packageExecutables, writeChecksums } from './package/package.ts'
 import { TARGETS, targetsNamed } from './package/targets.ts'
-import { publicKeyOf, readSigningKey, signUpdate, temporaryKey, updateText } from './package/update.ts'
+import {
+  publicKeyOf,
+  readSigningKey,
+  signUpdate,
+  temporaryKey,
+  type UpdateProgram,
+  updateText,
+} from './package/update.ts'
+import { compressPrograms } from './package/update-programs.ts'
 
 const { values } = parseArgs({
   options: {
@@ -28,9 +37,9 @@ const time = Number(git('log', '-1', '--format=%ct'))
 const say = (path: string) =>
   void process.stdout.write(`${Math.round(performance.now() / 1000)} s  ${basename(path)}\n`)
 
-if (!dryRun) refuseUnlessReleasable()
 const targets = values.target === undefined ? TARGETS : targetsNamed(values.target)
 const key = values['signing-key'] === undefined ? temporaryKey() : await readSigningKey(values['signing-key'])
+if (!dryRun) refuseUnlessReleasable()
 const baseUrl = values['base-url'] ?? `https://releases.invalid/cadzero-auth/${version}` // RFC 6761: no such host
 const changes = sectionOf(await readFile('CHANGELOG.md', 'utf8'), dryRun ? undefined : version)
 
@@ -45,19 +54,21 @@ try {
   execFileSync('npm', ['pack', '--silent', '--pack-destination', out], { stdio: ['ignore', 'ignore', 'inherit'] })
   await assemble({ folder: executables, version, time }, targets, out, work, say)
   await writeFile(join(out, 'CHANGES.md'), changes)
-  await describe()
+  await describe(await compressPrograms(executables, version, targets, out))
 } finally {
   await rm(work, { recursive: true, force: true })
 }
 if (dryRun) process.stdout.write('a dry run: update.json is signed with a key that no program trusts\n')
 
 /** Writes update.json, its signature, the manifests of the package managers and the checksums. */
-async function describe(): Promise<void> {
+async function describe(programs: ReadonlyMap<string, UpdateProgram>): Promise<void> {
   const names = (await readdir(out)).filter((name) => name.startsWith('cadzero-auth'))
   const files = await Promise.all(
     names.sort().map(async (name) => {
       const path = join(out, name)
-      return { name, size: (await stat(path)).size, sha256: await digestOf(path) }
+      const program = programs.get(name)
+      const { size } = await stat(path)
+      return { name, size, sha256: await digestOf(path), ...(program === undefined ? {} : { program }) }
     }),
   )
   const text = updateText({ version, sequence: time, files })
@@ -73,5 +84,6 @@ function refuseUnlessReleasable(): void {
   if (git('status', '--porcelain') !== '') throw new Error('there are changes that are not committed')
   if (git('tag', '--points-at', 'HEAD') !== `v${version}`) throw new Error(`the commit has no tag v${version}`)
   if (values['signing-key'] === undefined) throw new Error('--signing-key is missing')
+  if (updateKey() !== publicKeyOf(key)) throw new Error(`${UPDATE_KEY_FILE} is not the key of --signing-key`)
   if (values['base-url'] === undefined) throw new Error('--base-url is missing')
 }

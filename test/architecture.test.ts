@@ -41,6 +41,7 @@ const ROOMS: Readonly<Record<string, Reasons>> = {
     callback: 'the composition root chooses the callback address',
     session: 'the composition root makes the profiles',
   },
+  update: { host: 'a release is downloaded, and a program is a file' },
   autostart: { host: 'a unit is a file, and a service manager is a program' },
   cli: {
     host: 'the composition root of a command makes the real host',
@@ -57,6 +58,7 @@ const ROOMS: Readonly<Record<string, Reasons>> = {
     'clerk/server-time.ts': 'the doctor and the token check use one bound for the clock',
     'store/inspect.ts': 'the doctor checks the keyring',
     'store/proxy-password.ts': 'one command saves the password of the proxy, and the doctor goes through that proxy',
+    update: 'one command updates the program',
     'store/errors.ts': 'that command says why the keyring does not take the password',
   },
   broker: { host: 'the clock and its deadlines' },
@@ -91,7 +93,7 @@ const PACKAGES: Readonly<Record<string, PackageRule>> = {
   uqr: { rooms: ['cli'], why: 'only the command line shows a QR code' },
   commander: { rooms: ['cli'], why: 'only the command line reads arguments' },
   valibot: {
-    rooms: ['config', 'store', 'rpc', 'clerk', 'callback', 'session', 'broker'],
+    rooms: ['config', 'store', 'rpc', 'clerk', 'callback', 'session', 'update', 'broker'],
     why: 'these rooms receive data, and parse it first',
   },
 }

@@ -1,10 +1,20 @@
 // `update.json`: what the newest release is, signed with Ed25519 over its exact bytes.
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import type { ProgramName } from '../../src/update/manifest.ts'
 import type { Published } from './manifests.ts'
+
+/** A program of a target, before it is compressed. */
+export interface UpdateProgram {
+  readonly target: string
+  readonly name: ProgramName
+  readonly size: number
+  readonly sha256: string
+}
 
 export interface UpdateFile extends Published {
   readonly size: number
+  readonly program?: UpdateProgram
 }
 
 export interface Update {
@@ -16,13 +26,17 @@ export interface Update {
 
 const VALID_SECONDS = 180 * 86_400 // a reader that sees nothing newer for so long may be shown an old file on purpose
 
-/** What the executables need, as docs/install.md says. */
-const MINIMUM_SYSTEM = { windows: '10.0.17763', macos: '13.5', glibc: '2.28' }
+/** What the executables need, as docs/install.md says. The kernel of macOS 13.5 is Darwin 22.6. */
+const MINIMUM_SYSTEM = { windows: '10.0.17763', darwin: '22.6', glibc: '2.28' }
+
+/** Raise it if a session file of an older version is no longer read, see docs/update.md. */
+const UPDATES_FROM = '1.0.0'
 
 /** @returns the text of update.json */
 export function updateText({ version, sequence, files }: Update): string {
   const expiresAt = `${new Date((sequence + VALID_SECONDS) * 1000).toISOString().slice(0, -5)}Z`
-  return `${JSON.stringify({ format: 1, version, sequence, expiresAt, minimumSystem: MINIMUM_SYSTEM, files }, null, 2)}\n`
+  const rules = { expiresAt, updatesFrom: UPDATES_FROM, minimumSystem: MINIMUM_SYSTEM }
+  return `${JSON.stringify({ format: 1, product: 'cadzero-auth', version, sequence, ...rules, files }, null, 2)}\n`
 }
 
 /** @returns the signature in Base64 */

@@ -90,6 +90,7 @@ export function newDaemon({ account, clerk, clock, random, accessToken, onReques
       random,
       files: systemFiles,
       fetch: () => Promise.reject(new Error('no network here')),
+      download: () => Promise.reject(new Error('no network here')),
       network: { configure: nothing, describe: async () => ({ proxy: null, certificates: [] }) },
       socketOwner: () => Promise.resolve('own'),
       restrictFolder: () => Promise.resolve('own'),

@@ -80,11 +80,19 @@ export function backgroundEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv
 
 const START_SECONDS = 30 // a start takes 0.1 s; a keyring that asks the user for a password takes longer
 
-/** Resolves when the daemon is ready. The daemon then outlives this process. @throws StartError */
-async function startInBackground(env: NodeJS.ProcessEnv, clock: Clock): Promise<ChildProcess> {
+/**
+ * Resolves when the daemon is ready. The daemon then outlives this process.
+ * @param options further options of `daemon`
+ * @throws StartError
+ */
+export async function startInBackground(
+  env: NodeJS.ProcessEnv,
+  clock: Clock,
+  ...options: readonly '--replace'[]
+): Promise<ChildProcess> {
   // A single executable is itself the program; Node needs the script.
   const program = isSea() ? [] : [String(process.argv[1])]
-  const child = spawn(process.execPath, [...program, 'daemon', '--passphrase-stdin'], {
+  const child = spawn(process.execPath, [...program, 'daemon', '--passphrase-stdin', ...options], {
     cwd: workingFolder(env),
     env: backgroundEnvironment(env),
     detached: true,

@@ -1,3 +1,3 @@
 // The exit codes of the commands.
 
-export const EXIT = { ok: 0, failed: 1, usage: 2, noDaemon: 3, signInNeeded: 4 } as const
+export const EXIT = { ok: 0, failed: 1, usage: 2, noDaemon: 3, signInNeeded: 4, updateAvailable: 5 } as const

@@ -7,6 +7,7 @@ import { EnvironmentError } from '../host/home.ts'
 import { LockError } from '../host/lock.ts'
 import { ConnectionClosedError, NoDaemonError } from '../rpc/client.ts'
 import { errors, INVALID_PARAMS, METHOD_NOT_FOUND, RpcError } from '../rpc/contract.ts'
+import { UpdateError } from '../update/errors.ts'
 import { EXIT } from './exit-codes.ts'
 import { networkHint } from './network-hint.ts'
 
@@ -106,6 +107,7 @@ const RULES: readonly Rule[] = [
     error: message,
     hint: STUCK_HINTS[reason.kind],
   })),
+  on(UpdateError, ({ message, hint }) => failed(message, hint)),
   on(FileError, ({ message }) => failed(message)),
   on(LockError, ({ message, hint }) => ({ exitCode: EXIT.noDaemon, error: message, hint })),
 ]

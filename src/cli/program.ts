@@ -164,6 +164,13 @@ function addShell(program: Command, run: Run): void {
     .action((options) => run(async () => (await import('./version-command.ts')).showVersion(options)))
 
   program
+    .command('update')
+    .description('install the newest release from updateUrl in config.json; your session is kept')
+    .option('--check', 'only say whether there is a newer version (exit code 5) or not (0)')
+    .option('--json', 'print JSON')
+    .action((options) => run(async (context) => (await import('./update/update.ts')).update(context, options)))
+
+  program
     .command('completion')
     .description('print a script that completes commands and options in a shell')
     .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))

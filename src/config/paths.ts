@@ -24,6 +24,8 @@ export interface Folders {
   readonly wrappedKeyFile: string
   /** The folder into which the single executable unpacks its native addon. */
   readonly addon: string
+  /** The newest release that `update` has seen. */
+  readonly updateFile: string
 }
 
 /**
@@ -45,6 +47,7 @@ export function locateFolders(env: NodeJS.ProcessEnv, system: HomeSystem = syste
     keyFile: join(data, 'store-key.jwk'),
     wrappedKeyFile: join(data, 'store-key.jwe'),
     addon: join(data, 'addon'),
+    updateFile: join(data, 'update.json'),
   }
 }
 

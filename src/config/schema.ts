@@ -18,6 +18,7 @@ const PROXY_RULE =
   'auto, none, or the URL of a proxy as http://host:port or http://user@host:port, without a password: cadzero-auth config proxy-password saves it in the keyring'
 const CA_FILE_RULE = 'the absolute path of a file with certificates as PEM, or with one as DER'
 const BOOLEAN_RULE = 'true or false'
+const UPDATE_RULE = `${URL_RULE}: the address of update.json`
 const PROFILES_RULE = 'an object of profiles'
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
@@ -63,6 +64,7 @@ const configSchema = v.strictObject({
   keyProtection: v.optional(v.picklist(PROTECTIONS, `one of ${PROTECTIONS.join(', ')}`), 'auto'),
   proxy: v.optional(v.pipe(v.string(PROXY_RULE), v.check(isProxySetting, PROXY_RULE)), 'auto'),
   caFile: v.optional(v.pipe(v.string(CA_FILE_RULE), v.check(isAbsolute, CA_FILE_RULE))),
+  updateUrl: v.optional(url(UPDATE_RULE)),
   profiles: v.optional(
     v.pipe(
       v.unknown(),

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { bootId } from './boot-id.ts'
 import { type OpenBrowser, systemBrowser } from './browser.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { boundedDownload, type Download } from './download.ts'
 import { type FileSystem, systemFiles } from './files.ts'
 import { type Fetch, limitedFetch } from './network.ts'
 import type { Network, NetworkSettings } from './network-view.ts'
@@ -21,6 +22,7 @@ export interface Host {
   readonly random: Random
   readonly files: FileSystem
   readonly fetch: Fetch
+  readonly download: Download
   readonly network: Network
   readonly openBrowser: OpenBrowser
   readonly socketOwner: FindSocketOwner
@@ -38,6 +40,7 @@ export function systemHost(browser?: string): Host {
     random: systemRandom,
     files: systemFiles,
     fetch: limitedFetch(fetch, systemClock),
+    download: boundedDownload(fetch, systemClock),
     network,
     openBrowser: systemBrowser(systemClock, browser),
     socketOwner: socketOwnerFinder(),

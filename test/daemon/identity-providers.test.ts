@@ -17,6 +17,7 @@ const host: Host = {
   files: systemFiles,
   network: directNetwork,
   fetch: () => Promise.reject(new Error('no network here')),
+  download: () => Promise.reject(new Error('no network here')),
   openBrowser: () => Promise.reject(new Error('no browser here')),
   socketOwner: () => Promise.resolve('own'),
   restrictFolder: () => Promise.resolve('own'),

@@ -66,7 +66,7 @@ it('quotes what a command says about a lost passphrase', async () => {
 })
 
 it('lists every exit code', async () => {
-  expect(exitCodes.map(([code]) => code)).toEqual([0, 1, 2, 3, 4])
+  expect(exitCodes.map(([code]) => code)).toEqual([0, 1, 2, 3, 4, 5])
   expect((await user.run('cadzero-auth', ['config'])).code).toBe(0)
   expect((await user.run('cadzero-auth', ['nonsense'])).code).toBe(2)
   expect((await user.run('cadzero-auth', ['header'])).code).toBe(4)

@@ -69,7 +69,7 @@ describe('the documentation', () => {
 describe('SECURITY.md', () => {
   it('names every attack of the register, and no other', () => {
     const { text } = readPage('SECURITY.md')
-    const ids = [...text.matchAll(/\[([A-H])(\d+)\](?:–\[[A-H](\d+)\])?/g)].flatMap(([, letter, first, last = first]) =>
+    const ids = [...text.matchAll(/\[([A-I])(\d+)\](?:–\[[A-I](\d+)\])?/g)].flatMap(([, letter, first, last = first]) =>
       Array.from({ length: Number(last) - Number(first) + 1 }, (_, index) => `${letter}${Number(first) + index}`),
     )
     expect([...new Set(ids)].sort()).toEqual(Object.keys(attacks).sort())

@@ -269,6 +269,7 @@ class Life {
         random: systemRandom,
         files,
         fetch: () => Promise.reject(new Error('no network here')),
+        download: () => Promise.reject(new Error('no network here')),
         network: directNetwork,
         socketOwner: () => Promise.resolve('own'),
         restrictFolder: () => Promise.resolve('own'),

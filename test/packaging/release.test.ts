@@ -32,10 +32,12 @@ describe('update.json', () => {
   it('has the version, the sequence, an end, and the size and the hash of each file', () => {
     expect(JSON.parse(text)).toEqual({
       format: 1,
+      product: 'cadzero-auth',
       version: '1.2.3',
       sequence: 1_800_000_000,
       expiresAt: '2027-07-14T08:00:00Z',
-      minimumSystem: { windows: '10.0.17763', macos: '13.5', glibc: '2.28' },
+      updatesFrom: '1.0.0',
+      minimumSystem: { windows: '10.0.17763', darwin: '22.6', glibc: '2.28' },
       files,
     })
   })

@@ -11,7 +11,7 @@ const check = (...tests: readonly Test[]) => checkReport(rows, report(...tests),
 
 describe('the register', () => {
   it('has every attack of each kind, in order', () => {
-    const kinds = { A: 8, B: 11, C: 11, D: 9, E: 4, F: 1, G: 9, H: 8 }
+    const kinds = { A: 8, B: 11, C: 11, D: 9, E: 4, F: 1, G: 9, H: 9, I: 8 }
     const ids = Object.entries(kinds).flatMap(([kind, count]) =>
       Array.from({ length: count }, (_, i) => `${kind}${i + 1}`),
     )

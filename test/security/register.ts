@@ -82,6 +82,15 @@ export const attacks: Register = {
   H7: row('another web page asks for a code'),
   H8: row('a mistake of the operator ends sessions'),
   H9: row('a clock of the operator ends sessions'),
+
+  I1: row('an update is not signed by the key of this program'),
+  I2: row('a signed update is not for this program, this version or this system'),
+  I3: row('an expired update is shown, or the clock is wrong'),
+  I4: row('an old update is repeated, or the program is downgraded'),
+  I5: row('a download is truncated, changed or does not run'),
+  I6: row('an update fails or is killed half-way'),
+  I7: row('the key for updates is replaced'),
+  I8: row('a download leaves https, or has no end'),
 }
 
 /** The ID token modules of the OpenID Foundation's conformance suite for a relying party. */

@@ -139,6 +139,7 @@ export async function newAuthenticator(
       random: systemRandom,
       files,
       fetch: () => Promise.reject(new Error('no network here')),
+      download: () => Promise.reject(new Error('no network here')),
       network: directNetwork,
       socketOwner: () => Promise.resolve('own'),
       restrictFolder: () => Promise.resolve('own'),

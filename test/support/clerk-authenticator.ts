@@ -35,6 +35,7 @@ export async function newClerkAuthenticator(settings: Readonly<Record<string, st
     random: systemRandom,
     files: systemFiles,
     fetch: limitedFetch(fetchOnce, clock),
+    download: () => Promise.reject(new Error('no network here')),
     openBrowser: () => Promise.resolve(),
     network: directNetwork,
     socketOwner: () => Promise.resolve('own'),

@@ -1,10 +1,10 @@
 // `cadzero-auth service install`, `restart` and `status`: manages the daemon as a service of the user's session.
 import type { Problem, ServiceManager, ServiceStatus } from '../../autostart/service-manager.ts'
-import { connect, NoDaemonError } from '../../rpc/client.ts'
 import type { Endpoint } from '../../rpc/discovery.ts'
 import type { Context } from '../context.ts'
 import { CommandError } from '../failure.ts'
 import { configuredKeyProtection } from '../key-protection.ts'
+import { runningDaemon, waitForDaemon } from '../running-daemon.ts'
 import { describeFields } from '../status-text.ts'
 import { note, print, printJson } from '../terminal.ts'
 import { version } from '../version.ts'
@@ -22,7 +22,7 @@ export async function installService(context: Context, options: ServiceOptions):
   const isOlder = before !== undefined && before.daemonVersion !== version
   const started = await manager.install(launch)
   if (!started && isOlder) await manager.restart()
-  const daemon = await waitForDaemon(context, manager, started || isOlder ? before : undefined)
+  const daemon = await requireDaemon(context, manager, started || isOlder ? before : undefined)
   noteLostVariables(context)
   if ((await configuredKeyProtection(context)) === 'passphrase') {
     note(
@@ -52,7 +52,7 @@ export async function restartService(context: Context, options: ServiceOptions):
   if (!installed) throw new CommandError('the service is not installed', 'cadzero-auth service install')
   const before = await runningDaemon(context)
   await manager.restart()
-  const daemon = await waitForDaemon(context, manager, before)
+  const daemon = await requireDaemon(context, manager, before)
   if (options.json) return await showStatus(context, manager, options)
   print(`restarted the daemon (process ${daemon.pid})`)
 }
@@ -98,39 +98,17 @@ function describeService(
   return describeFields(fields)
 }
 
-/** The endpoint of the daemon that responds, if one does. @throws FileError */
-async function runningDaemon({ host, folders }: Context): Promise<Endpoint | undefined> {
-  try {
-    const client = await connect(host.files, folders.discoveryFile, host.random)
-    client.close()
-    return client.endpoint
-  } catch (error) {
-    if (error instanceof NoDaemonError) return undefined
-    throw error
-  }
-}
-
-const START_SECONDS = 40 // a replaced daemon may take 20 s to end, and a keyring may ask the user for a password
-const POLL_SECONDS = 0.1
-
 /**
- * Waits until a daemon responds.
  * @param replaced the daemon that ends meanwhile, if any
- * @throws CommandError, FileError
+ * @throws CommandError if none responds, FileError
  */
-async function waitForDaemon(
+async function requireDaemon(
   context: Context,
   manager: ServiceManager,
   replaced: Endpoint | undefined,
 ): Promise<Endpoint> {
-  const { clock } = context.host
-  const deadline = clock.monotonic() + START_SECONDS
-  for (;;) {
-    const daemon = await runningDaemon(context)
-    if (daemon && daemon.instance !== replaced?.instance) return daemon
-    if (clock.monotonic() > deadline) break
-    await clock.wait(POLL_SECONDS)
-  }
+  const daemon = await waitForDaemon(context, ({ instance }) => instance !== replaced?.instance)
+  if (daemon) return daemon
   const journal = process.platform === 'linux' ? ', or journalctl --user --unit cadzero-auth,' : ''
   throw new CommandError(
     `the service is installed (${manager.place}), but its daemon does not respond`,

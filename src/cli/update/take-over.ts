@@ -1,0 +1,53 @@
+// Has the program that was just put in place take over from the running daemon, and proves that its daemon is ready.
+import { ServiceError } from '../../autostart/errors.ts'
+import { connect } from '../../rpc/client.ts'
+import type { Result } from '../../rpc/contract.ts'
+import { compareVersions } from '../../update/decision.ts'
+import { launchOfThisProgram, managerOfThisComputer } from '../autostart/this-computer.ts'
+import type { Context } from '../context.ts'
+import { startInBackground } from '../daemon-connection.ts'
+import { CommandError } from '../failure.ts'
+import { runningDaemon, waitForDaemon } from '../running-daemon.ts'
+
+/**
+ * A session that the old daemon had must be there in the new one.
+ * @param version the version of the program in place; undefined if it is not known
+ * @throws CommandError, StartError, FileError, ServiceError, or a system error
+ */
+export async function takeOver(context: Context, version: string | undefined): Promise<void> {
+  const before = await runningDaemon(context)
+  // A newer one belongs to another copy of the program.
+  if (before && version !== undefined && compareVersions(before.daemonVersion, version) >= 0) return
+  const wasSignedIn = (await status(context))?.state === 'signed_in'
+  await restart(context)
+  const daemon = await waitForDaemon(
+    context,
+    ({ instance, daemonVersion }) => instance !== before?.instance && (version ?? daemonVersion) === daemonVersion,
+  )
+  if (!daemon) throw new CommandError('it does not respond')
+  if (wasSignedIn && (await status(context))?.state !== 'signed_in')
+    throw new CommandError('it does not open the session')
+}
+
+/** By the service manager, if that starts this program, so that it goes on supervising the daemon. */
+async function restart(context: Context): Promise<void> {
+  try {
+    const manager = managerOfThisComputer(context)
+    const launch = await launchOfThisProgram(context)
+    const { installed, command } = await manager.status(launch)
+    if (installed && command.join('\0') === launch.command.join('\0')) return await manager.restart()
+  } catch (error) {
+    if (!(error instanceof ServiceError)) throw error // there is an entry, but no manager here, as after su
+  }
+  await startInBackground(process.env, context.host.clock, '--replace')
+}
+
+/** That of the default profile; undefined if no daemon gives one. */
+async function status({ host, folders }: Context): Promise<Result<'status'> | undefined> {
+  try {
+    const client = await connect(host.files, folders.discoveryFile, host.random)
+    return await client.call('status').finally(() => client.close())
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,243 @@
+// Updates of real executables of Linux x64: one takes over from the other, from a server on loopback, with a session that goes on.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { watch } from 'node:fs'
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { BUNDLES, EXECUTABLE, HEADER, OWN_FILES, options } from '../../scripts/bundle.ts'
+import { fetchBuilder, fetchTarget } from '../../scripts/package/fetch.ts'
+import { buildExecutable } from '../../scripts/package/pkg.ts'
+import { hostTarget } from '../../scripts/package/targets.ts'
+import { systemFiles } from '../../src/host/files.ts'
+import { systemRandom } from '../../src/host/random.ts'
+import { connect } from '../../src/rpc/client.ts'
+import { type Ended, environment, runProgram, temporaryFolder } from '../support/program.ts'
+import { newSandbox, settingsOf, signIn } from '../support/world.ts'
+import { DAY, type Fields, manifestValue, sha256, signed, testPublicKey } from '../update/releases.ts'
+
+const MINUTES = { timeout: 180_000 }
+const NOW = Math.floor(Date.now() / 1000)
+const isLinuxX64 = process.platform === 'linux' && process.arch === 'x64'
+
+interface Release {
+  readonly program: string
+  readonly gzip: Buffer
+  readonly file: object
+}
+
+const releases = new Map<string, Release>()
+let folder = ''
+beforeAll(async () => {
+  if (!isLinuxX64) return
+  folder = await mkdtemp(join(tmpdir(), 'cadzero-auth-update-'))
+  for (const version of ['1.0.0', '1.1.0']) releases.set(version, await makeRelease(version))
+  // Its commands run, and its daemon ends at once.
+  const broken = "if (process.argv[2] === 'daemon' && !process.argv.includes('--stop')) process.exit(7);\n"
+  releases.set('1.2.0', await makeRelease('1.2.0', broken))
+}, 300_000)
+afterAll(async () => {
+  if (folder !== '') await rm(folder, { recursive: true })
+})
+
+/** Builds an executable as `npm run package` does, but with another version, and with the key of the tests. */
+async function makeRelease(version: string, before = ''): Promise<Release> {
+  const work = join(folder, version)
+  await mkdir(work)
+  const target = hostTarget()
+  const packages = await fetchTarget(target)
+  const bundle = join(work, 'program.cjs')
+  const define = { ...options.define, UPDATE_KEY: JSON.stringify(testPublicKey) }
+  await build({ ...BUNDLES[0], define, outfile: bundle })
+  await build({ ...EXECUTABLE, outfile: join(work, 'main.cjs') })
+  const text = await readFile(bundle, 'utf8')
+  const changed = text.replace('{name:"cadzero-auth",version:"1.0.0"', `{name:"cadzero-auth",version:"${version}"`)
+  expect(changed).toContain(`version:"${version}"`)
+  await writeFile(bundle, before + changed)
+  const own = [HEADER, ...Object.keys(OWN_FILES).map((file) => join('dist', file))]
+  const assets = {
+    'program.cjs': bundle,
+    ...Object.fromEntries(own.map((path) => [basename(path), resolve(path)])),
+    'keyring.node': join(packages, target.addon),
+  }
+  const program = join(work, 'cadzero-auth')
+  const builder = { node: join(packages, target.node), packages: await fetchBuilder(target) }
+  await buildExecutable(builder, { target, node: builder.node, main: 'main.cjs', assets }, program, work)
+  const content = await readFile(program)
+  const gzip = gzipSync(content, { level: 1 })
+  const name = `cadzero-auth-${version}-linux-x64.gz`
+  const unpacked = { target: 'linux-x64', name: 'cadzero-auth', size: content.length, sha256: sha256(content) }
+  return { program, gzip, file: { name, size: gzip.length, sha256: sha256(gzip), program: unpacked } }
+}
+
+const releaseOf = (version: string) => releases.get(version) ?? expect.fail(`no ${version}`)
+
+/** A server on loopback that offers releases. */
+async function newServer() {
+  const files = new Map<string, Buffer>()
+  let onProgram: (() => Promise<void>) | undefined
+  const server = createServer(async (request, response) => {
+    const body = files.get(String(request.url))
+    if (body === undefined) return response.writeHead(404).end()
+    response.writeHead(200, { 'content-length': body.length })
+    if (!String(request.url).endsWith('.gz') || onProgram === undefined) return response.end(body)
+    response.write(body.subarray(0, 1_000_000))
+    await onProgram()
+    return response.destroy()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(async () => {
+    server.closeAllConnections()
+    server.close()
+    await once(server, 'close')
+  })
+  const offer = (version: string, fields: Fields = {}, program?: Buffer) => {
+    const { gzip, file } = releaseOf(version)
+    const expiresAt = new Date((NOW + 30 * DAY) * 1000).toISOString()
+    const { bytes, signature } = signed(manifestValue({ version, sequence: NOW, expiresAt, files: [file], ...fields }))
+    files.set('/update.json', bytes)
+    files.set('/update.json.sig', Buffer.from(signature))
+    files.set(`/cadzero-auth-${version}-linux-x64.gz`, program ?? gzip)
+  }
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/update.json`,
+    offer,
+    files,
+    /** Stops in the middle of a program, calls this, and closes the connection. */
+    interrupt: (action: (() => Promise<void>) | undefined) => {
+      onProgram = action
+    },
+  }
+}
+
+/** A user who has installed 1.0.0 by hand and has signed in. */
+async function newUser() {
+  const [sandbox, server, home] = [await newSandbox(), await newServer(), await temporaryFolder()]
+  const bin = join(home, 'bin')
+  const program = join(bin, 'cadzero-auth')
+  await mkdir(bin, { mode: 0o755 })
+  await mkdir(join(home, 'config'), { mode: 0o700 })
+  await copyFile(releaseOf('1.0.0').program, program)
+  await writeFile(join(home, 'config/config.json'), JSON.stringify({ updateUrl: server.url }), { mode: 0o600 })
+  const own = { home, env: { ...settingsOf(sandbox), HOME: home }, program: [program] as const }
+  const run = async (...args: string[]): Promise<Ended> => await runProgram(args, own)
+  onTestFinished(async () => void (await run('daemon', '--stop')))
+  const discovery = join(home, 'data/endpoint.json')
+  const daemon = async () => {
+    const client = await connect(systemFiles, discovery, systemRandom)
+    onTestFinished(() => client.close())
+    return client
+  }
+  await run('status')
+  const client = await daemon()
+  expect(await signIn(client, sandbox)).toMatchObject({ state: 'signed_in', daemon: { version: '1.0.0' } })
+  const header = await client.call('getAuthHeader')
+  const expectVersion = async (version: string) => {
+    expect((await run('--version')).stdout).toContain(version)
+    const current = await daemon()
+    expect(await current.call('status')).toMatchObject({ state: 'signed_in', daemon: { version } })
+    const { headers } = await current.call('refresh') // with the refresh token of the first sign-in
+    expect(headers).not.toEqual(header.headers)
+    expect(sandbox.requests.filter(({ path }) => path === '/oauth/authorize')).toHaveLength(1)
+    expect(await readdir(bin)).toEqual(['cadzero-auth'])
+  }
+  const start = () => spawn(program, ['update'], { env: environment(own), stdio: 'ignore' })
+  return { run, server, bin, program, header, daemon, expectVersion, start }
+}
+
+describe.skipIf(!isLinuxX64)(`an executable${isLinuxX64 ? '' : ' (skipped: needs Linux x64)'}`, () => {
+  it('updates itself, and the new daemon has the session of the old one', MINUTES, async () => {
+    const { run, server, program, header, daemon, expectVersion } = await newUser()
+    server.offer('1.0.0')
+    expect(await run('update', '--check')).toMatchObject({ code: 0, stdout: '1.0.0 is the newest version\n' })
+    server.offer('1.1.0')
+    const { ino } = await stat(program)
+    const check = await run('update', '--check', '--json')
+    expect({ ...check, stdout: JSON.parse(check.stdout) }).toMatchObject({
+      code: 5,
+      stdout: { version: '1.0.0', available: '1.1.0' },
+    })
+    expect((await stat(program)).ino).toBe(ino)
+    const old = await daemon()
+    expect(await run('update')).toMatchObject({ code: 0, stdout: 'updated 1.0.0 to 1.1.0\n' })
+    expect(await old.closed).toBe(1012)
+    expect(await (await daemon()).call('getAuthHeader', { interactive: false })).toEqual(header)
+    await expectVersion('1.1.0')
+    expect(await run('update')).toMatchObject({ code: 0, stdout: '1.1.0 is the newest version\n' })
+  })
+
+  it('goes back to its version and its daemon if the new daemon does not get ready', MINUTES, async () => {
+    const { run, server, expectVersion } = await newUser()
+    server.offer('1.2.0')
+    const { code, stderr } = await run('update')
+    expect(code).toBe(1)
+    expect(stderr).toContain('error: the daemon of version 1.2.0 did not get ready')
+    expect(stderr).toContain('version 1.0.0 is in place again, and its daemon runs')
+    await expectVersion('1.0.0')
+  })
+
+  it('refuses what is not signed, not current, not newer or not complete, and goes on as before', MINUTES, async () => {
+    const { run, server, program, daemon, expectVersion } = await newUser()
+    const [{ ino }, { endpoint }] = [await stat(program), await daemon()]
+    const { gzip } = releaseOf('1.1.0')
+    const changed = Buffer.from(gzip)
+    changed.writeUInt8(changed.readUInt8(gzip.length - 100) ^ 1, gzip.length - 100)
+    const refusals: [string, () => void][] = [
+      ['has no valid signature', () => server.files.set('/update.json.sig', Buffer.from('A'.repeat(88)))],
+      ['has expired', () => server.offer('1.1.0', { expiresAt: new Date((NOW - DAY) * 1000).toISOString() })],
+      ['older than this program', () => server.offer('1.1.0', { sequence: 1 })],
+      ['0.9.0, which is older', () => server.offer('1.1.0', { version: '0.9.0' })],
+      ['not downloaded completely', () => server.offer('1.1.0', {}, changed)],
+      ['not downloaded completely', () => server.offer('1.1.0', {}, gzip.subarray(0, 1_000_000))],
+      ['does not run on this computer', () => server.offer('1.1.0', { version: '1.1.1' })],
+      ['answers with 404', () => server.files.clear()],
+    ]
+    server.offer('1.1.0')
+    for (const [text, offer] of refusals) {
+      offer()
+      const { code, stderr } = await run('update')
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining(text) })
+    }
+    expect((await stat(program)).ino).toBe(ino)
+    expect((await daemon()).endpoint).toEqual(endpoint)
+    await expectVersion('1.0.0')
+  })
+
+  it('is complete after a kill of the update, and the next update goes on', MINUTES, async () => {
+    const { run, server, bin, expectVersion, start } = await newUser()
+    server.offer('1.1.0')
+    const first = start()
+    const isKilled = once(first, 'exit')
+    server.interrupt(async () => {
+      first.kill('SIGKILL')
+      await isKilled
+    })
+    await isKilled
+    server.interrupt(undefined)
+    await rm(join(bin, '.cadzero-auth-lock'), { force: true }) // only to look at the rest: a dead process holds no lock
+    expect(await readdir(bin)).toEqual(['.cadzero-auth-update', 'cadzero-auth'])
+    expect((await run('--version')).stdout).toContain('1.0.0')
+
+    const watcher = watch(bin)
+    const second = start()
+    await new Promise<void>((done) => {
+      watcher.on('change', (_event, name) => {
+        if (name === 'cadzero-auth') done() // renamed over the old one, before the new daemon is ready
+      })
+    })
+    second.kill('SIGKILL')
+    await once(second, 'exit')
+    watcher.close()
+    expect((await run('--version')).stdout).toContain('1.1.0')
+    expect(await readdir(bin)).toContain('cadzero-auth.previous')
+    const { code, stderr } = await run('update')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('was finished') })
+    await expectVersion('1.1.0')
+  })
+})

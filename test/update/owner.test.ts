@@ -1,0 +1,70 @@
+// Who updates a program, by its path and by what is beside it.
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join, win32 } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { type FileSystem, systemFiles } from '../../src/host/files.ts'
+import { ownerOf, type Place } from '../../src/update/owner.ts'
+import { temporaryFolder } from '../support/folder.ts'
+
+/** A file system on which only these files exist. */
+const withFiles = (...paths: readonly string[]): FileSystem => ({
+  ...systemFiles,
+  stat: (async (path: string) => {
+    if (paths.includes(path)) return {}
+    throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' })
+  }) as never,
+})
+
+const place = (program: string, more: Partial<Place> = {}): Place => ({
+  files: withFiles(),
+  platform: program.includes('\\') ? 'win32' : 'linux',
+  isExecutable: true,
+  version: '1.0.0',
+  program,
+  ...more,
+})
+
+const DPKG = '/var/lib/dpkg/info/cadzero-auth.list'
+const SCOOP = 'C:\\Users\\zoe\\scoop\\apps\\cadzero-auth\\current\\cadzero-auth.exe'
+
+describe('the owner', () => {
+  it.each<[string, string | undefined, Place]>([
+    ['/home/zoe/.local/bin/cadzero-auth', undefined, place('/home/zoe/.local/bin/cadzero-auth')],
+    ['/opt/cadzero/cadzero-auth', undefined, place('/opt/cadzero/cadzero-auth')],
+    ['/usr/local/bin/cadzero-auth', undefined, place('/usr/local/bin/cadzero-auth')],
+    ['C:\\Tools\\cadzero-auth.exe', undefined, place('C:\\Tools\\cadzero-auth.exe')],
+    ['a .deb', 'apt', place('/usr/bin/cadzero-auth', { files: withFiles(DPKG) })],
+    ['an .rpm', 'dnf', place('/usr/bin/cadzero-auth', { files: withFiles('/usr/bin/dnf') })],
+    ['another package', 'the package manager', place('/usr/bin/cadzero-auth')],
+    ['Homebrew', 'Homebrew', place('/opt/homebrew/Cellar/cadzero-auth/1.0.0/bin/cadzero-auth')],
+    ['Homebrew of an Intel Mac', 'Homebrew', place('/usr/local/Cellar/cadzero-auth/1.0.0/bin/cadzero-auth')],
+    ['Homebrew of Linux', 'Homebrew', place('/home/linuxbrew/.linuxbrew/bin/cadzero-auth')],
+    ['Nix', 'Nix', place('/nix/store/abc-cadzero-auth-1.0.0/bin/cadzero-auth')],
+    ['scoop', 'scoop', place(SCOOP)],
+    [
+      'npm',
+      'npm',
+      place('/home/zoe/.local/lib/node_modules/cadzero-auth/dist/cadzero-auth.cjs', { isExecutable: false }),
+    ],
+    ['a checkout', 'npm run build', place('/home/zoe/cadzero-auth/dist/cadzero-auth.cjs', { isExecutable: false })],
+  ])('of %s is %s', async (_name, expected, one) => {
+    expect((await ownerOf(one))?.name).toBe(expected)
+  })
+
+  it('of a program beside the uninstaller of Windows is the installer', async () => {
+    const folder = 'C:\\Users\\zoe\\AppData\\Local\\Programs\\cadzero-auth'
+    const files = withFiles(win32.join(folder, 'uninstall.exe'))
+    expect((await ownerOf(place(`${folder}\\cadzero-auth.exe`, { files })))?.name).toBe('the installer')
+    expect(await ownerOf(place(`${folder}\\cadzero-auth.exe`))).toBeUndefined()
+  })
+
+  it('of a program that an add-in has installed is the add-in, until another version is there', async () => {
+    const program = join(await temporaryFolder(), 'bin/cadzero-auth')
+    await mkdir(dirname(program))
+    const owner = async (version: string) => (await ownerOf(place(program, { files: systemFiles, version })))?.name
+    expect(await owner('1.0.0')).toBeUndefined()
+    await writeFile(join(dirname(program), '.cadzero-auth.installed-by'), 'add-in 1.0.0\n')
+    expect(await owner('1.0.0')).toBe('the CADZERO add-in')
+    expect(await owner('1.1.0')).toBeUndefined()
+  })
+})
