@@ -705,4 +705,110 @@ const python: readonly Defence[] = [
   one('Python: no link is followed', PYTHON_DISCOVERY, ["| getattr(os, 'O_NOFOLLOW', 0) ", ''], PYTHON_TEST),
 ]
 
-export const defences: readonly Defence[] = [...rpc, ...files, ...signIn, ...host, ...broker, ...python]
+const UPDATE = 'src/update/update.ts'
+const PROGRAM_FILES = 'src/update/program-files.ts'
+const DECISION = 'src/update/decision.ts'
+const MANIFEST = 'src/update/manifest.ts'
+const DOWNLOAD = 'src/host/download.ts'
+const UPDATE_TEST = 'test/update/update.test.ts'
+const DECISION_TEST = 'test/update/decision.test.ts'
+const MANIFEST_TEST = 'test/update/manifest.test.ts'
+const DOWNLOAD_TEST = 'test/host/download.test.ts'
+
+const update: readonly Defence[] = [
+  one(
+    'update.json is believed only with its signature',
+    MANIFEST,
+    [
+      'if (!isSigned(bytes, signature, ed25519Key(publicKey))) return',
+      'if (!isSigned(bytes, signature, ed25519Key(publicKey)) && bytes.length === 0) return',
+    ],
+    [MANIFEST_TEST, '[I1] is refused with another key'],
+  ),
+  one(
+    'a file of a release names no other folder',
+    MANIFEST,
+    ['v.regex(/^[A-Za-z0-9_][A-Za-z0-9._-]*$/)', 'v.regex(/./)'],
+    [MANIFEST_TEST, '[I2] is refused with a file name with a folder'],
+  ),
+  one(
+    'a release expires',
+    DECISION,
+    ['if (now >= expiresAt)', 'if (now >= Number.POSITIVE_INFINITY)'],
+    [DECISION_TEST, '[I3] is refused as expired'],
+  ),
+  one(
+    'an old release is not repeated',
+    DECISION,
+    ['if (sequence < Math.max(seen, program.builtAt ?? 0))', 'if (sequence < 0)'],
+    [DECISION_TEST, '[I4] is refused as replayed'],
+  ),
+  one(
+    'no downgrade',
+    DECISION,
+    ['if (order < 0)', 'if (order < -1000)'],
+    [DECISION_TEST, '[I4] is refused as downgrade'],
+  ),
+  one(
+    'the newest release that was seen is remembered',
+    UPDATE,
+    ['if (isBelieved) await rememberSeen', 'if (!isBelieved) await rememberSeen'],
+    [UPDATE_TEST, '[I4] remembers the newest release'],
+  ),
+  one(
+    'a download is compared with its hash',
+    UPDATE,
+    ['if (found.size !== size || found.sha256 !== file.sha256)', 'if (found.size !== size)'],
+    [UPDATE_TEST, '[I5] fails with another program'],
+  ),
+  one(
+    'a program is compared with its hash',
+    UPDATE,
+    [
+      'if (unpacked.size !== released.size || unpacked.sha256 !== released.sha256)',
+      'if (unpacked.size !== released.size)',
+    ],
+    [UPDATE_TEST, '[I5] fails with a program of another hash'],
+  ),
+  one(
+    'the new program is run before it replaces the old one',
+    UPDATE,
+    ['await requireRuns(updater, version, released)', 'void requireRuns'],
+    [UPDATE_TEST, '[I5] fails with a program that does not run'],
+  ),
+  one(
+    'root leaves the program of a user alone',
+    UPDATE,
+    ['if (found.some((one) => one.uid !== uid))', 'if (found.length === 0)'],
+    [UPDATE_TEST, '[I5] refuses a program of another user'],
+  ),
+  one(
+    'the previous version is kept until the new daemon is ready',
+    UPDATE,
+    ['await programs.keepPrevious()', 'void programs'],
+    [UPDATE_TEST, '[I6] is undone if the new daemon does not get ready'],
+  ),
+  one(
+    'an interrupted way back is finished, not turned around',
+    PROGRAM_FILES,
+    ['if (await exists(this.#files, this.staged(UNDO))) return false', ''],
+    ['test/faults/killed-update.test.ts', '[I6] leaves complete programs'],
+  ),
+  one(
+    'a download never goes from https to http',
+    DOWNLOAD,
+    [
+      'if (isDowngrade || !isSecureTransport(url))',
+      'if ((isDowngrade && url.port === `x`) || !isSecureTransport(url))',
+    ],
+    [DOWNLOAD_TEST, '[I8] never goes from https to http'],
+  ),
+  one(
+    'a download is bounded',
+    DOWNLOAD,
+    ['if (size > maxBytes)', 'if (size > Number.MAX_SAFE_INTEGER)'],
+    [DOWNLOAD_TEST, '[I8] ends with the first piece'],
+  ),
+]
+
+export const defences: readonly Defence[] = [...rpc, ...files, ...signIn, ...host, ...broker, ...update, ...python]

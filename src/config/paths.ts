@@ -26,6 +26,8 @@ export interface Folders {
   readonly addon: string
   /** The newest release that `update` has seen. */
   readonly updateFile: string
+  /** Written by an add-in that has installed the program. */
+  readonly installerFile: string
 }
 
 /**
@@ -48,6 +50,7 @@ export function locateFolders(env: NodeJS.ProcessEnv, system: HomeSystem = syste
     wrappedKeyFile: join(data, 'store-key.jwe'),
     addon: join(data, 'addon'),
     updateFile: join(data, 'update.json'),
+    installerFile: join(data, 'installed-by.json'),
   }
 }
 

@@ -150,7 +150,7 @@ const RUNTIME_FILE = /^(endpoint\.json|daemon\.lock)$/
 const LOG_FILE = /^((\d{8}-\d{4}-\d{2}-)?daemon\.log(\.txt)?|daemon\.log\.\d)$/ // with the rotated ones, also those of 1.0
 const CONFIG_FILE = /^config\.json$/
 const ANY_SESSION_FILE = /\.jwe(\.bad-\d+)?$/
-const DATA_FILE = /^(store-key\.jw[ke]|(installation|update)\.json|(known-user|prompt-pause)-.+\.json)$/
+const DATA_FILE = /^(store-key\.jw[ke]|(installation|installed-by|update)\.json|(known-user|prompt-pause)-.+\.json)$/
 const ADDON_FILE = /^[0-9a-f]{64}\.node(\.\d+)?$/
 
 /**

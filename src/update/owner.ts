@@ -1,6 +1,6 @@
 // Who updates this program: it updates itself only if a person has put it there by hand.
 import { posix, win32 } from 'node:path'
-import { type FileSystem, readOwnFile } from '../host/files.ts'
+import { type FileSystem, readPrivateFile } from '../host/files.ts'
 
 /** A program that updates this one. The hint is what the user does. */
 export interface Owner {
@@ -15,11 +15,11 @@ export interface Place {
   readonly program: string
   readonly isExecutable: boolean
   readonly version: string
+  /** The file with which an add-in says which program it has installed. */
+  readonly markFile: string
 }
 
-/** The file beside the program with which an add-in says that it has installed this version. */
-export const MARK = '.cadzero-auth.installed-by'
-const LARGEST_MARK = 1024
+const LARGEST_MARK = 16 * 1024
 
 const SCRIPTS: readonly (readonly [RegExp, Owner])[] = [
   [/\/node_modules\//, { name: 'npm', hint: 'install the newer package with npm' }],
@@ -42,7 +42,8 @@ const INSTALLER = {
 const ADD_IN = { name: 'the CADZERO add-in', hint: 'update the add-in: it brings the newer program along' }
 
 /** Undefined if this program updates itself. */
-export async function ownerOf({ files, platform, program, isExecutable, version }: Place): Promise<Owner | undefined> {
+export async function ownerOf(place: Place): Promise<Owner | undefined> {
+  const { files, platform, program, isExecutable } = place
   const path = platform === 'win32' ? program.replaceAll('\\', '/') : program
   const named = (isExecutable ? EXECUTABLES : SCRIPTS).find(([pattern]) => pattern.test(path))
   if (named) return named[1]
@@ -54,11 +55,15 @@ export async function ownerOf({ files, platform, program, isExecutable, version 
   const { dirname, join } = platform === 'win32' ? win32 : posix
   const folder = dirname(program)
   if (platform === 'win32' && (await exists(join(folder, 'uninstall.exe')))) return INSTALLER
-  return (await isMarked(files, join(folder, MARK), version)) ? ADD_IN : undefined
+  return (await isMarked(place)) ? ADD_IN : undefined
 }
 
-/** A mark with another version is left over: since then the user has put another program there. */
-async function isMarked(files: FileSystem, path: string, version: string): Promise<boolean> {
-  const mark = await readOwnFile(files, path, LARGEST_MARK, false).catch(() => undefined)
-  return mark !== undefined && mark.toString('utf8').trim() === `add-in ${version}`
+/** A mark of another version or another path is left over: since then the user has put another program there. */
+async function isMarked({ files, markFile, program, version }: Place): Promise<boolean> {
+  try {
+    const mark = JSON.parse(String(await readPrivateFile(files, markFile, LARGEST_MARK))) as Record<string, unknown>
+    return mark.program === program && mark.version === version
+  } catch {
+    return false
+  }
 }

@@ -18,6 +18,7 @@ test('every path is below CADZERO_AUTH_HOME if it is set', () => {
   expect(locateFolders({ CADZERO_AUTH_HOME: '/home/ada/cz' })).toEqual({
     config: '/home/ada/cz/config',
     addon: '/home/ada/cz/data/addon',
+    installerFile: '/home/ada/cz/data/installed-by.json',
     updateFile: '/home/ada/cz/data/update.json',
     data: '/home/ada/cz/data',
     log: '/home/ada/cz/log',

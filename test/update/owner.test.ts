@@ -1,6 +1,6 @@
 // Who updates a program, by its path and by what is beside it.
-import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname, join, win32 } from 'node:path'
+import { writeFile } from 'node:fs/promises'
+import { join, win32 } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { ownerOf, type Place } from '../../src/update/owner.ts'
@@ -20,6 +20,7 @@ const place = (program: string, more: Partial<Place> = {}): Place => ({
   platform: program.includes('\\') ? 'win32' : 'linux',
   isExecutable: true,
   version: '1.0.0',
+  markFile: '/nowhere/installed-by.json',
   program,
   ...more,
 })
@@ -58,13 +59,17 @@ describe('the owner', () => {
     expect(await ownerOf(place(`${folder}\\cadzero-auth.exe`))).toBeUndefined()
   })
 
-  it('of a program that an add-in has installed is the add-in, until another version is there', async () => {
-    const program = join(await temporaryFolder(), 'bin/cadzero-auth')
-    await mkdir(dirname(program))
-    const owner = async (version: string) => (await ownerOf(place(program, { files: systemFiles, version })))?.name
-    expect(await owner('1.0.0')).toBeUndefined()
-    await writeFile(join(dirname(program), '.cadzero-auth.installed-by'), 'add-in 1.0.0\n')
-    expect(await owner('1.0.0')).toBe('the CADZERO add-in')
-    expect(await owner('1.1.0')).toBeUndefined()
+  it('of a program that an add-in has installed is the add-in, until another one is there', async () => {
+    const markFile = join(await temporaryFolder(), 'installed-by.json')
+    const program = '/home/zoe/.local/bin/cadzero-auth'
+    const owner = async (more: Partial<Place> = {}) =>
+      (await ownerOf(place(program, { files: systemFiles, markFile, ...more })))?.name
+    expect(await owner()).toBeUndefined()
+    await writeFile(markFile, JSON.stringify({ installer: 'add-in', program, version: '1.0.0' }), { mode: 0o600 })
+    expect(await owner()).toBe('the CADZERO add-in')
+    expect(await owner({ version: '1.1.0' })).toBeUndefined()
+    expect(await owner({ program: '/opt/cadzero-auth' })).toBeUndefined()
+    await writeFile(markFile, 'no JSON')
+    expect(await owner()).toBeUndefined()
   })
 })

@@ -121,6 +121,7 @@ def _install(bundled: Bundle, folder: str, program: str) -> Installed:
             _remove(copy)
     _sync_folder(folder)
     log.info('cadzero-auth %s was installed', bundled.version)
+    _write_mark(program, bundled.version)
     kind = 'installed' if there is None else 'upgraded'
     return Installed(kind, program, bundled.version, _start_service(program, bundled.version))
 
@@ -177,6 +178,17 @@ def _running_version() -> str | None:
         return str(document['daemonVersion']) if is_alive(document['pid']) else None
     except (AuthError, OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _write_mark(program: str, version: str) -> None:
+    """Tells `cadzero-auth update` that the add-in updates this program."""
+    with contextlib.suppress(AuthError, OSError):  # without it, the program may update itself as well
+        path = os.path.join(os.path.dirname(discovery_file()), 'installed-by.json')
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        temporary = f'{path}.{secrets.token_hex(4)}'
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w', encoding='utf-8') as file:
+            json.dump({'installer': 'add-in', 'program': os.path.realpath(program), 'version': version}, file)
+        os.replace(temporary, path)
 
 
 def _move(copy: str, target: str) -> None:

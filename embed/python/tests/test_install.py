@@ -79,7 +79,7 @@ class InstallTestCase(unittest.TestCase):
     def run_daemon(self, version, pid=None):
         """Lets a daemon of this version run: this process."""
         folder = os.path.join(self.home, 'own', 'data')
-        os.makedirs(folder)
+        os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, 'endpoint.json'), 'w', encoding='utf-8') as file:
             json.dump({'daemonVersion': version, 'pid': pid or os.getpid()}, file)
 
@@ -131,6 +131,14 @@ class InstallTest(InstallTestCase):
         for running, commands in (('1.1.0', ['1.2.0 service install --json']), ('1.2.0', []), ('1.3.0', [])):
             with mock.patch.object(install, '_running_version', return_value=running):
                 self.assertEqual(self.install(), ('current', commands))
+
+    def test_the_installed_program_is_marked_as_the_add_ins(self):
+        self.put('1.2.0')
+        self.install()
+        with open(os.path.join(self.home, 'own', 'data', 'installed-by.json'), encoding='utf-8') as file:
+            mark = json.load(file)
+            self.assertEqual(os.fstat(file.fileno()).st_mode & 0o777, 0o600)
+        self.assertEqual(mark, {'installer': 'add-in', 'program': os.path.realpath(self.program), 'version': '1.2.0'})
 
     def test_without_a_service_manager_a_running_daemon_is_replaced_directly(self):
         self.put('1.2.0', service=1)

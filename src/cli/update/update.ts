@@ -78,10 +78,17 @@ async function createUpdater(context: Context): Promise<Updater> {
 }
 
 /** @throws CommandError if something else updates this program */
-async function findPrograms({ host: { files } }: Context): Promise<ProgramFiles> {
+async function findPrograms({ host: { files }, folders }: Context): Promise<ProgramFiles> {
   const { platform } = process
   const program = await files.realpath(isSea() ? process.execPath : String(process.argv[1]))
-  const owner = await ownerOf({ files, platform, program, isExecutable: isSea(), version })
+  const owner = await ownerOf({
+    files,
+    platform,
+    program,
+    isExecutable: isSea(),
+    version,
+    markFile: folders.installerFile,
+  })
   if (owner) throw new CommandError(`${owner.name} updates this program`, owner.hint)
   const main: InstalledProgram = { path: program, name: platform === 'win32' ? 'cadzero-auth.exe' : 'cadzero-auth' }
   const windowless = await windowlessExecutable(files, program)
