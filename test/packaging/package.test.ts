@@ -1,7 +1,7 @@
 // The single executable of Linux x64, built and run.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
+import { updateKey } from '../../scripts/bundle.ts'
 import type { Sbom } from '../../scripts/package/sbom.ts'
 import { PLATFORM_VERSION } from '../../scripts/package/targets.ts'
 import { readPage } from '../docs/markdown.ts'
@@ -123,6 +124,14 @@ describe.skipIf(!isLinuxX64)(`the executable${isLinuxX64 ? '' : ' (skipped: need
     onTestFinished(async () => void (await runProgram(['daemon', '--stop'], options)))
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(await readlink(`/proc/${JSON.parse(stdout).daemon.pid}/exe`)).toBe(program()[0])
+  })
+
+  it.skipIf(updateKey() !== '')('[I7] has no update without a key, whatever is configured', async () => {
+    const home = await temporaryFolder()
+    await mkdir(join(home, 'config'), { mode: 0o700 })
+    await writeFile(join(home, 'config/config.json'), '{"updateUrl":"http://127.0.0.1:1/update.json"}', { mode: 0o600 })
+    const { code, stderr } = await runProgram(['update'], { home, program: program(), env: { UPDATE_KEY: 'x' } })
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('this build has no key for updates') })
   })
 
   it('runs the broker', async () => {
