@@ -14,7 +14,7 @@ import { type DaemonOptions, discoveryFile, type ServerProcess, startBare, start
 import { signIn } from './bench/sign-in.ts'
 import { timeToFirstHeader, timeToLoadWs, timeToRun } from './bench/start.ts'
 import { type Row, tableOf } from './bench/table.ts'
-import { measureWakeUps } from './bench/wake.ts'
+import { measureWakeUps, type WakeUps } from './bench/wake.ts'
 
 const DIST = fileURLToPath(new URL('../dist', import.meta.url))
 const MIN_THROUGHPUT = 0.8
@@ -177,15 +177,25 @@ function rowsOfExpiry({ bursts, idleRequests }: Expiry): Row[] {
       met: once,
     },
     {
-      what: `    until all have an answer, beyond the provider's ${PROVIDER_MS} ms, against one caller, ms`,
+      what: `    until all have an answer, beyond the provider's ${PROVIDER_MS} ms, ms`,
       daemon: beyond.toFixed(0),
-      bare: median(bursts.map(({ singleMs }) => singleMs - PROVIDER_MS)).toFixed(0),
+      bare: median(bursts.map(({ bareMs }) => bareMs - PROVIDER_MS)).toFixed(0),
       spread: spreadOf(
         bursts.map(({ ms }) => ms - PROVIDER_MS),
         0,
       ),
       target: `≤ ${MAX_BURST_MS}`,
       met: beyond <= MAX_BURST_MS,
+    },
+    {
+      what: '    the same for one caller: the refresh itself, ms',
+      daemon: median(bursts.map(({ singleMs }) => singleMs - PROVIDER_MS)).toFixed(0),
+    },
+    {
+      what: '    CPU time for the 1,000 without the refresh, ms',
+      daemon: median(bursts.map(({ cpu }) => cpu.all - cpu.single)).toFixed(1),
+      bare: median(bursts.map(({ cpu }) => cpu.bare)).toFixed(1),
+      ratio: median(bursts.map(({ cpu }) => (cpu.all - cpu.single) / cpu.bare)),
     },
     {
       what: `9 requests in ${REST_SECONDS} s without a call, token expired`,
@@ -196,9 +206,9 @@ function rowsOfExpiry({ bursts, idleRequests }: Expiry): Row[] {
   ]
 }
 
-function rowOfWake(times: readonly number[]): Row {
+function rowOfWake({ frozenBy, times }: WakeUps): Row {
   const ms = median(times)
-  const what = '10 network back after a sleep to first header, ms'
+  const what = `10 network back after a sleep (${frozenBy}) to first header, ms`
   return { what, daemon: ms.toFixed(0), spread: spreadOf(times, 0), target: `≤ ${MAX_WAKE_MS}`, met: ms <= MAX_WAKE_MS }
 }
 

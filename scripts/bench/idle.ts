@@ -1,7 +1,8 @@
 // Counts what an idle daemon costs: wake-ups of its main thread, and processor time. Linux only.
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Sandbox } from '../../test/sandbox/index.ts'
+import { cpuSecondsOf } from './cpu.ts'
 import { ask } from './load.ts'
 import { discoveryFile, startDaemon } from './servers.ts'
 import { signIn } from './sign-in.ts'
@@ -57,13 +58,9 @@ export async function measureIdle({
 
 function usageOf(pid: number): { readonly wakeUps: number; readonly cpu: number } | undefined {
   try {
-    const tasks = `/proc/${pid}/task`
-    // The first number of schedstat is the time on a processor, in ns.
-    const times = readdirSync(tasks).map((task) =>
-      Number.parseInt(readFileSync(`${tasks}/${task}/schedstat`, 'utf8'), 10),
-    )
+    const cpu = cpuSecondsOf(pid)
     const [, wakeUps] = /^voluntary_ctxt_switches:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-    return { wakeUps: Number(wakeUps), cpu: times.reduce((sum, time) => sum + time, 0) / 1e9 }
+    return cpu === undefined ? undefined : { wakeUps: Number(wakeUps), cpu }
   } catch {
     return undefined
   }

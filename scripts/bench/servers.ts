@@ -9,6 +9,7 @@ import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { type Endpoint, readEndpoint } from '../../src/rpc/discovery.ts'
 import { authorization, mac, PROOF_HEADER, SUBPROTOCOL, sameMac } from '../../src/rpc/handshake.ts'
+import { cpuSecondsOf } from './cpu.ts'
 import { keep, plainEnvironment } from './run-folder.ts'
 
 export interface ServerProcess {
@@ -39,7 +40,6 @@ const BARE_SERVER = fileURLToPath(new URL('bare-server.mjs', import.meta.url))
 const READY_MS = 10_000
 const STOP_MS = 10_000
 const OPTIONS = { perMessageDeflate: false, handshakeTimeout: 5000 }
-const TICKS_PER_SECOND = 100 // in /proc: Linux shows user space no other number
 
 /** Starts the daemon on its folder. Resolves once the discovery file is written. */
 export async function startDaemon({
@@ -70,10 +70,16 @@ export function discoveryFile(home: string): string {
   return join(home, 'data', 'endpoint.json')
 }
 
-/** @param answer the text of every answer; it is sent over stdin because it holds a token */
-export async function startBare(answer: string, node = process.execPath): Promise<ServerProcess> {
+/**
+ * @param answer the text of every answer; it is sent over stdin because it holds a token
+ * @param delayMs if given, messages are answered together, so long after the first of them
+ */
+export async function startBare(answer: string, node = process.execPath, delayMs = 0): Promise<ServerProcess> {
   const spawnedAt = performance.now()
-  const child = spawn(node, [BARE_SERVER], { env: plainEnvironment(), stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(node, [BARE_SERVER, String(delayMs)], {
+    env: plainEnvironment(),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   keep(child)
   child.stdin.write(`${answer}\n`)
   const port = await firstLine(child, (line) => /^\d+$/.test(line))
@@ -125,9 +131,7 @@ function firstLine(child: ChildProcess, isWanted: (line: string) => boolean): Pr
 function processOf(child: ChildProcess): Omit<ServerProcess, 'readyAfter' | 'connect'> {
   return {
     cpuSeconds() {
-      // The second field, a name in brackets, may hold any character. utime and stime are the 14th and 15th field.
-      const fields = procFile(child, 'stat')?.split(') ').pop()?.split(' ')
-      return fields && (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+      return cpuSecondsOf(child.pid ?? 0)
     },
     residentMegabytes() {
       const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(procFile(child, 'status') ?? '') ?? []

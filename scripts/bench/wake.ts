@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { startSandbox } from '../../test/sandbox/index.ts'
+import { type Freezer, freezerOf } from './freezer.ts'
 import { ask } from './load.ts'
 import { discoveryFile, startDaemon } from './servers.ts'
 import { signIn } from './sign-in.ts'
@@ -11,30 +12,38 @@ const TOKEN_SECONDS = 2
 const NETWORK_MS = 3000
 const RETRY_MS = 100 // how often the client asks until it has a header
 
-/** Milliseconds from the network to the first header, in each round. */
-export async function measureWakeUps(program: string, home: string, rounds: number): Promise<readonly number[]> {
+export interface WakeUps {
+  readonly frozenBy: Freezer['kind']
+  /** Milliseconds from the network to the first header, in each round. */
+  readonly times: readonly number[]
+}
+
+export async function measureWakeUps(program: string, home: string, rounds: number): Promise<WakeUps> {
   const network = await newNetwork()
   const sandbox = await startSandbox({ accessTokenTtl: TOKEN_SECONDS, issuer: network.url })
   network.leadTo(sandbox.port)
   const daemon = await startDaemon({ program, home, issuer: sandbox.issuer, clientId: sandbox.clientId })
+  const freezer = freezerOf(daemon.pid)
   try {
     await signIn(sandbox, discoveryFile(home))
     const times: number[] = []
     for (let round = 0; round < rounds; round++) {
       const socket = await daemon.connect()
-      process.kill(daemon.pid, 'SIGSTOP')
+      freezer.freeze()
       await network.close()
       await wait(TOKEN_SECONDS * 1000)
-      process.kill(daemon.pid, 'SIGCONT')
+      freezer.thaw()
       const back = wait(NETWORK_MS).then(() => network.open())
       const header = firstHeader(socket)
       const from = await back.then(() => performance.now())
       times.push((await header) - from)
       socket.terminate()
     }
-    return times
+    return { frozenBy: freezer.kind, times }
   } finally {
+    freezer.thaw()
     await daemon.stop()
+    freezer.remove()
     await network.close()
     await sandbox.close()
   }
