@@ -203,7 +203,8 @@ const SIGN_IN_HINTS: Readonly<Record<string, string>> = {
   access_denied: 'run cadzero-auth login to try again: the sign-in was declined in the browser',
   timeout: 'run cadzero-auth login to try again: the sign-in timed out',
   browser: 'run cadzero-auth login --no-browser, and open the link yourself: no browser could be started',
-  invalid_response: 'run cadzero-auth doctor to check the provider: its response proves no sign-in',
+  invalid_response:
+    'run cadzero-auth doctor to check the clock of this computer and the provider: its response proves no sign-in',
 }
 
 const REJECTED_HINTS: Readonly<Record<string, string>> = {

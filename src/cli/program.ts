@@ -1,5 +1,13 @@
 // The commands, their options and their help. Each command loads its file only when it runs.
-import { Argument, Command, CommanderError, type HelpConfiguration, InvalidArgumentError, Option } from 'commander'
+import {
+  Argument,
+  Command,
+  CommanderError,
+  Help,
+  type HelpConfiguration,
+  InvalidArgumentError,
+  Option,
+} from 'commander'
 import type { CommonOptions, Command as RunnableCommand } from './context.ts'
 import { EXIT } from './exit-codes.ts'
 import { UsageError } from './failure.ts'
@@ -18,9 +26,19 @@ export async function parse(argv: readonly string[], run: Run): Promise<void> {
   }
 }
 
+const NARROWEST_TEXT = 20 // columns
+
 const HELP: HelpConfiguration = {
   styleTitle: (title) => paint('bold', title, process.stdout),
-  minWidthToWrap: 20, // by default Commander wraps no description in 60 columns
+  minWidthToWrap: NARROWEST_TEXT,
+  // In a narrow terminal, Commander would not wrap a description beside its term: it goes below.
+  formatItem(term, termWidth, description, helper) {
+    const width = helper.helpWidth ?? 80
+    if (description === '' || width - termWidth - 4 >= NARROWEST_TEXT) {
+      return Help.prototype.formatItem.call(helper, term, termWidth, description, helper)
+    }
+    return `  ${term}\n${helper.boxWrap(description, width - 6).replaceAll(/^/gm, ' '.repeat(6))}`
+  },
 }
 
 /** Every command. The completion of shells and the man page are made from it too. */
@@ -29,7 +47,7 @@ export function createProgram(run: Run): Command {
     .description('Keeps you signed in to CADZERO, and gives your programs valid Authorization headers.')
     .version(versionWithCommit, '-v, --version', 'show the version')
     .helpOption('-h, --help', 'show the help')
-    .helpCommand('help [command]', 'show the help of a command')
+    .helpCommand(false)
     .configureHelp(HELP)
     .configureOutput({ outputError: () => undefined }) // parse throws it instead
   addDaemon(program, run)
@@ -37,8 +55,23 @@ export function createProgram(run: Run): Command {
   addDeveloperCommands(program, run)
   addService(program, run)
   addShell(program, run)
+  addHelp(program)
   throwUsageErrors(program)
   return program
+}
+
+/** Commander's own command answers an unknown name with the usage of the program. */
+function addHelp(program: Command): void {
+  program
+    .command('help')
+    .description('show the help of a command')
+    .argument('[command]', 'its name')
+    .addOption(new Option('--json').hideHelp()) // an unknown name is an error, as JSON if that is wanted
+    .action((name: string | undefined) => {
+      const named = name === undefined ? program : program.commands.find((one) => one.name() === name)
+      if (named === undefined) throw new UsageError(`unknown command '${name}'`, 'run cadzero-auth --help')
+      named.outputHelp()
+    })
 }
 
 function throwUsageErrors(command: Command): void {

@@ -2,7 +2,7 @@
 import type { CancelTimer } from '../host/clock.ts'
 import type { RpcClient } from '../rpc/client.ts'
 import { CLOSE_RESTART } from '../rpc/connection.ts'
-import { errors, type Result, RpcError, type Status } from '../rpc/contract.ts'
+import { errors, INVALID_PARAMS, type Params, type Result, RpcError, type Status } from '../rpc/contract.ts'
 import { type CommonOptions, type Context, profileParams } from './context.ts'
 import { withDaemon } from './daemon-connection.ts'
 import { signIn } from './sign-in.ts'
@@ -23,18 +23,32 @@ export async function header(context: Context, options: HeaderArguments): Promis
   const { interactive = false, minValidity } = options
   const validity = minValidity === undefined ? {} : { minValiditySeconds: minValidity }
   const params = { ...profileParams(options), ...validity, interactive: false }
+  // A script that runs without a terminal must not open one browser after another while its user is away.
+  const userAsked = process.stderr.isTTY === true || process.stdin.isTTY === true
   const result = await withDaemon(context, options, async (client) => {
     try {
-      return await client.call('getAuthHeader', params)
+      return await requestHeader(client, params, interactive && userAsked)
     } catch (error) {
       if (!interactive || !isInteractionRequired(error)) throw error
     }
-    // A script that runs without a terminal must not open one browser after another while its user is away.
-    const userAsked = process.stderr.isTTY === true || process.stdin.isTTY === true
     await signIn(context, client, { ...options, browser: true, userAsked })
     return await client.call('getAuthHeader', params)
   })
   printHeader(result, options)
+}
+
+/** @param userAsked whether a person has just asked for it, so that the keyring may ask for its password again */
+export async function requestHeader(
+  client: Pick<RpcClient, 'call'>,
+  params: Params<'getAuthHeader'>,
+  userAsked: boolean,
+): Promise<Result<'getAuthHeader'>> {
+  if (!userAsked) return await client.call('getAuthHeader', params)
+  return await client.call('getAuthHeader', { ...params, userAsked }).catch((error: unknown) => {
+    // A daemon of an earlier version, which an update has left running, refuses a param that it does not know.
+    if (!(error instanceof RpcError && error.code === INVALID_PARAMS)) throw error
+    return client.call('getAuthHeader', params)
+  })
 }
 
 function isInteractionRequired(error: unknown): boolean {

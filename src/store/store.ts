@@ -196,17 +196,15 @@ export class SessionStore {
   }
 }
 
+const TAKE_OVER = 'run cadzero-auth login --take-over to sign in here and keep the file under another name'
+
 function otherInstallation(path: string, place: string | undefined, own: Installation): StoreError {
   const other = place === undefined ? 'another installation' : `the installation at ${printable(place)}`
-  const difference =
+  const advice =
     place === own.place
-      ? 'this one has the same place, and another id: its data folder was deleted or replaced, or another computer has the same name'
-      : `this one is at ${own.place}`
-  return new StoreError(
-    'other_installation',
-    `${path} belongs to ${other}; ${difference}. ` +
-      'Use that installation, or run cadzero-auth login --take-over to sign in here and keep the file under another name',
-  )
+      ? `this one has the same place, and another id. If its data folder was deleted or replaced, ${TAKE_OVER}. Otherwise another computer has the same name: use cadzero-auth there`
+      : `this one is at ${own.place}. Use that installation, or ${TAKE_OVER}`
+  return new StoreError('other_installation', `${path} belongs to ${other}; ${advice}`)
 }
 
 /** The place was read from a header that is not authenticated: no control or formatting character of it is shown. */

@@ -94,7 +94,7 @@ describe('a sign-in on another device is tried by itself', () => {
     const { login, enter } = await newDeviceWorld({ env: { CADZERO_AUTH_BROWSER: '/nowhere/browser' } })
     const running = login([], NO_BROWSER)
     await running.stderrMatch(LINK)
-    await running.stderrMatch(/(No browser could be opened\. The link above is no longer valid)/)
+    await running.stderrMatch(/(No browser could be opened: sign in on another device instead)/)
     await enter(await running.stderrMatch(CODE))
     expect(await running.ended).toMatchObject(SIGNED_IN)
   })

@@ -56,6 +56,17 @@ describe('the command line', () => {
     expect(JSON.parse(stderr)).toEqual({ error: { message, exitCode: 2, hint: `run ${command} --help` } })
   })
 
+  it('shows the help of a command with help, and refuses an unknown one', async () => {
+    const home = await temporaryFolder()
+    expect((await runProgram(['help', 'login'], { home })).stdout).toMatch(/^Usage: cadzero-auth login /)
+    expect((await runProgram(['help'], { home })).stdout).toMatch(/^Usage: cadzero-auth \[options\]/)
+    const { code, stdout, stderr } = await runProgram(['help', 'nope', '--json'], { home })
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(JSON.parse(stderr)).toEqual({
+      error: { message: "unknown command 'nope'", exitCode: 2, hint: 'run cadzero-auth --help' },
+    })
+  })
+
   it('prints an error as one line of JSON with --json, and as text after --', async () => {
     const home = await temporaryFolder()
     expect(await runProgram(['status', '--no-start', '--json'], { home })).toEqual({

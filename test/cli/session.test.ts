@@ -1,6 +1,8 @@
 // `header`, `refresh`, `status` and `logout`: their output, their errors and their exit codes.
 import { once } from 'node:events'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { requestHeader } from '../../src/cli/session.ts'
+import { INVALID_PARAMS, RpcError } from '../../src/rpc/contract.ts'
 import { runProgram, spawnProgram } from '../support/program.ts'
 import { newWorld } from '../support/world.ts'
 
@@ -30,6 +32,27 @@ describe('header and refresh', () => {
     expect(JSON.parse((await run('header', '--json')).stdout)).toMatchObject({ headers })
     const refreshed = JSON.parse((await run('refresh', '--json')).stdout)
     expect(refreshed.headers.Authorization).not.toBe(headers.Authorization)
+  })
+})
+
+describe('header --interactive', () => {
+  const params = { interactive: false }
+  const header = { headers: { Authorization: 'Bearer x' }, expiresAt: 1, refreshAt: 1 }
+
+  it('tells the daemon that a person has asked, and otherwise not', async () => {
+    const call = vi.fn(async () => header)
+    const client = { call } as unknown as Parameters<typeof requestHeader>[0]
+    await requestHeader(client, params, true)
+    expect(call).toHaveBeenLastCalledWith('getAuthHeader', { interactive: false, userAsked: true })
+    await requestHeader(client, params, false)
+    expect(call).toHaveBeenLastCalledWith('getAuthHeader', params)
+  })
+
+  it('works with a daemon of an earlier version', async () => {
+    const call = vi.fn(async () => header).mockRejectedValueOnce(new RpcError(INVALID_PARAMS, 'invalid params'))
+    const client = { call } as unknown as Parameters<typeof requestHeader>[0]
+    expect(await requestHeader(client, params, true)).toEqual(header)
+    expect(call).toHaveBeenLastCalledWith('getAuthHeader', params)
   })
 })
 

@@ -39,6 +39,13 @@ describe.skipIf(!hasTerminal)(`a terminal of 60 columns${skipped}`, () => {
     },
   )
 
+  it.each([45, 50])('shows the help also in %i columns, with descriptions below their terms', async (columns) => {
+    const { stdout } = await runInTerminal(['--help'], columns, { home: await temporaryFolder() })
+    const text = stripVTControlCharacters(stdout)
+    expect(text.split('\n').filter((line) => line.length > columns)).toEqual([])
+    expect(text).toMatch(/^ {2}import-legacy \[options\] <file>\n {6}import the session/m)
+  })
+
   it('shows status and doctor without breaking a word', async () => {
     const { home, env, signIn, client } = await newWorld()
     await signIn()

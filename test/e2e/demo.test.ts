@@ -11,6 +11,7 @@ import { endOf, temporaryFolder } from '../support/program.ts'
 
 const TIMEOUT = { timeout: 120_000 }
 const DEMO = fileURLToPath(new URL('../../scripts/demo.ts', import.meta.url))
+const BUILD = fileURLToPath(new URL('../../scripts/build.ts', import.meta.url))
 
 /** The environment of a user whose browser does nothing. */
 async function newUser(): Promise<NodeJS.ProcessEnv> {
@@ -139,4 +140,11 @@ describe('a demo that stays', () => {
     expect(await demo.ended).toMatchObject({ code: 0 })
     expect(existsSync(home)).toBe(false)
   })
+})
+
+it.skipIf(process.platform !== 'linux')('a build in a folder that cannot be written says so in two lines', async () => {
+  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), BUILD], { cwd: '/sys' })
+  const { code, stderr } = await endOf(child)
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/^error: the folder dist cannot be written here: E[A-Z]+\nhint: clone the repository .*\n$/)
 })

@@ -55,7 +55,9 @@ describe('the id of an installation', () => {
       .load()
       .catch((error: unknown) => error)
     expect(error).toMatchObject(OTHER)
-    expect(String(error)).toContain('its data folder was deleted or replaced')
+    expect(String(error)).toContain(
+      'If its data folder was deleted or replaced, run cadzero-auth login --take-over to sign in here',
+    )
   })
 })
 

@@ -39,7 +39,7 @@ _BY_REASON: dict[str, Text] = {
     'starting': ('The connection to CADZERO is starting.', 'Wait a moment.'),
     'start_timeout': ('The program cadzero-auth is starting.', 'Answer the prompt of the keyring if there is one.'),
     'closed': ('The connection to CADZERO was closed.', _AGAIN),
-    'not_installed': ('The program cadzero-auth is not installed.', 'Install the add-in again, or cadzero-auth.'),
+    'not_installed': ('The program cadzero-auth is not installed.', 'Reinstall the add-in, or install cadzero-auth.'),
     'unknown_endpoint': ('The backend of the add-in has no profile in cadzero-auth.', _DOCTOR),
     'key_locked': ('The keyring is locked, so that your session cannot be read.', 'Unlock the keyring.'),
     'disk_full': ('The disk is full, so that your session cannot be saved.', 'Make room on the disk.'),

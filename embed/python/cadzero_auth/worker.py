@@ -11,7 +11,14 @@ from typing import Any, Protocol
 
 from .calls import Call, timed_out
 from .connector import Connector
-from .errors import AuthError, ConnectionLostError, NoDaemonError, error_from_response, resource_exhausted
+from .errors import (
+    AuthError,
+    ConnectionLostError,
+    NoDaemonError,
+    error_from_response,
+    invalid_response,
+    resource_exhausted,
+)
 from .waker import READ, WRITE, Waker, wait_for
 from .websocket import ProtocolError, WebSocket
 
@@ -214,6 +221,13 @@ class Worker:
             raise ProtocolError('a message that is not JSON') from None
         if not isinstance(message, dict):
             return
+        try:
+            self._apply(message)
+        except Exception as error:  # values that fit no contract, such as a number without end, must not end the thread
+            log.error('a message of the daemon is invalid: %s', type(error).__name__)
+            raise ProtocolError('a message that does not fit the contract') from None
+
+    def _apply(self, message: dict[str, Any]) -> None:
         if 'method' in message:
             if isinstance(message['method'], str) and isinstance(message.get('params'), dict):
                 self._observer.note_notification(message['method'], message['params'])
@@ -224,7 +238,11 @@ class Worker:
             return  # its caller has timed out
         error = error_from_response(message['error']) if 'error' in message else None
         call.result, call.error = (message.get('result') if error is None else None), error
-        self._observer.note_answer(call)
+        try:
+            self._observer.note_answer(call)
+        except Exception:
+            call.finish(error=invalid_response())
+            raise
         call.finish(call.result, error)
 
     def _requeue_or_fail(self) -> None:

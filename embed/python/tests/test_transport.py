@@ -92,6 +92,29 @@ class CallTest(ClientTestCase):
             with self.subTest(text[:20]), self.assertRaises(cadzero_auth.ConnectionLostError):
                 self.serve(genuine(talk))[1].call('status', timeout=30)
 
+    def test_a_message_that_does_not_fit_the_contract_ends_the_connection_and_not_the_thread(self):
+        endless = b'1' + b'0' * 400  # no float holds it
+        result = b'{"id": 1, "result": {"headers": {"Authorization": "x"}, "refreshAt": %s, "expiresAt": 1}}' % endless
+        notification = b'{"method": "sessionChanged", "params": {"profile": []}}'
+        for text, expected in ((result, cadzero_auth.AuthError), (notification, None)):
+
+            def talk(daemon, connection, text=text):
+                if daemon.connections > 1:
+                    return answer_all(daemon, connection)
+                daemon.read_call(connection)
+                connection.sendall(fake_daemon.encode_frame(text))
+
+            _, client = self.serve(genuine(talk))
+            with self.subTest(text[:40]), self.assertLogs('cadzero_auth', 'ERROR') as logs:
+                if expected is None:
+                    self.assertEqual(client.get_auth_header(), HEADER['headers'])  # it is asked again
+                else:
+                    self.assertRaises(expected, client.get_auth_header)
+                thread = client._transport._worker._thread
+                self.assertEqual(client.get_auth_header(), HEADER['headers'])
+                self.assertIs(client._transport._worker._thread, thread)
+            self.assertIn('a message of the daemon is invalid', logs.output[0])
+
     def test_only_a_harmless_call_is_sent_again_after_a_loss_and_only_once(self):
         sent = []
 
