@@ -2,7 +2,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../host/clock.ts'
 import type { Random } from '../host/random.ts'
-import { BrokerError } from './errors.ts'
+import { COPIES_DIFFER } from './clerk-time.ts'
+import { BrokerError, OutdatedError } from './errors.ts'
 import type { SessionReference } from './refresh-token.ts'
 import type { Sealer } from './sealed.ts'
 import type { SingleUse } from './single-use.ts'
@@ -57,7 +58,10 @@ export class AuthorizationCodes {
 
   /** @throws BrokerError unknown_key; invalid_grant if the code is not ours, outdated, or bound to something else */
   async open(code: string, { codeVerifier, redirectUri }: CodeProof): Promise<OpenedCode> {
-    const { iss, sub, sid, ...claims } = await this.#sealer.open(TYPE, code, { requiredClaims: CLAIMS })
+    const { iss, sub, sid, iat, ...claims } = await this.#sealer.open(TYPE, code, { requiredClaims: CLAIMS })
+    const now = this.#clock.now()
+    // The grant would begin, and end, too early.
+    if (Number(iat) > now + CODE_SECONDS) throw new OutdatedError('code_early', now)
     if (!isEqual(challengeOf(codeVerifier), String(claims.code_challenge))) {
       throw new BrokerError('invalid_grant', 'code_verifier_mismatch')
     }
@@ -67,7 +71,7 @@ export class AuthorizationCodes {
       userId: sub,
       sessionId: sid,
       use: async () => {
-        const isFirst = await this.#singleUse.claim('code', String(claims.jti), CODE_SECONDS)
+        const isFirst = await this.#singleUse.claim('code', String(claims.jti), CODE_SECONDS + COPIES_DIFFER)
         if (!isFirst) throw new BrokerError('invalid_grant', 'code_used')
       },
     }

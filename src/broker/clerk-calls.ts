@@ -17,8 +17,10 @@ export interface ClerkResponse {
   readonly body: unknown
   /** From `Retry-After`; undefined if the header is absent, or is a date. */
   readonly retryAfterSeconds: number | undefined
-  /** When Clerk answered, as Unix time in seconds: `Date`, and `Age` if a cache answered; undefined without a date. */
+  /** From `Date`: when Clerk answered, as Unix time in seconds; undefined without a date. Without any, no time is known. */
   readonly date: number | undefined
+  /** From `Age`: how long a cache has kept the answer; undefined if none has. */
+  readonly ageSeconds?: number | undefined
 }
 
 /**

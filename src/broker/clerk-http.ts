@@ -1,5 +1,4 @@
 // Sends the broker's requests to Clerk's Backend API, over kept connections. Clerk's SDK cannot abort a request.
-import type { IncomingHttpHeaders } from 'node:http'
 import { ApiClient } from '../host/api-client.ts'
 import type { ClerkCalls } from './clerk-calls.ts'
 
@@ -14,6 +13,9 @@ export interface ClerkHttpOptions {
 const API_VERSION = '2026-05-12' // of the SDK that this broker was tested with
 const MAX_CONNECTIONS = 64
 const MAX_BYTES = 1024 * 1024
+const IMF_FIXDATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT/ // RFC 9110 section 5.6.7
+// A cached answer does not tell the time.
+const HEADERS = { accept: 'application/json', 'user-agent': 'cadzero-auth-broker', 'cache-control': 'no-cache' }
 
 export function clerkHttp({ secretKey, apiUrl, maxConnections = MAX_CONNECTIONS }: ClerkHttpOptions): ClerkCalls {
   const client = new ApiClient({ maxConnections, maxBytes: MAX_BYTES })
@@ -28,7 +30,7 @@ export function clerkHttp({ secretKey, apiUrl, maxConnections = MAX_CONNECTIONS 
     const response = await client.send({
       url: new URL(isApi ? `${base}${target}` : target),
       method,
-      headers: { accept: 'application/json', 'user-agent': 'cadzero-auth-broker', ...(isApi ? apiHeaders : {}) },
+      headers: { ...HEADERS, ...(isApi ? apiHeaders : {}) },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal,
     })
@@ -36,7 +38,8 @@ export function clerkHttp({ secretKey, apiUrl, maxConnections = MAX_CONNECTIONS 
       status: response.status,
       body: parseJson(response.body),
       retryAfterSeconds: secondsOf(response.headers['retry-after']),
-      date: dateOf(response.headers),
+      date: dateOf(response.headers.date),
+      ageSeconds: secondsOf(response.headers.age),
     }
   }
 }
@@ -49,9 +52,11 @@ function parseJson(bytes: Buffer): unknown {
   }
 }
 
-function dateOf({ date, age }: IncomingHttpHeaders): number | undefined {
-  const seconds = Date.parse(date ?? '') / 1000
-  return Number.isFinite(seconds) ? seconds + (secondsOf(age) ?? 0) : undefined
+/** The first date, if a proxy has added its own. `Date.parse` alone would take `Date: 1` for a time. */
+function dateOf(value = ''): number | undefined {
+  const [date = ''] = IMF_FIXDATE.exec(value) ?? []
+  const seconds = Date.parse(date) / 1000
+  return Number.isFinite(seconds) ? seconds : undefined
 }
 
 function secondsOf(value: string | undefined): number | undefined {

@@ -3,7 +3,7 @@
 // The clock of this computer may be days off, or jump. It only checks Clerk's time: while the two disagree, one of them is wrong,
 // and no session is refused by time. Copies with different clocks agree, since all of them follow Clerk.
 import type { CancelTimer, Clock } from '../host/clock.ts'
-import type { ClerkCalls } from './clerk-calls.ts'
+import type { ClerkCalls, ClerkResponse } from './clerk-calls.ts'
 import { BrokerError, OutdatedError } from './errors.ts'
 
 interface Sample {
@@ -24,15 +24,19 @@ export interface ClerkTimeOptions {
 }
 
 const TOLERANCE = 5 // s; `Date` counts whole seconds, and an answer takes up to 5 s
+/** Seconds by which the times of two copies may differ: each is Clerk's but for the tolerance. */
+export const COPIES_DIFFER = 2 * TOLERANCE + 5
 const LARGEST_OFFSET = 300 // s; as much as Kerberos allows. A clock that a time server keeps is never off by more
 const RETRY_SECONDS = 1 // after Clerk could not be asked
 const RECHECK_SECONDS = 10 // while the clocks disagree: the wrong one may be Clerk's, or a proxy's
+const LONGEST_AGE = 86_400 // s; an answer that a cache has kept for longer tells no time
 const FIX_SECONDS = 60 // until clients try again: a person has to set the clock
 
 export class ClerkTime implements Clock {
   readonly #options: ClerkTimeOptions
   #sample: Sample | undefined
   #wasRight = true
+  #askedAt = Number.NEGATIVE_INFINITY
   #nextAskAt = Number.NEGATIVE_INFINITY
 
   constructor(options: ClerkTimeOptions) {
@@ -74,10 +78,12 @@ export class ClerkTime implements Clock {
   observing(calls: ClerkCalls): ClerkCalls {
     return async (request, signal) => {
       const { clock } = this.#options
-      const sentAt = clock.monotonic()
+      const [sentAt, ownSentAt] = [clock.monotonic(), clock.now()]
       const response = await calls(request, signal)
       const isClerks = response.status >= 200 && response.status < 300 // another one may be a proxy's
-      if (isClerks && response.date !== undefined) this.#observe(response.date, clock.monotonic() - sentAt)
+      const seconds = clock.monotonic() - sentAt
+      const hasJumped = Math.abs(clock.now() - ownSentAt - seconds) > TOLERANCE // or slept: the answer may be hours old
+      if (isClerks && !hasJumped) this.#observe(response, seconds)
       return response
     }
   }
@@ -88,10 +94,12 @@ export class ClerkTime implements Clock {
    * @throws BrokerError if Clerk's time cannot be known
    */
   async settle(): Promise<void> {
-    if (this.#isSampleGood() && !this.#isRecheckDue()) return
+    const isGood = this.#isSampleGood()
+    if (isGood && !this.#isRecheckDue()) return
     const { clock, ask } = this.#options
     const unknown = () => new BrokerError('temporarily_unavailable', 'clock_unknown', RETRY_SECONDS)
-    if (clock.monotonic() < this.#nextAskAt) throw unknown()
+    if (!isGood && clock.monotonic() < this.#nextAskAt) throw unknown()
+    this.#askedAt = clock.monotonic()
     const failure = await ask().then(unknown, (error: unknown) => error)
     if (this.#isSampleGood()) return // whatever else the answer says
     this.#nextAskAt = clock.monotonic() + RETRY_SECONDS
@@ -100,8 +108,10 @@ export class ClerkTime implements Clock {
 
   /** What an error means: while the clocks disagree, a refusal by time is the operator's, and ends no session. */
   judge(error: unknown): unknown {
-    const isUndecided = error instanceof OutdatedError && !this.isRight()
-    return isUndecided ? new BrokerError('temporarily_unavailable', 'clock_wrong', FIX_SECONDS) : error
+    if (!(error instanceof OutdatedError)) return error
+    // An answer of Clerk's may have set the time right after the refusal.
+    const isDecided = this.isRight() && Math.abs(error.at - this.now()) <= LARGEST_OFFSET
+    return isDecided ? error : new BrokerError('temporarily_unavailable', 'clock_wrong', FIX_SECONDS)
   }
 
   /** If the two clocks have not run alike since the sample, one has jumped, or the computer has slept. */
@@ -111,13 +121,16 @@ export class ClerkTime implements Clock {
   }
 
   #isRecheckDue(): boolean {
-    const age = this.#options.clock.monotonic() - (this.#sample?.at ?? 0)
-    return !this.isRight() && age >= RECHECK_SECONDS
+    const lastAt = Math.max(this.#askedAt, this.#sample?.at ?? 0) // an answer may tell no time
+    return !this.isRight() && this.#options.clock.monotonic() - lastAt >= RECHECK_SECONDS
   }
 
-  #observe(date: number, seconds: number): void {
+  #observe({ date, ageSeconds: age = 0 }: ClerkResponse, seconds: number): void {
+    if (date === undefined || age > LONGEST_AGE) return
     const { clock, onChange } = this.#options
-    const time = date + 0.5 + seconds / 2 // on average: a whole second, sent halfway
+    const expected = clock.now() - (this.#isSampleGood() ? (this.offset() ?? 0) : 0)
+    const isPossible = expected >= date && expected <= date + 1 + age + seconds // some caches renew `Date`, and keep `Age`
+    const time = isPossible ? expected : date + 0.5 + age + seconds / 2 // on average: a whole second, sent halfway
     const offset = clock.now() - time
     this.#sample = { time, at: clock.monotonic(), offset }
     const isRight = this.isRight()

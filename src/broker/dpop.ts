@@ -5,6 +5,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { errors, type JWTHeaderParameters, type JWTPayload, jwtVerify } from 'jose'
 import type { Clock } from '../host/clock.ts'
+import { COPIES_DIFFER } from './clerk-time.ts'
 import { BrokerError } from './errors.ts'
 import { type ProofKey, ProofKeys } from './proof-keys.ts'
 import type { SingleUse } from './single-use.ts'
@@ -103,17 +104,17 @@ export class DpopVerifier {
     }
   }
 
-  /** For how long the proof could be used again. */
+  /** For how long the proof could be used again, at this copy or another one. */
   #validSecondsOf({ iat, nonce }: JWTPayload): number {
     if (typeof iat !== 'number') throw refused('dpop_malformed')
     const { clock } = this.#options
     if (nonce !== undefined) {
       if (!this.#isCurrent(nonce)) throw new BrokerError('use_dpop_nonce', 'dpop_nonce')
-      return 3 * NONCE_SLOT
+      return 3 * NONCE_SLOT + COPIES_DIFFER
     }
     const age = clock.now() - iat
     if (Math.abs(age) > WINDOW) throw new BrokerError('use_dpop_nonce', 'dpop_clock')
-    return WINDOW - age + 1
+    return WINDOW - age + 1 + COPIES_DIFFER
   }
 
   #isCurrent(nonce: unknown): boolean {

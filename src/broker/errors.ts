@@ -106,7 +106,11 @@ export class BrokerError extends Error {
 
 /** A refusal by time. It is one only if the clock is right: see ClerkTime. */
 export class OutdatedError extends BrokerError {
-  constructor(reason: string) {
+  /** @param at the time by which it was refused, as Unix time in seconds */
+  constructor(
+    reason: string,
+    readonly at: number,
+  ) {
     super('invalid_grant', reason)
   }
 }

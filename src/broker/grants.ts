@@ -154,7 +154,8 @@ export class Grants {
 
   #checkUnbound(): void {
     const { unboundUntil, time } = this.#options
-    if (unboundUntil !== undefined && time.now() >= unboundUntil) throw new OutdatedError('unbound_token_outdated')
+    const now = time.now()
+    if (unboundUntil !== undefined && now >= unboundUntil) throw new OutdatedError('unbound_token_outdated', now)
   }
 
   /** Lets a request of this user through if it is within the limit, and uses its proof up. */
@@ -176,7 +177,7 @@ export class Grants {
     const { sessions, extension, refreshTokens, time } = this.#options
     const chainEndsAt = refreshTokens.chainEndOf(grant)
     const mayHaveEnded = time.now() >= grant.sessionExpiresAt
-    const isCheckDue = mayHaveEnded || time.now() - grant.sessionCheckedAt >= CHECK_SECONDS
+    const isCheckDue = mayHaveEnded || Math.abs(time.now() - grant.sessionCheckedAt) >= CHECK_SECONDS
     if (!isCheckDue && !extension.isDue(grant.sessionExpiresAt, chainEndsAt))
       return [await sessions.issueToken(grant), {}]
     const [found, issued] = await Promise.allSettled([sessions.find(grant), sessions.issueToken(grant)])

@@ -43,7 +43,7 @@ export interface BrokerOptions {
   readonly unboundUntil?: number
   /** Limit for each user; default 60. */
   readonly requestsPerMinute?: number
-  /** Limit for each address, if the server tells the address; default 600. */
+  /** Limit for each address, if the server tells the address; default 3000. */
   readonly requestsPerMinuteOfAddress?: number
   /** Timeout of each call to Clerk in seconds; default 5. */
   readonly deadlineSeconds?: number

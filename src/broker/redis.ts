@@ -67,7 +67,9 @@ export class RedisSingleUse implements SingleUse {
     const claimant = randomText(systemRandom, 12)
     try {
       if (this.#client.status !== 'ready') throw new Error('not connected')
-      return (await this.#client.set(key, claimant, 'EX', Math.ceil(seconds), 'NX')) === 'OK'
+      const isFirst = (await this.#client.set(key, claimant, 'EX', Math.ceil(seconds), 'NX')) === 'OK'
+      // A Redis that was restarted has forgotten what this copy has not.
+      return isFirst && (kind === 'proof' || (await this.#own.claim(kind, id, seconds)))
     } catch {
       if (kind === 'proof') return true
       this.#release(key, claimant)

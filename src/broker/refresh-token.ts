@@ -73,7 +73,8 @@ export class RefreshTokens {
   async open(token: string, { allowExpired = false } = {}): Promise<Grant> {
     const claims = await this.#sealer.open(TYPE, token, { requiredClaims: [], allowExpired })
     const grant = grantOf(claims)
-    if (!allowExpired && this.#clock.now() >= this.chainEndOf(grant)) throw new OutdatedError('chain_ended')
+    const now = this.#clock.now()
+    if (!allowExpired && now >= this.chainEndOf(grant)) throw new OutdatedError('chain_ended', now)
     return grant
   }
 }

@@ -60,20 +60,21 @@ export class Sealer {
   async open(typ: SealedType, token: string, { requiredClaims, allowExpired }: OpenOptions): Promise<SealedClaims> {
     if (token.length > MAX_LENGTH || !COMPACT_JWE.test(token))
       throw new BrokerError('invalid_grant', 'sealed_malformed')
+    const now = this.#clock.now()
     try {
       const { payload } = await jwtDecrypt(token, (header) => this.#keyOf(typ, header).imported, {
         typ,
         keyManagementAlgorithms: ['dir'],
         contentEncryptionAlgorithms: ['A256GCM'],
         requiredClaims: ['sub', 'iss', 'iat', 'exp', 'sid', ...requiredClaims],
-        currentDate: new Date(this.#clock.now() * 1000),
+        currentDate: new Date(now * 1000),
         ...(allowExpired ? { clockTolerance: Number.MAX_SAFE_INTEGER } : {}),
       })
       const { iss, sub, sid } = payload
       return { ...payload, iss: String(iss), sub: String(sub), sid: String(sid) }
     } catch (error) {
       if (error instanceof BrokerError) throw error
-      if (error instanceof errors.JWTExpired) throw new OutdatedError('sealed_expired')
+      if (error instanceof errors.JWTExpired) throw new OutdatedError('sealed_expired', now)
       throw new BrokerError('invalid_grant', 'sealed_invalid')
     }
   }

@@ -7,6 +7,7 @@ import { TokenVerificationError } from '@clerk/backend/errors'
 import { verifyJwt } from '@clerk/backend/jwt'
 import { decodeProtectedHeader } from 'jose'
 import type { Clock } from '../host/clock.ts'
+import { COPIES_DIFFER } from './clerk-time.ts'
 import { BrokerError, OutdatedError } from './errors.ts'
 import type { SessionReference } from './refresh-token.ts'
 import type { SigningKeys } from './signing-keys.ts'
@@ -33,6 +34,7 @@ const CATEGORY_SESSION = 'cl_B7d4PD111AAA'
 const CATEGORY_TEMPLATE = 'cl_B7d4PD222AAA'
 const MAX_AGE = 60 // s
 const CLOCK_TOLERANCE = 5 // s; the default of Clerk's SDK
+const REMEMBERED = CLOCK_TOLERANCE + MAX_AGE + COPIES_DIFFER // s
 const ANY_TIME = 3_155_760_000_000 // ms; the SDK reads the clock of this computer, and leaves the times to `#checkAge`
 
 type Claims = Readonly<Record<string, unknown>>
@@ -66,7 +68,7 @@ export class SessionTokenVerifier {
       issuer: String(iss),
       azp,
       use: async () => {
-        const isFirst = await this.#options.singleUse.claim('session_token', jti, MAX_AGE + 2 * CLOCK_TOLERANCE)
+        const isFirst = await this.#options.singleUse.claim('session_token', jti, REMEMBERED)
         if (!isFirst) throw refused('session_token_used')
       },
     }
@@ -88,8 +90,8 @@ export class SessionTokenVerifier {
     if (typeof iat !== 'number' || typeof exp !== 'number' || typeof nbf !== 'number') {
       throw refused('session_token_malformed')
     }
-    if (Math.max(iat, nbf) > now + CLOCK_TOLERANCE) throw new OutdatedError('session_token_early')
-    if (now - iat > MAX_AGE || now > exp + CLOCK_TOLERANCE) throw new OutdatedError('session_token_outdated')
+    if (Math.max(iat, nbf) > now + CLOCK_TOLERANCE) throw new OutdatedError('session_token_early', now)
+    if (now - iat > MAX_AGE || now > exp + CLOCK_TOLERANCE) throw new OutdatedError('session_token_outdated', now)
   }
 }
 

@@ -28,8 +28,16 @@ function newWorld({ ahead = 0 } = {}) {
     ...{ status: 200, body: {}, retryAfterSeconds: undefined, date: Math.floor(clerk.now()) },
     ...response,
   }))
+  /** An answer that states `date`, during which `during` happens to the computer. */
+  const observe = async (during: (clock: TestClock) => void, date: number) => {
+    const late = time.observing(async () => {
+      during(own)
+      return { status: 200, body: {}, retryAfterSeconds: undefined, date }
+    })
+    await late(REQUEST, new AbortController().signal)
+  }
   return {
-    ...{ own, clerk, time, changes },
+    ...{ own, clerk, time, changes, observe },
     asked: () => asked,
     answer: (over: Partial<ClerkResponse>) => {
       response = over
@@ -87,6 +95,55 @@ describe('the broker’s time', () => {
     expect(time.isRight()).toBe(true)
   })
 
+  it.each<[string, Partial<ClerkResponse>]>([
+    ['fails', { status: 503 }],
+    ['states no date', { date: undefined }],
+  ])('is then asked for as seldom if the answer %s, however many requests wait for it', async (_name, over) => {
+    const { own, time, answer, asked, pass } = newWorld({ ahead: -2 * DAY })
+    await time.settle()
+    answer(over)
+    pass(10)
+    for (let second = 0; second < 20; second++) {
+      for (let n = 0; n < 50; n++) await time.settle()
+      pass(1)
+    }
+    expect(asked()).toBe(3)
+    answer({})
+    own.setBack(-DAY)
+    await time.settle() // a jump is not a recheck: it waits for no time to pass
+    expect(time.offset()).toEqual(near(-DAY))
+  })
+
+  it.each([
+    { name: 'keeps `Date`', ahead: 0, keptSeconds: 3600 },
+    { name: 'keeps `Date`, and the clock is wrong', ahead: 2 * DAY, keptSeconds: 3600 },
+    { name: 'renews `Date`', ahead: 0, keptSeconds: 0 },
+  ])('is Clerk’s although a cache answers that $name', async ({ ahead, keptSeconds }) => {
+    const { clerk, time, answer } = newWorld({ ahead })
+    answer({ date: Math.floor(clerk.now()) - keptSeconds, ageSeconds: 3600 })
+    await time.settle()
+    expect(time.now()).toEqual(near(clerk.now()))
+    expect(time.isRight()).toBe(ahead === 0)
+  })
+
+  it('is not known from an answer that a cache has kept for longer than a day', async () => {
+    const { time, answer } = newWorld()
+    answer({ ageSeconds: 999_999 })
+    await expect(time.settle()).rejects.toMatchObject({ reason: 'clock_unknown' })
+  })
+
+  it('does not become less precise by a slow answer, and is not read from one during which the computer slept', async () => {
+    const { own, time, observe, asked } = newWorld()
+    await time.settle()
+    const before = time.offset()
+    await observe((clock) => clock.advance(50), own.now())
+    expect(time.offset()).toBe(before)
+    await observe((clock) => clock.sleep(DAY), own.now())
+    expect(time.offset()).toBe(DAY)
+    await time.settle()
+    expect(asked()).toBe(2)
+  })
+
   it('reports once when the clocks begin to disagree, and once when they agree again', async () => {
     const { own, time, changes, pass } = newWorld()
     for (const jump of [0, -400, 0, 0, 400, 0]) {
@@ -119,20 +176,33 @@ describe('the broker’s time', () => {
 })
 
 describe('a refusal by time', () => {
-  const outdated = new OutdatedError('sealed_expired')
+  const outdatedAt = (at: number) => new OutdatedError('sealed_expired', at)
+  const undecided = { kind: 'temporarily_unavailable', reason: 'clock_wrong', retryAfterSeconds: 60 }
 
   it('stands while the clocks agree', async () => {
     const { time } = newWorld({ ahead: 200 })
     await time.settle()
+    const outdated = outdatedAt(time.now())
     expect(time.judge(outdated)).toBe(outdated)
+  })
+
+  it('by a wrong time is none, although Clerk has set the time right before the answer', async () => {
+    const { clerk, time, pass } = newWorld()
+    clerk.setBack(-40 * DAY)
+    await time.settle()
+    const outdated = outdatedAt(time.now())
+    clerk.setBack(40 * DAY)
+    pass(10)
+    await time.settle()
+    expect(time.isRight()).toBe(true)
+    expect(time.judge(outdated)).toMatchObject(undecided)
   })
 
   it('is none while the clocks disagree, or Clerk’s time is unknown; any other refusal stands', async () => {
     const { time } = newWorld({ ahead: -301 })
-    const undecided = { kind: 'temporarily_unavailable', reason: 'clock_wrong', retryAfterSeconds: 60 }
-    expect(time.judge(outdated)).toMatchObject(undecided)
+    expect(time.judge(outdatedAt(time.now()))).toMatchObject(undecided)
     await time.settle()
-    expect(time.judge(outdated)).toMatchObject(undecided)
+    expect(time.judge(outdatedAt(time.now()))).toMatchObject(undecided)
     const ended = new BrokerError('invalid_grant', 'session_ended')
     expect(time.judge(ended)).toBe(ended)
   })

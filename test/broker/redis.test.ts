@@ -55,6 +55,17 @@ describe.skipIf(!hasRedis)(`copies with one Redis${skippedWithoutRedis}`, () => 
     expect(await copies[0]?.singleUse.claim(kind, 'another-id', 60)).toBe(true)
   })
 
+  it.each(['session_token', 'code', 'proof'] as const)(
+    'that has lost its data know the %s that they took',
+    async (kind) => {
+      const { copies } = await newCopies(1)
+      const [{ client, singleUse }] = copies as [(typeof copies)[0]]
+      expect(await singleUse.claim(kind, 'an-id', 60)).toBe(true)
+      await client.flushall() // as after a restart without persistence
+      expect(await singleUse.claim(kind, 'an-id', 60)).toBe(false)
+    },
+  )
+
   it('keep neither a user’s id without need nor an address, and let every key expire', async () => {
     const { copies } = await newCopies(1)
     const [{ client, limits, singleUse }] = copies as [(typeof copies)[0]]

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import type { BrokerOptions } from '../../src/broker/broker.ts'
 import { Monitor } from '../../src/broker/monitor.ts'
-import { invalidGrant, newBroker, newBrokerWorld, newPkce, sessionPath } from '../support/broker.ts'
+import { MemorySingleUse } from '../../src/broker/single-use.ts'
+import { invalidGrant, invalidProof, newBroker, newBrokerWorld, newPkce, sessionPath } from '../support/broker.ts'
 import { TestClock } from '../support/clock.ts'
 
 const DAY = 86_400 // s
@@ -22,9 +23,9 @@ async function newWorld(overrides: Partial<BrokerOptions> = {}) {
     clocks.push(clock)
     const { log: _, ...options } = world.options
     const copy = newBroker(world.sandbox, { ...options, clock, ...more }, world.key)
-    const refresh = async (refreshToken: unknown) => {
+    const refresh = async (refreshToken: unknown, { now = right.now() } = {}) => {
       const url = `${world.options.publicUrl}/api/auth/refresh`
-      return await copy.refresh(refreshToken, { dpop: await (await world.key).proof(url, { now: right.now() }) })
+      return await copy.refresh(refreshToken, { dpop: await (await world.key).proof(url, { now }) })
     }
     return { ...copy, clock, refresh }
   }
@@ -159,6 +160,76 @@ describe('a wrong date in the answers of Clerk', () => {
     clerk.setBack(ahead)
     pass(29 * DAY)
     expect((await refreshWithNonce()).status).toBe(200)
+  })
+})
+
+describe('copies whose clocks differ by less than anyone notices', () => {
+  const seconds = [4.5, -4.5] as const
+
+  /** Two copies that share what was used, as with Redis: one ahead, one behind. */
+  async function newPair() {
+    const world = await newWorld()
+    const singleUse = new MemorySingleUse(world.right)
+    const [ahead, behind] = seconds.map((offset) => world.newCopy(offset, { singleUse })) as [Copy, Copy]
+    return { ...world, ahead, behind, at: (offset: number) => world.right.now() + offset }
+  }
+  type Copy = ReturnType<Awaited<ReturnType<typeof newWorld>>['newCopy']>
+
+  it('[H9] take a proof once, until the last of them would refuse it as old', async () => {
+    const { newRefreshToken, ahead, behind, key, options, pass, at } = await newPair()
+    const refreshToken = await newRefreshToken()
+    const dpop = await (await key).proof(`${options.publicUrl}/api/auth/refresh`, { now: at(-54) })
+    const body = { refresh_token: refreshToken }
+    expect((await ahead.post('/api/auth/refresh', body, { dpop })).status).toBe(200)
+    pass(9)
+    expect(await behind.post('/api/auth/refresh', body, { dpop })).toMatchObject(invalidProof)
+  })
+
+  it('[H9] take a code once, until the last of them would refuse it as old', async () => {
+    const { backend, sessionId, ahead, behind, key, options, pass, at } = await newPair()
+    const { codeVerifier, codeChallenge } = newPkce()
+    const token = await backend.sessionToken(sessionId)
+    const { body } = await ahead.authorize(sessionId, token, { code_challenge: codeChallenge })
+    const redeem = async (copy: Copy) => {
+      const dpop = await (await key).proof(`${options.publicUrl}/api/auth/token`, { now: at(0) })
+      return await copy.redeem(body.code, codeVerifier, { dpop })
+    }
+    expect((await redeem(ahead)).status).toBe(200)
+    pass(66)
+    expect(await redeem(behind)).toMatchObject(invalidGrant)
+    expect(behind.logLines.at(-1)).toMatchObject({ reason: 'code_used' })
+  })
+
+  it('[H9] do not take a code long before its time, and keep the refresh tokens of users whose time was wrong', async () => {
+    const { newCode, newCopy, clerk, key, options, right } = await newWorld()
+    const { code, codeVerifier } = await newCode()
+    clerk.setBack(40 * DAY)
+    const copy = newCopy(0)
+    const nonce = (await copy.redeem(code, codeVerifier)).headers.get('dpop-nonce')
+    const redeem = async () => {
+      const url = `${options.publicUrl}/api/auth/token`
+      return await copy.redeem(code, codeVerifier, {
+        dpop: await (await key).proof(url, { now: right.now(), claims: { nonce } }),
+      })
+    }
+    expect(await redeem()).toMatchObject(undecided)
+    expect(copy.logLines.at(-1)).toMatchObject({ reason: 'clock_wrong' })
+  })
+})
+
+describe('a time that was in the future', () => {
+  it('[H9] does not keep the broker from asking Clerk about a session', async () => {
+    const { sandbox, clerk, newRefreshToken, newCopy, sessionId, pass } = await newWorld()
+    const refreshToken = await newRefreshToken()
+    clerk.setBack(-20 * DAY)
+    const copy = newCopy(20 * DAY)
+    const { body } = await copy.refresh(refreshToken, { now: clerk.now() })
+    clerk.setBack(20 * DAY)
+    copy.clock.setBack(20 * DAY)
+    pass(1)
+    const asked = sandbox.count(sessionPath(sessionId))
+    expect((await copy.refresh(body.refresh_token)).status).toBe(200)
+    expect(sandbox.count(sessionPath(sessionId)) - asked).toBe(1)
   })
 })
 
