@@ -27,4 +27,5 @@ mkdir -p .old
 pivot_root . .old
 umount -l /.old
 cd /srv/cadzero-auth
-exec env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"
+# Not exec: this shell is the first process of the namespace, which must wait for processes without a parent.
+env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"

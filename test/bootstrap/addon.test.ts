@@ -4,9 +4,9 @@ import { basename, dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { placeAddon } from '../../src/bootstrap/addon.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
 const CONTENT = Buffer.from('the addon of this executable')
-const isWindows = process.platform === 'win32'
 const isRoot = process.getuid?.() === 0
 
 /** The folder of an addon that was placed by an earlier start. */
@@ -65,15 +65,18 @@ describe('placeAddon', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o600)
   })
 
-  it.skipIf(isWindows)('replaces a symbolic link, also one to a file with the right content', async () => {
-    const { home, folder, path } = await newAddon()
-    const target = join(home, 'target.node')
-    await rename(path, target)
-    await symlink(target, path)
-    placeAddon(folder, CONTENT)
-    expect((await lstat(path)).isFile()).toBe(true)
-    expect(await readFile(target)).toEqual(CONTENT)
-  })
+  it.skipIf(isWindows)(
+    `replaces a symbolic link, also one to a file with the right content${needs('file modes and links of POSIX')}`,
+    async () => {
+      const { home, folder, path } = await newAddon()
+      const target = join(home, 'target.node')
+      await rename(path, target)
+      await symlink(target, path)
+      placeAddon(folder, CONTENT)
+      expect((await lstat(path)).isFile()).toBe(true)
+      expect(await readFile(target)).toEqual(CONTENT)
+    },
+  )
 
   it.skipIf(isWindows || !isRoot)('replaces a file of another user (needs root)', async () => {
     const { folder, path } = await newAddon()
@@ -94,14 +97,17 @@ describe('placeAddon', () => {
     expect(await readFile(join(home, 'other-name'), 'utf8')).toBe('left over')
   })
 
-  it.skipIf(isWindows)('removes the permissions of others from the folder', async () => {
-    const { folder } = await newAddon()
-    await chmod(folder, 0o777)
-    placeAddon(folder, CONTENT)
-    expect((await stat(folder)).mode & 0o777).toBe(0o700)
-  })
+  it.skipIf(isWindows)(
+    `removes the permissions of others from the folder${needs('file modes and links of POSIX')}`,
+    async () => {
+      const { folder } = await newAddon()
+      await chmod(folder, 0o777)
+      placeAddon(folder, CONTENT)
+      expect((await stat(folder)).mode & 0o777).toBe(0o700)
+    },
+  )
 
-  it.skipIf(isWindows)('throws if the folder is a symbolic link', async () => {
+  it.skipIf(isWindows)(`throws if the folder is a symbolic link${needs('file modes and links of POSIX')}`, async () => {
     const home = await temporaryFolder()
     await mkdir(join(home, 'real'))
     await symlink(join(home, 'real'), join(home, 'addon'))

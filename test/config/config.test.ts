@@ -7,6 +7,7 @@ import { findProfile, loadConfig } from '../../src/config/config.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import { loadContent } from '../support/config.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
 const ISSUER = 'https://clerk.example.com'
 const oauth = { issuer: ISSUER, clientId: 'client_1' }
@@ -83,15 +84,15 @@ test('a profile without a sign-in method raises its error only when it is asked 
   )
 })
 
-test.skipIf(process.platform === 'win32')('follows a link of the user’s own to the file', async () => {
+test.skipIf(isWindows)(`follows a link of the user’s own to the file${needs('symbolic links')}`, async () => {
   const folder = await temporaryFolder()
   await writeFile(join(folder, 'dotfile'), JSON.stringify({ port: 50_000 }))
   await symlink('dotfile', join(folder, 'config.json'))
   expect(await loadConfig(systemFiles, join(folder, 'config.json'), {})).toMatchObject({ port: 50_000 })
 })
 
-test.skipIf(process.platform === 'win32')(
-  'blames a link that leads nowhere, a pipe and a file that is too large',
+test.skipIf(isWindows)(
+  `blames a link that leads nowhere, a pipe and a file that is too large${needs('symbolic links')}`,
   async () => {
     const path = join(await temporaryFolder(), 'config.json')
     const problem = async () => await loadConfig(systemFiles, path, {}).then(String, ({ message }) => message)

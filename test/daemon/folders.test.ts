@@ -6,12 +6,13 @@ import { makeFolders, restrictFolders } from '../../src/daemon/folders.ts'
 import { type Host, systemHost } from '../../src/host/host.ts'
 import type { Log } from '../../src/log/log.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
 async function newFolders() {
   return locateFolders({ CADZERO_AUTH_HOME: await temporaryFolder() })
 }
 
-describe.skipIf(process.platform === 'win32')('makeFolders', () => {
+describe.skipIf(isWindows)(`makeFolders${needs('file modes')}`, () => {
   it('makes private folders, and removes the permissions of others from existing ones', async () => {
     const folders = await newFolders()
     await mkdir(folders.sessions, { recursive: true })

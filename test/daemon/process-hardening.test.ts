@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { hardenProcess, unwantedVariable } from '../../src/daemon/process-hardening.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
 describe('unwantedVariable', () => {
   it.each([
@@ -45,7 +46,7 @@ describe('unwantedVariable', () => {
   })
 })
 
-describe.skipIf(process.platform === 'win32')('hardenProcess', () => {
+describe.skipIf(isWindows)(`hardenProcess${needs('umask and resource limits of POSIX')}`, () => {
   it('[B10] closes the process to debuggers, core dumps, reports, false certificates and other users', async () => {
     const umask = process.umask(0o022)
     const { reportOnFatalError } = process.report

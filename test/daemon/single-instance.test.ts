@@ -13,9 +13,10 @@ import { type Endpoint, readEndpoint, writeEndpoint } from '../../src/rpc/discov
 import { TestClock } from '../support/clock.ts'
 import { startLocalDaemon } from '../support/daemon.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import { startServer } from '../support/rpc.ts'
 
-describe.skipIf(process.platform === 'win32')('claimInstance in a second daemon', () => {
+describe.skipIf(isWindows)(`claimInstance in a second daemon${needs('signals and locks of POSIX')}`, () => {
   it('waits for the first daemon to replace a discovery file that is not private', async () => {
     const folders = locateFolders({ CADZERO_AUTH_HOME: await temporaryFolder() })
     const { discoveryFile, lockFile } = folders
@@ -135,7 +136,7 @@ describe('a lock whose holder cannot be reached', () => {
     expect(await claim()).toMatchObject({ name: 'StuckDaemonError', reason })
   })
 
-  it.skipIf(process.platform === 'win32')('is told apart: a daemon that is stopped', async () => {
+  it.skipIf(isWindows)(`is told apart: a daemon that is stopped${needs('signals and locks of POSIX')}`, async () => {
     const listening = spawn(
       process.execPath,
       ['-e', "require('net').createServer().listen(0, '127.0.0.1', function () { console.log(this.address().port) })"],

@@ -10,6 +10,7 @@ import { systemClock } from '../../src/host/clock.ts'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { TestClock } from '../support/clock.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
 const [ONE = '', TWO = '', THREE = ''] = rootCertificates
 const FOREIGN = ONE.replaceAll(/^MII/gm, 'AAA') // no certificate, but it looks like one that Node does not have
@@ -143,13 +144,16 @@ describe('the file that the configuration names', () => {
     expect(await checkCaFile(systemFiles, path)).toBe('foreign_owner')
   })
 
-  it.skipIf(process.platform === 'win32')('is not trusted any more if it is exchanged after the check', async () => {
-    const path = await write(ONE)
-    const last = async () => (await load(systemFiles, {}, path)).sources.at(-1)
-    expect(await last()).toEqual({ origin: 'caFile', path, count: 1 })
-    await chmod(path, 0o666)
-    expect(await last()).toEqual({ origin: 'caFile', path, count: 0 })
-  })
+  it.skipIf(isWindows)(
+    `is not trusted any more if it is exchanged after the check${needs('files of POSIX')}`,
+    async () => {
+      const path = await write(ONE)
+      const last = async () => (await load(systemFiles, {}, path)).sources.at(-1)
+      expect(await last()).toEqual({ origin: 'caFile', path, count: 1 })
+      await chmod(path, 0o666)
+      expect(await last()).toEqual({ origin: 'caFile', path, count: 0 })
+    },
+  )
 
   it('is refused if it is missing, or a folder', async () => {
     const folder = await temporaryFolder()

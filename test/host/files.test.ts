@@ -15,8 +15,7 @@ import {
   writePrivateFile,
 } from '../../src/host/files.ts'
 import { temporaryFolder } from '../support/folder.ts'
-
-const isWindows = process.platform === 'win32'
+import { isWindows, needs } from '../support/posix.ts'
 
 describe('readPrivateFile', () => {
   it('returns undefined if there is no file', async () => {
@@ -35,28 +34,34 @@ describe('readPrivateFile', () => {
     expect(await readPrivateFile(systemFiles, path, 1024)).toHaveLength(1024)
   })
 
-  it.skipIf(isWindows)('refuses a file that others may access, which readOwnFile allows', async () => {
-    const path = join(await temporaryFolder(), 'open')
-    await writeFile(path, 'text', { mode: 0o600 })
-    for (const mode of [0o604, 0o602, 0o640, 0o620]) {
-      await chmod(path, mode)
-      await expect(readPrivateFile(systemFiles, path, 10)).rejects.toMatchObject({ code: 'too_open', path })
-      expect(String(await readOwnFile(systemFiles, path, 10, false))).toBe('text')
-    }
-  })
+  it.skipIf(isWindows)(
+    `refuses a file that others may access, which readOwnFile allows${needs('file modes and links of POSIX')}`,
+    async () => {
+      const path = join(await temporaryFolder(), 'open')
+      await writeFile(path, 'text', { mode: 0o600 })
+      for (const mode of [0o604, 0o602, 0o640, 0o620]) {
+        await chmod(path, mode)
+        await expect(readPrivateFile(systemFiles, path, 10)).rejects.toMatchObject({ code: 'too_open', path })
+        expect(String(await readOwnFile(systemFiles, path, 10, false))).toBe('text')
+      }
+    },
+  )
 
-  it.skipIf(isWindows)('refuses a link, a hard link and a folder', async () => {
-    const folder = await temporaryFolder()
-    const path = join(folder, 'file')
-    await writeFile(path, 'text', { mode: 0o600 })
-    await symlink(path, join(folder, 'link'))
-    await mkdir(join(folder, 'folder'))
-    const refused = { code: 'not_regular' }
-    await expect(readPrivateFile(systemFiles, join(folder, 'link'), 10)).rejects.toMatchObject(refused)
-    await expect(readPrivateFile(systemFiles, join(folder, 'folder'), 10)).rejects.toMatchObject(refused)
-    await link(path, join(folder, 'hard-link'))
-    await expect(readPrivateFile(systemFiles, path, 10)).rejects.toMatchObject(refused)
-  })
+  it.skipIf(isWindows)(
+    `refuses a link, a hard link and a folder${needs('file modes and links of POSIX')}`,
+    async () => {
+      const folder = await temporaryFolder()
+      const path = join(folder, 'file')
+      await writeFile(path, 'text', { mode: 0o600 })
+      await symlink(path, join(folder, 'link'))
+      await mkdir(join(folder, 'folder'))
+      const refused = { code: 'not_regular' }
+      await expect(readPrivateFile(systemFiles, join(folder, 'link'), 10)).rejects.toMatchObject(refused)
+      await expect(readPrivateFile(systemFiles, join(folder, 'folder'), 10)).rejects.toMatchObject(refused)
+      await link(path, join(folder, 'hard-link'))
+      await expect(readPrivateFile(systemFiles, path, 10)).rejects.toMatchObject(refused)
+    },
+  )
 })
 
 describe('readSettingsFile', () => {
@@ -68,13 +73,16 @@ describe('readSettingsFile', () => {
     await expect(readSettingsFile(systemFiles, path, 3)).rejects.toMatchObject({ code: 'too_large' })
   })
 
-  it.skipIf(isWindows)('refuses a folder, a device and a FIFO, and does not wait for a writer', async () => {
-    const folder = await temporaryFolder()
-    const fifo = join(folder, 'config.json')
-    execFileSync('mkfifo', [fifo])
-    for (const path of [fifo, folder, '/dev/null'])
-      await expect(readSettingsFile(systemFiles, path, 10), path).rejects.toMatchObject({ code: 'not_regular' })
-  })
+  it.skipIf(isWindows)(
+    `refuses a folder, a device and a FIFO, and does not wait for a writer${needs('file modes and links of POSIX')}`,
+    async () => {
+      const folder = await temporaryFolder()
+      const fifo = join(folder, 'config.json')
+      execFileSync('mkfifo', [fifo])
+      for (const path of [fifo, folder, '/dev/null'])
+        await expect(readSettingsFile(systemFiles, path, 10), path).rejects.toMatchObject({ code: 'not_regular' })
+    },
+  )
 
   it.skipIf(process.getuid?.() !== 0)('refuses a file of another user', async () => {
     const path = join(await temporaryFolder(), 'config.json')
@@ -85,15 +93,18 @@ describe('readSettingsFile', () => {
 })
 
 describe('writePrivateFile', () => {
-  it.skipIf(isWindows)('replaces a file by a private one, and leaves no temporary file', async () => {
-    const folder = await temporaryFolder()
-    const path = join(folder, 'file')
-    await writeFile(path, 'old', { mode: 0o644 })
-    await writePrivateFile(systemFiles, path, 'new')
-    expect(await readFile(path, 'utf8')).toBe('new')
-    expect((await stat(path)).mode & 0o777).toBe(0o600)
-    expect(await readdir(folder)).toEqual(['file'])
-  })
+  it.skipIf(isWindows)(
+    `replaces a file by a private one, and leaves no temporary file${needs('file modes and links of POSIX')}`,
+    async () => {
+      const folder = await temporaryFolder()
+      const path = join(folder, 'file')
+      await writeFile(path, 'old', { mode: 0o644 })
+      await writePrivateFile(systemFiles, path, 'new')
+      expect(await readFile(path, 'utf8')).toBe('new')
+      expect((await stat(path)).mode & 0o777).toBe(0o600)
+      expect(await readdir(folder)).toEqual(['file'])
+    },
+  )
 })
 
 describe('wipeFile', () => {
@@ -113,16 +124,21 @@ describe('wipeFile', () => {
 })
 
 describe('ensurePrivateFolder', () => {
-  it.skipIf(isWindows)('removes the permissions of others, and refuses a file', async () => {
-    const folder = await temporaryFolder()
-    const path = join(folder, 'private')
-    await mkdir(path)
-    await chmod(path, 0o777)
-    await ensurePrivateFolder(systemFiles, path)
-    expect((await stat(path)).mode & 0o777).toBe(0o700)
-    await writeFile(join(folder, 'file'), '')
-    await expect(ensurePrivateFolder(systemFiles, join(folder, 'file'))).rejects.toMatchObject({ code: 'not_a_folder' })
-  })
+  it.skipIf(isWindows)(
+    `removes the permissions of others, and refuses a file${needs('file modes and links of POSIX')}`,
+    async () => {
+      const folder = await temporaryFolder()
+      const path = join(folder, 'private')
+      await mkdir(path)
+      await chmod(path, 0o777)
+      await ensurePrivateFolder(systemFiles, path)
+      expect((await stat(path)).mode & 0o777).toBe(0o700)
+      await writeFile(join(folder, 'file'), '')
+      await expect(ensurePrivateFolder(systemFiles, join(folder, 'file'))).rejects.toMatchObject({
+        code: 'not_a_folder',
+      })
+    },
+  )
 
   it.each(['EACCES', 'EPERM', 'EROFS'])('names the folder that the user may not make (%s)', async (code) => {
     const path = join(await temporaryFolder(), 'private')

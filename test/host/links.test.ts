@@ -5,12 +5,12 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { ensurePrivateFolder, isOwnFolder, readSettingsFile, systemFiles } from '../../src/host/files.ts'
 import { resolveLinks, type Trust } from '../../src/host/links.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
-const isWindows = process.platform === 'win32'
 const isRoot = process.getuid?.() === 0
 const OTHER = 23456
 
-describe.skipIf(isWindows)('a link', () => {
+describe.skipIf(isWindows)(`a link${needs('symbolic links')}`, () => {
   let folder: string
   let link: string
   beforeEach(async () => {

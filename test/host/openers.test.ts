@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { argumentsOf, findOpeners } from '../../src/host/openers.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
 const URL = 'https://clerk.example.com/authorize?a=%25b'
 
@@ -24,7 +25,7 @@ async function found(names: readonly string[], env: NodeJS.ProcessEnv, program?:
   return openers.filter((opener) => opener.program.startsWith(PATH)).map((one) => one.program.slice(PATH.length + 1))
 }
 
-describe.skipIf(process.platform === 'win32')('on Linux', () => {
+describe.skipIf(isWindows)(`on Linux${needs('programs of Linux')}`, () => {
   const all = ['gio', 'x-www-browser', 'sensible-browser', 'wslview', 'xdg-open', 'rundll32.exe']
 
   it('every opener is found, xdg-open first and Windows last', async () => {

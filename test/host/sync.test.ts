@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type FileSystem, removePrivateFile, systemFiles, writePrivateFile } from '../../src/host/files.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
 const failure = (code: string) => Object.assign(new Error(code), { code, syscall: 'fsync' })
 
@@ -28,7 +29,7 @@ async function write(files: FileSystem): Promise<string> {
   return String(await systemFiles.readFile(path))
 }
 
-describe.skipIf(process.platform === 'win32')('a durable write', () => {
+describe.skipIf(isWindows)(`a durable write${needs('folders that can be synced')}`, () => {
   it.each(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EPERM', 'EACCES', 'EISDIR', 'EBADF'])(
     'succeeds if the file system has no fsync of folders (%s)',
     async (code) => {

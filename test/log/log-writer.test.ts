@@ -7,6 +7,7 @@ import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { LogWriter } from '../../src/log/log-writer.ts'
 import { TestClock } from '../support/clock.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
 /** A disk with room for so many bytes more. As a real one, it takes the part of a line for which there is room. */
 class FullDisk {
@@ -171,7 +172,7 @@ describe('LogWriter without its file', () => {
     await writer.close()
   })
 
-  it.skipIf(process.platform === 'win32')('waits if something else is in its place, and does not hang', async () => {
+  it.skipIf(isWindows)(`waits if something else is in its place, and does not hang${needs('a FIFO')}`, async () => {
     const { folder, write, writer, text } = await newWriter()
     const path = join(folder, 'daemon.log')
     execFileSync('mkfifo', [path])

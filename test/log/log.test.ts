@@ -7,6 +7,7 @@ import { systemFiles } from '../../src/host/files.ts'
 import type { LogLevel } from '../../src/log/fields.ts'
 import { createLog, profileLog } from '../../src/log/log.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
 async function newLog(level: LogLevel = 'info', folder?: string) {
   folder ??= await temporaryFolder()
@@ -75,7 +76,7 @@ describe('createLog', () => {
     expect((await lines()).map(({ event }) => event)).toEqual(events)
   })
 
-  it.skipIf(process.platform === 'win32')('makes a file that only its owner may access', async () => {
+  it.skipIf(isWindows)(`makes a file that only its owner may access${needs('file modes')}`, async () => {
     const { log, path } = await newLog()
     log.info('started')
     await log.close()

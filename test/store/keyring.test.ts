@@ -9,6 +9,7 @@ import { systemRandom } from '../../src/host/random.ts'
 import { connect } from '../../src/rpc/client.ts'
 import { hasKeyring, newDesktop } from '../support/desktop.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import { environment, PROGRAM, runProgram } from '../support/program.ts'
 import { newSandbox, settingsOf, signIn } from '../support/world.ts'
 
@@ -148,30 +149,33 @@ it.skipIf(!hasMonitor)(
   60_000,
 )
 
-it('keeps the key in a file if there is no keyring, and says so in the status', async () => {
-  const [sandbox, home] = [await newSandbox(), await temporaryFolder()]
-  const env = { ...settingsOf(sandbox), CADZERO_AUTH_KEY_PROTECTION: 'auto', XDG_RUNTIME_DIR: home }
-  onTestFinished(async () => {
-    await runProgram(['daemon', '--stop'], { home })
-  })
-  const { stdout } = await runProgram(['status', '--json'], { home, env })
-  expect(JSON.parse(stdout)).toMatchObject({ store: { keyProtection: 'keyfile' } })
-  const required = { ...env, CADZERO_AUTH_KEY_PROTECTION: 'keyring' }
-  const other = await temporaryFolder()
-  onTestFinished(async () => {
-    await runProgram(['daemon', '--stop'], { home: other })
-  })
-  const { code, stderr } = await runProgram(['login'], { home: other, env: required })
-  expect(code).toBe(1)
-  expect(stderr).toContain('store unavailable: keyring_unavailable')
-})
+it.skipIf(isWindows)(
+  `keeps the key in a file if there is no keyring, and says so in the status${needs('a system that can lack a keyring')}`,
+  async () => {
+    const [sandbox, home] = [await newSandbox(), await temporaryFolder()]
+    const env = { ...settingsOf(sandbox), CADZERO_AUTH_KEY_PROTECTION: 'auto', XDG_RUNTIME_DIR: home }
+    onTestFinished(async () => {
+      await runProgram(['daemon', '--stop'], { home })
+    })
+    const { stdout } = await runProgram(['status', '--json'], { home, env })
+    expect(JSON.parse(stdout)).toMatchObject({ store: { keyProtection: 'keyfile' } })
+    const required = { ...env, CADZERO_AUTH_KEY_PROTECTION: 'keyring' }
+    const other = await temporaryFolder()
+    onTestFinished(async () => {
+      await runProgram(['daemon', '--stop'], { home: other })
+    })
+    const { code, stderr } = await runProgram(['login'], { home: other, env: required })
+    expect(code).toBe(1)
+    expect(stderr).toContain('store unavailable: keyring_unavailable')
+  },
+)
 
 const PYTHON = '/usr/bin/python3'
 const hasJwcrypto = spawnSync(PYTHON, ['-c', 'import jwcrypto']).status === 0
-const needs = hasJwcrypto ? '' : ' (skipped: needs python3-jwcrypto)'
+const withoutJwcrypto = hasJwcrypto ? '' : ' (skipped: needs python3-jwcrypto)'
 
 it.skipIf(!hasJwcrypto)(
-  `writes a session file that another JOSE implementation decrypts with the key${needs}`,
+  `writes a session file that another JOSE implementation decrypts with the key${withoutJwcrypto}`,
   async () => {
     const [sandbox, home] = [await newSandbox(), await temporaryFolder()]
     const { startDaemonProcess } = await import('../support/program.ts')

@@ -10,6 +10,7 @@ import { connect } from '../../src/rpc/client.ts'
 import { ProxyPassword, proxyUser } from '../../src/store/proxy-password.ts'
 import { hasKeyring, newDesktop } from '../support/desktop.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import { environment, PROGRAM, runProgram } from '../support/program.ts'
 import { startProxy } from '../support/proxy.ts'
 import { memoryKeyring } from '../support/store.ts'
@@ -82,17 +83,20 @@ describe('config proxy-password', () => {
     expect(stderr).toMatch(said)
   })
 
-  it('says what else to do on a system without a keyring, and quotes no password', async () => {
-    const home = await homeWithProxy(PROXY)
-    const options = { home, input: 'canary\n', env: { XDG_RUNTIME_DIR: home } }
-    const { code, stdout, stderr } = await runProgram(['config', 'proxy-password'], options)
-    expect({ code, stderr }).toEqual({
-      code: 1,
-      stderr:
-        'error: this system has no usable keyring\nhint: remove proxy from config.json, set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, then run cadzero-auth daemon --stop\n',
-    })
-    expect(stdout + stderr).not.toContain('canary')
-  })
+  it.skipIf(isWindows)(
+    `says what else to do on a system without a keyring, and quotes no password${needs('a system that can lack a keyring')}`,
+    async () => {
+      const home = await homeWithProxy(PROXY)
+      const options = { home, input: 'canary\n', env: { XDG_RUNTIME_DIR: home } }
+      const { code, stdout, stderr } = await runProgram(['config', 'proxy-password'], options)
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr:
+          'error: this system has no usable keyring\nhint: remove proxy from config.json, set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, then run cadzero-auth daemon --stop\n',
+      })
+      expect(stdout + stderr).not.toContain('canary')
+    },
+  )
 
   const hasScript = hasKeyring && spawnSync('bash', ['-c', 'true']).status === 0
   it.skipIf(!hasScript)(

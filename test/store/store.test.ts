@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { compactDecrypt, decodeProtectedHeader } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import { newSession } from '../support/session.ts'
 import { newStore } from '../support/store.ts'
 
@@ -45,22 +46,25 @@ describe('SessionStore', () => {
     expect(JSON.parse(new TextDecoder().decode(plaintext))).toEqual(session)
   })
 
-  it.skipIf(process.platform === 'win32')('writes files without permissions for others, under any umask', async () => {
-    const before = process.umask()
-    try {
-      for (const mask of [0o000, 0o077, 0o777]) {
-        process.umask(0o022)
-        const { open, path, home } = await newStore()
-        process.umask(mask)
-        await open().save(newSession())
-        process.umask(0o022)
-        expect((await stat(path)).mode & 0o777).toBe(0o600)
-        expect((await stat(join(home, 'store-key.jwk'))).mode & 0o777).toBe(0o600)
+  it.skipIf(isWindows)(
+    `writes files without permissions for others, under any umask${needs('file modes and links of POSIX')}`,
+    async () => {
+      const before = process.umask()
+      try {
+        for (const mask of [0o000, 0o077, 0o777]) {
+          process.umask(0o022)
+          const { open, path, home } = await newStore()
+          process.umask(mask)
+          await open().save(newSession())
+          process.umask(0o022)
+          expect((await stat(path)).mode & 0o777).toBe(0o600)
+          expect((await stat(join(home, 'store-key.jwk'))).mode & 0o777).toBe(0o600)
+        }
+      } finally {
+        process.umask(before)
       }
-    } finally {
-      process.umask(before)
-    }
-  })
+    },
+  )
 
   it.each([
     ['empty', (path: string) => truncate(path, 0)],
@@ -246,8 +250,8 @@ describe('SessionStore.checkFile', () => {
     expect(await readdir(folder)).toEqual([expect.stringContaining('.bad-')])
   })
 
-  it.skipIf(process.platform === 'win32')(
-    'returns foreign for a file that others may read, and leaves it',
+  it.skipIf(isWindows)(
+    `returns foreign for a file that others may read, and leaves it${needs('file modes and links of POSIX')}`,
     async () => {
       const { open, folder, path } = await newStore()
       const store = open()
