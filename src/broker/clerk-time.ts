@@ -28,7 +28,8 @@ const TOLERANCE = 5 // s; `Date` counts whole seconds, and an answer takes up to
 export const COPIES_DIFFER = 2 * TOLERANCE + 5
 const LARGEST_OFFSET = 300 // s; as much as Kerberos allows. A clock that a time server keeps is never off by more
 const RETRY_SECONDS = 1 // after Clerk could not be asked
-const RECHECK_SECONDS = 10 // while the clocks disagree: the wrong one may be Clerk's, or a proxy's
+const RECHECK_SECONDS = 10 // without an answer while the clocks differ: the wrong one may be Clerk's, or a proxy's
+const LATEST_DATE = 253_402_300_799 // s; the end of the year 9999, the last that `Date` can state
 const LONGEST_AGE = 86_400 // s; an answer that a cache has kept for longer tells no time
 const FIX_SECONDS = 60 // until clients try again: a person has to set the clock
 
@@ -90,7 +91,7 @@ export class ClerkTime implements Clock {
 
   /**
    * Makes sure that Clerk's time is known: asks Clerk if it has not answered yet, if one of the clocks has jumped since, and
-   * now and then while they disagree. A request that needs this fails without Clerk anyway.
+   * now and then while they differ. A request that needs this fails without Clerk anyway.
    * @throws BrokerError if Clerk's time cannot be known
    */
   async settle(): Promise<void> {
@@ -122,11 +123,13 @@ export class ClerkTime implements Clock {
 
   #isRecheckDue(): boolean {
     const lastAt = Math.max(this.#askedAt, this.#sample?.at ?? 0) // an answer may tell no time
-    return !this.isRight() && this.#options.clock.monotonic() - lastAt >= RECHECK_SECONDS
+    const isEqual = Math.abs(this.offset() ?? 0) <= TOLERANCE
+    return !isEqual && this.#options.clock.monotonic() - lastAt >= RECHECK_SECONDS
   }
 
   #observe({ date, ageSeconds: age = 0 }: ClerkResponse, seconds: number): void {
-    if (date === undefined || age > LONGEST_AGE) return
+    // An operator's own `calls` may state milliseconds.
+    if (date === undefined || !(date > 0 && date <= LATEST_DATE) || !(age >= 0 && age <= LONGEST_AGE)) return
     const { clock, onChange } = this.#options
     const expected = clock.now() - (this.#isSampleGood() ? (this.offset() ?? 0) : 0)
     const isPossible = expected >= date && expected <= date + 1 + age + seconds // some caches renew `Date`, and keep `Age`
