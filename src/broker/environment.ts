@@ -50,7 +50,11 @@ export async function readSecretFiles(
     const text = await readText(files, path)
     if (text) found[name] = text
     else
-      problems.push({ variable, problem: 'cannot be read', hint: `set ${variable} to a readable file with the secret` })
+      problems.push({
+        variable,
+        problem: 'cannot be read or is empty',
+        hint: `set ${variable} to a readable file with the secret`,
+      })
   }
   return { env: { ...env, ...found }, problems }
 }
@@ -72,6 +76,7 @@ export type Parse<T> = (text: string) => T | undefined
 export class EnvironmentReader {
   readonly #env: Environment
   readonly #problems: SettingProblem[]
+  readonly #read = new Set<string>()
 
   /** @param problems those that are known already, such as of a file with a secret */
   constructor(env: Environment, problems: readonly SettingProblem[] = []) {
@@ -84,7 +89,7 @@ export class EnvironmentReader {
    * @param expected completes the hint «set NAME to …»
    */
   optional<T>(variable: string, expected: string, parse: Parse<T>): T | undefined {
-    const text = this.#env[variable]?.trim()
+    const text = this.#textOf(variable)
     if (!text) return undefined
     const value = parse(text)
     if (value === undefined) this.#add(variable, 'is invalid', expected)
@@ -94,7 +99,7 @@ export class EnvironmentReader {
   /** As `optional`, but it is a problem if the variable is unset. */
   required<T>(variable: string, expected: string, parse: Parse<T>): T | undefined {
     const isReported = this.#problems.some((one) => one.variable === `${variable}_FILE`)
-    if (!this.#env[variable]?.trim() && !isReported) this.#add(variable, 'is missing', expected)
+    if (!this.#textOf(variable) && !isReported) this.#add(variable, 'is missing', expected)
     return this.optional(variable, expected, parse)
   }
 
@@ -105,9 +110,28 @@ export class EnvironmentReader {
     })
   }
 
+  /** The variables with this prefix that have no meaning: misspelt, or of another version. */
+  unread(prefix: string): readonly string[] {
+    return Object.keys(this.#env).filter((name) => name.startsWith(prefix) && !this.#read.has(name))
+  }
+
   /** @throws SettingsError with all problems */
   done(): void {
     if (this.#problems.length > 0) throw new SettingsError(this.#problems)
+  }
+
+  /** Adds a problem that no single value shows. */
+  add(problem: SettingProblem): void {
+    this.#problems.push(problem)
+  }
+
+  /** Without the quotes that `docker --env-file` and YAML leave around a value. */
+  #textOf(variable: string): string | undefined {
+    this.#read.add(variable)
+    return this.#env[variable]
+      ?.trim()
+      .replace(/^(["'])(.*)\1$/s, '$2')
+      .trim()
   }
 
   #add(variable: string, problem: string, expected: string): void {

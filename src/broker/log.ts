@@ -6,7 +6,11 @@ const MAX_WAITING = 1024 * 1024 // bytes of lines that wait while the output is 
 
 /** What the process says of itself. */
 export interface ProcessLogFields {
-  readonly event: 'draining' | 'redis_connected' | 'redis_lost'
+  readonly event: 'draining' | 'redis_connected' | 'redis_lost' | 'unknown_setting'
+  /** The name of an environment variable. */
+  readonly variable?: string
+  /** What the operator can do. */
+  readonly hint?: string
 }
 
 export type Log = (fields: BrokerLogFields | ProcessLogFields) => void
@@ -17,6 +21,7 @@ export function openLog(): Log {
   const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' }, output)
   return ({ event, ...fields }) => {
     if (event === 'failed' || event === 'clock_wrong' || event === 'redis_lost') logger.error(fields, event)
+    else if (event === 'unknown_setting') logger.warn(fields, event)
     else logger.info(fields, event)
   }
 }

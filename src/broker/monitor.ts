@@ -10,7 +10,7 @@ export interface Health {
   readonly clerk: 'ok' | 'degraded'
   readonly redis: 'ok' | 'degraded' | 'unused'
   readonly clock: 'ok' | 'degraded' | 'unknown'
-  /** What to do about a degraded clock. */
+  /** What to do about what is missing or degraded. */
   readonly hint?: string
 }
 
@@ -21,6 +21,12 @@ export interface Sources extends Readings {
   readonly isClockRight: () => boolean
 }
 
+const KEYS_HINT =
+  'let this computer reach Clerk’s Backend API (CLERK_API_URL, a firewall, a proxy): the keys could not be fetched'
+const CLERK_HINT =
+  'see the metric cadzero_broker_clerk_requests_total and https://status.clerk.com: requests to Clerk fail'
+export const REDIS_HINT =
+  'compare CADZERO_BROKER_REDIS_URL with the address, the password and TLS of the Redis, and see its log'
 export const CLOCK_HINT = 'set the clock of this computer, and let a time server keep it; compare it with: date -u'
 
 const LIMITS: Readonly<Record<string, 'user' | 'address' | 'clerk'>> = {
@@ -61,14 +67,22 @@ export class Monitor {
     const { areKeysLoaded, isClerkAvailable, isRedisUp } = this.#sources ?? {}
     const clock = this.#clock()
     const keys = areKeysLoaded?.() ? 'loaded' : 'missing'
+    const clerk = isClerkAvailable?.() ? 'ok' : 'degraded'
+    const redis = isRedisUp === undefined ? 'unused' : isRedisUp() ? 'ok' : 'degraded'
+    const hints = [
+      ...(keys === 'missing' ? [KEYS_HINT] : []),
+      ...(clerk === 'degraded' ? [CLERK_HINT] : []),
+      ...(redis === 'degraded' ? [REDIS_HINT] : []),
+      ...(clock === 'degraded' ? [CLOCK_HINT] : []),
+    ]
     return {
       ready: keys === 'loaded' && !this.#isDraining,
       keys,
       draining: this.#isDraining,
-      clerk: isClerkAvailable?.() ? 'ok' : 'degraded',
-      redis: isRedisUp === undefined ? 'unused' : isRedisUp() ? 'ok' : 'degraded',
+      clerk,
+      redis,
       clock,
-      ...(clock === 'degraded' ? { hint: CLOCK_HINT } : {}),
+      ...(hints.length > 0 ? { hint: hints.join('; ') } : {}),
     }
   }
 

@@ -4,12 +4,13 @@ import type { Clock } from '../host/clock.ts'
 import type { FileSystem } from '../host/files.ts'
 import type { Fetch } from '../host/network.ts'
 import { createBroker } from './broker.ts'
+import type { SettingProblem } from './environment.ts'
 import { checkInstance } from './instance-check.ts'
 import { type Log, openLog } from './log.ts'
-import { Monitor } from './monitor.ts'
+import { Monitor, REDIS_HINT } from './monitor.ts'
 import { openApiDocument } from './openapi.ts'
 import { connectRedis, type RedisConnection } from './redis.ts'
-import { serveBroker } from './server.ts'
+import { ListenError, serveBroker } from './server.ts'
 import { type BrokerSettings, readSecretFiles, readSettings, SECRETS, SettingsError } from './settings.ts'
 
 export interface RunningBroker {
@@ -28,11 +29,11 @@ export interface BrokerHost {
   readonly files: Pick<FileSystem, 'readFile' | 'stat'>
 }
 
+const UNKNOWN_HINT = 'compare the name with docs/broker.md and docs/broker-operations.md: this variable has no effect'
 const CLERK_API = 'https://api.clerk.com'
 
 /**
  * Deletes the secrets from `env`, so that no child process and no report contains them.
- * @throws a system error if a port is in use
  */
 export async function startBroker(env: NodeJS.ProcessEnv, host: BrokerHost): Promise<StartedBroker> {
   try {
@@ -51,13 +52,22 @@ export async function startBroker(env: NodeJS.ProcessEnv, host: BrokerHost): Pro
 async function run(settings: BrokerSettings, { clock }: BrokerHost): Promise<RunningBroker> {
   const { listener, metricsListener, trustedHops, drainSeconds } = settings
   const log = openLog()
+  for (const variable of settings.unknown) log({ event: 'unknown_setting', variable, hint: UNKNOWN_HINT })
   const monitor = new Monitor()
   monitor.metrics.watchProcess()
   const redis = await openRedis(settings.redisUrl, log)
   const broker = createBroker({ ...settings.options, ...(redis ? { redis } : {}), monitor, log, clock })
   broker.start()
   const document = () => openApiDocument(manifest.version)
-  const server = await serveBroker(broker, { ...listener, metricsListener, trustedHops, clock, monitor, document })
+  const close = () => {
+    broker.close()
+    redis?.close()
+  }
+  const options = { ...listener, metricsListener, trustedHops, clock, monitor, document }
+  const server = await serveBroker(broker, options).catch((error: unknown) => {
+    close()
+    throw error instanceof ListenError ? new SettingsError([listenProblem(error)]) : error
+  })
   return {
     url: server.url,
     async stop(drain) {
@@ -66,13 +76,30 @@ async function run(settings: BrokerSettings, { clock }: BrokerHost): Promise<Run
         await server.drain(drainSeconds)
       }
       await server.close()
-      broker.close()
-      redis?.close()
+      close()
     },
   }
 }
 
+/** The variable that is wrong if the broker cannot listen. */
+function listenProblem({ code, isMetrics }: ListenError): SettingProblem {
+  const prefix = isMetrics ? 'CADZERO_BROKER_METRICS' : 'CADZERO_BROKER'
+  const [port, host] = [`${prefix}_PORT`, `${prefix}_HOST`]
+  if (code === 'EADDRINUSE')
+    return {
+      variable: port,
+      problem: 'is in use',
+      hint: `set ${port} to a free port, or stop the program that uses it`,
+    }
+  if (code === 'EACCES')
+    return { variable: port, problem: 'may not be used by this user', hint: `set ${port} to 1024 or more` }
+  const hint = `set ${host} to an address of this computer without a port: 127.0.0.1, or 0.0.0.0 for all of them`
+  return { variable: host, problem: `cannot be listened on (${code})`, hint }
+}
+
 async function openRedis(url: string | undefined, log: Log): Promise<RedisConnection | undefined> {
   if (url === undefined) return undefined
-  return await connectRedis(url, (isUp) => log({ event: isUp ? 'redis_connected' : 'redis_lost' }))
+  return await connectRedis(url, (isUp) =>
+    log(isUp ? { event: 'redis_connected' } : { event: 'redis_lost', hint: REDIS_HINT }),
+  )
 }

@@ -24,7 +24,7 @@ const RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call
 
 /**
  * Connects in the background, and again whenever the connection is lost.
- * @param onChange called when the server begins to respond, and when it stops
+ * @param onChange called when the server begins to respond, and when it stops or does not respond from the start
  */
 export async function connectRedis(url: string, onChange: (isUp: boolean) => void): Promise<RedisConnection> {
   const { Redis } = await import('ioredis')
@@ -39,7 +39,7 @@ export async function connectRedis(url: string, onChange: (isUp: boolean) => voi
     autoResendUnfulfilledCommands: false,
     retryStrategy: (attempt) => Math.min(attempt * 100, LONGEST_RETRY_DELAY),
   })
-  let wasUp = false
+  let wasUp: boolean | undefined
   const report = (isUp: boolean) => {
     if (isUp !== wasUp) onChange(isUp)
     wasUp = isUp

@@ -49,6 +49,22 @@ export interface BrokerServer {
   close(): Promise<void>
 }
 
+/** The broker cannot listen on an address and port. */
+export class ListenError extends Error {
+  /** The system's, such as `EADDRINUSE`. */
+  readonly code: string
+
+  constructor(
+    cause: NodeJS.ErrnoException,
+    /** Whether it is the listener of `/metrics`. */
+    readonly isMetrics: boolean,
+  ) {
+    super(cause.message, { cause })
+    this.name = 'ListenError'
+    this.code = cause.code ?? ''
+  }
+}
+
 export const REQUEST_TIMEOUTS: RequestTimeouts = {
   headers: 5,
   request: 10,
@@ -59,7 +75,7 @@ const MAX_CONNECTIONS = 10_000
 const KEEP_ALIVE_TIMEOUT = 65 // s; longer than a load balancer's, so that the broker never closes a connection in use
 const CLOSE_TIMEOUT = 10 // s; longer than a request waits for Clerk
 
-/** @throws a system error if a port is in use */
+/** @throws ListenError */
 export async function serveBroker(broker: BrokerHandler, options: ServeOptions): Promise<BrokerServer> {
   const { clock, timeouts = REQUEST_TIMEOUTS, monitor = new Monitor(), metricsListener } = options
   const { maxConnections = MAX_CONNECTIONS } = options
@@ -78,7 +94,12 @@ export async function serveBroker(broker: BrokerHandler, options: ServeOptions):
   })
   const url = await listen(server, options)
   const metricsServer = metricsListener && newServer(timeouts, maxConnections, metricsOnly(monitor))
-  const metricsUrl = metricsServer && (await listen(metricsServer, metricsListener))
+  const metricsUrl =
+    metricsServer &&
+    (await listen(metricsServer, metricsListener, true).catch(async (error: unknown) => {
+      await closeServer(server, clock)
+      throw error
+    }))
   return {
     url,
     metricsUrl,
@@ -120,9 +141,9 @@ function keepRoom(server: Server, maxConnections: number): void {
   server.on('drop', () => server.closeIdleConnections())
 }
 
-async function listen(server: Server, { host, port }: Listener): Promise<string> {
+async function listen(server: Server, { host, port }: Listener, isMetrics = false): Promise<string> {
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', (error) => reject(new ListenError(error, isMetrics)))
     server.listen({ host, port }, resolve)
   })
   return urlOf(server.address() as AddressInfo)

@@ -15,6 +15,8 @@ export interface BrokerSettings {
   /** Proxies of the operator's in front of the broker; undefined if the operator has not said so: then no limit counts addresses. */
   readonly trustedHops: number | undefined
   readonly redisUrl: string | undefined
+  /** Variables that look like settings and are none. */
+  readonly unknown: readonly string[]
   /** Seconds after SIGTERM in which requests are still accepted, while load balancers notice. */
   readonly drainSeconds: number
 }
@@ -27,6 +29,11 @@ const LOOPBACK = '127.0.0.1'
 const METRICS_PORT = 'the port for /metrics, such as 9464, or unset CADZERO_BROKER_METRICS_HOST'
 const TEN_YEARS = 315_360_000 // s; Clerk's limit
 const SESSION_TOKENS = ['bound', 'unbound', 'off'] as const
+const CONTRADICTION: SettingProblem = {
+  variable: 'CADZERO_BROKER_UNBOUND_UNTIL',
+  problem: 'is set although CADZERO_BROKER_SESSION_TOKENS is unbound',
+  hint: 'unset CADZERO_BROKER_UNBOUND_UNTIL until all daemons are up to date, or set CADZERO_BROKER_SESSION_TOKENS to bound or off',
+}
 
 /** The options of a broker that is mounted in another server. @throws SettingsError */
 export function optionsFromEnvironment(env: Environment): BrokerSettings['options'] {
@@ -41,8 +48,10 @@ export function readSettings(env: Environment, problems: readonly SettingProblem
     'a secret key of the Clerk instance (sk_test_… or sk_live_…); Clerk shows each one only when it is created',
     (text) => (/^sk_(test|live)_\S+$/.test(text) ? text : undefined),
   )
+  const options = readOptions(reader, secretKey ?? '')
+  if (options.sessionTokens === 'unbound' && options.unboundUntil !== undefined) reader.add(CONTRADICTION)
   const settings = {
-    options: readOptions(reader, secretKey ?? ''),
+    options,
     listener: {
       host: addressOf(reader, 'CADZERO_BROKER_HOST') ?? LOOPBACK,
       port: reader.wholeNumber('CADZERO_BROKER_PORT', 0, 65_535) ?? 8787,
@@ -57,7 +66,15 @@ export function readSettings(env: Environment, problems: readonly SettingProblem
     drainSeconds: reader.wholeNumber('CADZERO_BROKER_DRAIN_SECONDS', 0, 300) ?? 5,
   }
   reader.done()
-  return settings
+  return { ...settings, unknown: unknownOf(reader) }
+}
+
+function unknownOf(reader: EnvironmentReader): readonly string[] {
+  const files = SECRETS.map((name) => `${name}_FILE`)
+  // Kubernetes sets the latter for a Service of the name cadzero-broker.
+  return reader
+    .unread('CADZERO_BROKER_')
+    .filter((name) => !files.includes(name) && !/^CADZERO_BROKER_(?:SERVICE_|PORT_\d)/.test(name))
 }
 
 function readOptions(reader: EnvironmentReader, secretKey: string): BrokerSettings['options'] {
@@ -78,8 +95,8 @@ function readOptions(reader: EnvironmentReader, secretKey: string): BrokerSettin
     publicUrl:
       reader.required(
         'CADZERO_BROKER_PUBLIC_URL',
-        'the brokerUrl of the clients, such as https://api.example.com',
-        baseUrl,
+        'the brokerUrl of the clients, such as https://api.example.com, without /api/auth',
+        publicUrl,
       ) ?? '',
     authorizedParties:
       reader.required(
@@ -149,6 +166,12 @@ function addressOf(reader: EnvironmentReader, name: string): string | undefined 
 /** Without a slash at the end, as Clerk writes `iss`. */
 function baseUrl(text: string): string | undefined {
   return isSafeUrl(text) ? new URL(text).href.replace(/\/+$/, '') : undefined
+}
+
+/** A base that already has the path of the endpoints would fit no proof. */
+function publicUrl(text: string): string | undefined {
+  const url = baseUrl(text)
+  return url !== undefined && /\/api\/auth(?:\/|$)/.test(url) ? undefined : url
 }
 
 /** As a browser writes it in `azp`: scheme, host and port, without a slash at the end. */

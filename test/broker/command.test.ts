@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { open, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -115,6 +115,39 @@ describe('cadzero-auth broker', () => {
       expect(await once(child, 'exit')).toEqual([1, null])
     },
   )
+
+  it.each([
+    ['PORT', 'a port that is in use', 'is in use'],
+    ['METRICS_PORT', 'the port of the broker for its metrics', 'is in use'],
+    ['HOST', 'an address of no interface', 'cannot be listened on (EADDRNOTAVAIL)'],
+  ])('ends with exit code 2 and names %s if told %s', async (name, _, problem) => {
+    const { CADZERO_BROKER_PORT: port, ...env } = await brokerEnv(await newSandbox())
+    const taken = createServer().listen(name === 'PORT' ? Number(port) : 0, '127.0.0.1')
+    onTestFinished(() => void taken.close())
+    await once(taken, 'listening')
+    const wrong = { METRICS_PORT: port, HOST: '192.0.2.1' }[name]
+    const settings = { ...env, CADZERO_BROKER_PORT: port, ...(wrong ? { [`CADZERO_BROKER_${name}`]: wrong } : {}) }
+    const { code, stderr } = await runProgram(['broker'], { home: await temporaryFolder(), env: settings })
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringContaining(`error: CADZERO_BROKER_${name} ${problem}\nhint: set CADZERO_BROKER_${name} to `),
+    })
+  })
+
+  it('logs a misspelt setting and a Redis that does not respond from the start, with what to do', async () => {
+    const nowhere = createServer().listen(0, '127.0.0.1')
+    await once(nowhere, 'listening')
+    const { port } = nowhere.address() as AddressInfo
+    nowhere.close()
+    const { stdout } = await start({
+      CADZERO_BROKER_AUDIANCE: 'x',
+      CADZERO_BROKER_REDIS_URL: `redis://127.0.0.1:${port}`,
+    })
+    await expect.poll(stdout).toMatch(/"hint":"compare CADZERO_BROKER_REDIS_URL [^"]+","event":"redis_lost"/)
+    expect(stdout()).toMatch(
+      /"variable":"CADZERO_BROKER_AUDIANCE","hint":"compare the name [^"]+","event":"unknown_setting"/,
+    )
+  })
 
   it('prints a new key with --generate-key', async () => {
     const { stdout } = await runProgram(['broker', '--generate-key'], { home: await temporaryFolder() })

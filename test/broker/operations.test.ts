@@ -36,12 +36,16 @@ describe('/readyz', () => {
   it('says that the broker is ready once Clerk’s keys are loaded', async () => {
     expect(await (await start()).readiness()).toEqual({ status: 200, body: READY })
     const { readiness } = await start({ areKeysLoaded: () => false })
-    expect(await readiness()).toEqual({ status: 503, body: { ...READY, ready: false, keys: 'missing' } })
+    expect(await readiness()).toEqual({
+      status: 503,
+      body: { ...READY, ready: false, keys: 'missing', hint: expect.stringContaining('CLERK_API_URL') },
+    })
   })
 
   it('stays ready while Clerk and Redis are down, and says that they are', async () => {
     const { readiness } = await start({ isClerkAvailable: () => false, isRedisUp: () => false })
-    expect(await readiness()).toEqual({ status: 200, body: { ...READY, clerk: 'degraded', redis: 'degraded' } })
+    const hint = expect.stringMatching(/status\.clerk\.com.*CADZERO_BROKER_REDIS_URL/)
+    expect(await readiness()).toEqual({ status: 200, body: { ...READY, clerk: 'degraded', redis: 'degraded', hint } })
   })
 
   it('says if no Redis is configured', async () => {

@@ -45,6 +45,7 @@ describe('the broker’s settings', () => {
       metricsListener: undefined,
       trustedHops: undefined,
       redisUrl: undefined,
+      unknown: [],
       drainSeconds: 5,
     })
   })
@@ -109,6 +110,7 @@ describe('the broker’s settings', () => {
       metricsListener: { host: '0.0.0.0', port: 9464 },
       trustedHops: 1,
       redisUrl: 'rediss://user:canary@redis.example.com:6380/1',
+      unknown: [],
       drainSeconds: 0,
     })
   })
@@ -154,6 +156,7 @@ describe('the broker’s settings', () => {
     ['CADZERO_BROKER_INSTANCES', 'http://clerk.example.com/canary'],
     ['CADZERO_BROKER_INSTANCES', 'https://clerk.example.com,canary'],
     ['CADZERO_BROKER_PUBLIC_URL', 'http://api.example.com/canary'],
+    ['CADZERO_BROKER_PUBLIC_URL', 'https://api.example.com/canary/api/auth/'],
     ['CADZERO_BROKER_AUTHORIZED_PARTIES', 'https://www.example.com/canary'],
     ['CADZERO_BROKER_AUTHORIZED_PARTIES', 'www.example.com'],
     ['CADZERO_BROKER_PORT', 'canary'],
@@ -177,6 +180,28 @@ describe('the broker’s settings', () => {
     expect(hint + message).not.toContain('canary')
   })
 
+  it.each(['"', "'"])('are taken without the %s that an env file leaves around them', (quote) => {
+    const quoted = Object.entries({ ...REQUIRED, CADZERO_BROKER_PORT: '8790' }).map(([name, text]) => [
+      name,
+      `${quote}${text}${quote}`,
+    ])
+    expect(readSettings(Object.fromEntries(quoted))).toEqual(readSettings({ ...REQUIRED, CADZERO_BROKER_PORT: '8790' }))
+  })
+
+  it('name variables that have no effect, and none that Kubernetes sets for a Service', () => {
+    const links = { CADZERO_BROKER_SERVICE_HOST: '10.0.0.1', CADZERO_BROKER_PORT_80_TCP: 'tcp://10.0.0.1:80' }
+    const misspelt = { CADZERO_BROKER_AUDIANCE: 'x', CADZERO_BROKER_INSTANCES_FILE: '/x' }
+    const others = { CADZERO_BROKER_REDIS_URL_FILE: '/x', CLERK_PUBLISHABLE_KEY: 'x' }
+    expect(readSettings({ ...REQUIRED, ...links, ...misspelt, ...others }).unknown).toEqual(Object.keys(misspelt))
+  })
+
+  it('refuse an end for unbound refresh tokens while new ones are made', () => {
+    const env = { CADZERO_BROKER_SESSION_TOKENS: 'unbound', CADZERO_BROKER_UNBOUND_UNTIL: '2027-03-31' }
+    const { message, hint } = errorOf(env)
+    expect(message).toBe('CADZERO_BROKER_UNBOUND_UNTIL is set although CADZERO_BROKER_SESSION_TOKENS is unbound')
+    expect(hint).toMatch(/^unset CADZERO_BROKER_UNBOUND_UNTIL/)
+  })
+
   it('refuse an address for metrics without a port, which would have no effect', () => {
     const { message, hint } = errorOf({ CADZERO_BROKER_METRICS_HOST: '0.0.0.0', CADZERO_BROKER_PORT: 'x' })
     expect(message).toBe('CADZERO_BROKER_PORT is invalid; CADZERO_BROKER_METRICS_PORT is missing')
@@ -187,7 +212,7 @@ describe('the broker’s settings', () => {
     const { message, hint } = errorOf({ CADZERO_BROKER_PUBLIC_URL: '', CADZERO_BROKER_AUTHORIZED_PARTIES: '' })
     expect(message).toBe('CADZERO_BROKER_PUBLIC_URL is missing; CADZERO_BROKER_AUTHORIZED_PARTIES is missing')
     expect(hint).toBe(
-      'set CADZERO_BROKER_PUBLIC_URL to the brokerUrl of the clients, such as https://api.example.com; ' +
+      'set CADZERO_BROKER_PUBLIC_URL to the brokerUrl of the clients, such as https://api.example.com, without /api/auth; ' +
         'set CADZERO_BROKER_AUTHORIZED_PARTIES to the origins of the sign-in pages, such as https://www.example.com, separated by commas',
     )
   })
@@ -223,7 +248,9 @@ describe('a secret in a file', () => {
     await mkdir(join(folder, 'folder'))
     for (const name of ['missing', 'empty', 'large', 'folder']) {
       const { problems } = await readSecretFiles({ CADZERO_BROKER_KEY_FILE: join(folder, name) }, SECRETS, systemFiles)
-      expect(problems, name).toMatchObject([{ variable: 'CADZERO_BROKER_KEY_FILE', problem: 'cannot be read' }])
+      expect(problems, name).toMatchObject([
+        { variable: 'CADZERO_BROKER_KEY_FILE', problem: 'cannot be read or is empty' },
+      ])
     }
   })
 

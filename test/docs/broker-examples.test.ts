@@ -106,6 +106,11 @@ describe('the files for containers', () => {
     expect(read('compose.yaml')).toContain('stop_grace_period: 20s')
   })
 
+  it('keep the variables of Kubernetes’ own service links away from the broker', () => {
+    // Its Service cadzero-broker would set CADZERO_BROKER_PORT=tcp://….
+    expect(read('kubernetes.yaml')).toMatch(/enableServiceLinks: false\s+containers:\s+- name: broker/)
+  })
+
   it.skipIf(!has('haproxy'))(
     `have a valid HAProxy configuration${has('haproxy') ? '' : ' (skipped: needs haproxy)'}`,
     async () => {
