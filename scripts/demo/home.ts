@@ -33,6 +33,7 @@ export async function createHome(services: Services, program: string, browser: s
     CADZERO_AUTH_HOME: folder,
     API_URL: services.apiUrl,
     PYTHONPATH: EMBED,
+    ...services.brokerEnv,
     ...(browser === undefined ? {} : { CADZERO_AUTH_BROWSER: browser }),
   }
   const file = join(folder, isWindows ? 'env.ps1' : 'env')

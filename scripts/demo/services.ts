@@ -16,6 +16,8 @@ export interface Services {
   readonly profile: object
   /** Accepts every token that they issue. */
   readonly apiUrl: string
+  /** Environment variables with which `cadzero-auth broker` runs in another terminal. */
+  readonly brokerEnv?: Readonly<Record<string, string>>
   /** Signs in as the user does in the browser. */
   visit(authorizationUrl: string): Promise<void>
   close(): Promise<void>
@@ -66,6 +68,7 @@ export async function startHandoff(tokenSeconds: number, program: string): Promi
       redirectPort: 0,
     },
     apiUrl: api.url,
+    brokerEnv: { ...brokerEnv(sandbox, page), CADZERO_BROKER_PUBLIC_URL: 'http://127.0.0.1:8787' },
     async visit(url) {
       const callback = new URL(String(new URL(url).searchParams.get('redirect_url')))
       const token = await backend.sessionToken(sessionId, { azp: page.origin })
@@ -80,18 +83,24 @@ export async function startHandoff(tokenSeconds: number, program: string): Promi
   }
 }
 
-async function startBroker({ backend, issuer }: Sandbox, page: Frontend, program: string) {
+function brokerEnv({ backend, issuer }: Sandbox, page: Frontend) {
+  return {
+    CLERK_SECRET_KEY: backend.secretKey,
+    CLERK_API_URL: backend.url,
+    CADZERO_BROKER_KEY: randomBytes(32).toString('base64url'),
+    CADZERO_BROKER_INSTANCES: issuer,
+    CADZERO_BROKER_AUTHORIZED_PARTIES: page.origin,
+  }
+}
+
+async function startBroker(sandbox: Sandbox, page: Frontend, program: string) {
   const port = await freePort() // the broker is told the URL at which clients reach it
   const url = `http://127.0.0.1:${port}`
   const child = spawn(process.execPath, [program, 'broker'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env.PATH,
-      CLERK_SECRET_KEY: backend.secretKey,
-      CLERK_API_URL: backend.url,
-      CADZERO_BROKER_KEY: randomBytes(32).toString('base64url'),
-      CADZERO_BROKER_INSTANCES: issuer,
-      CADZERO_BROKER_AUTHORIZED_PARTIES: page.origin,
+      ...brokerEnv(sandbox, page),
       CADZERO_BROKER_PORT: String(port),
       CADZERO_BROKER_PUBLIC_URL: url,
     },

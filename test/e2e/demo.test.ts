@@ -85,6 +85,13 @@ function useBlocks(): Block[] {
   return blocks.filter((block) => isInside(block) && block.skip === undefined && block.language !== 'json')
 }
 
+/** Runs a broker of the user's own on a free port, until it has said that it is ready. */
+const RUN_BROKER = `
+  exec 3< <(CADZERO_BROKER_PORT=0 exec cadzero-auth broker); pid=$!
+  read -r line <&3
+  curl --silent --fail --retry 50 --retry-delay 0 --retry-all-errors "\${line#listening on }/readyz"
+  kill -INT "$pid"`
+
 describe('a demo that stays', () => {
   const run = async (env: NodeJS.ProcessEnv, line: string, text: string) => {
     const child = spawn('bash', ['-e', '-u', '-o', 'pipefail', '-c', `${line}\n${text}`], { env, cwd: ROOT })
@@ -107,6 +114,10 @@ describe('a demo that stays', () => {
       const command = language === 'python' ? `python3 -B - <<'END'\n${text}\nEND` : text
       const { code, stdout, stderr } = await run({ PATH: env.PATH, HOME: env.HOME }, line, command)
       expect(code, `${text}\n${stdout}${stderr}`).toBe(0)
+    }
+    if (args.includes('--handoff')) {
+      const { stdout } = await run(env, line, RUN_BROKER)
+      expect(stdout).toContain('"ready":true')
     }
     const { stdout } = await run(env, line, 'cadzero-auth config; cadzero-auth daemon --stop; cadzero-auth logout')
     expect(stdout).toContain(`"file": "${home}/config/config.json"`)
