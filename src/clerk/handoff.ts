@@ -46,6 +46,8 @@ export interface HandoffOptions {
   readonly random: Random
 }
 
+const LONGEST_RETRY_DELAY = 5 // s; the browser shows no answer until then, and a code lives for a minute
+
 const PARAMS = ['code', 'token', 'session_id', 'user_id', 'user_email', 'user_name', 'error'] as const
 
 /** What only this sign-in knows. */
@@ -153,9 +155,16 @@ export class Handoff {
   }
 
   async #redeem(code: string, { codeVerifier, redirectUri }: Attempt): Promise<Grant> {
-    if (this.#broker === undefined || codeVerifier === undefined) throw new CallbackRefusedError('incomplete')
+    const { issuer, clock } = this.#options
+    const broker = this.#broker
+    if (broker === undefined || codeVerifier === undefined) throw new CallbackRefusedError('incomplete')
+    const redeem = () => broker.redeem({ code, codeVerifier, redirectUri }, issuer)
     try {
-      return await this.#broker.redeem({ code, codeVerifier, redirectUri }, this.#options.issuer)
+      return await redeem().catch(async (error: unknown) => {
+        if (!isSoonAvailable(error)) throw error
+        await clock.wait(error.retryAfterSeconds)
+        return await redeem()
+      })
     } catch (error) {
       throw error instanceof SessionEndedError ? new CallbackRefusedError('expired') : error
     }
@@ -183,6 +192,11 @@ export class Handoff {
       throw error
     }
   }
+}
+
+/** The broker names the time of another try: then it has not used the code up. */
+function isSoonAvailable(error: unknown): error is UnavailableError & { readonly retryAfterSeconds: number } {
+  return error instanceof UnavailableError && (error.retryAfterSeconds ?? Infinity) <= LONGEST_RETRY_DELAY
 }
 
 /** RFC 7636 section 4.2. */

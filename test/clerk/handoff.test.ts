@@ -42,7 +42,7 @@ async function newHandoff(options: Partial<HandoffOptions> = {}, broker: Fetch =
     for (const [name, value] of added) callback.searchParams.append(name, value)
     return request.exchange(callback)
   }
-  return { handoff, now, token, params, exchange }
+  return { handoff, clock, now, token, params, exchange }
 }
 
 const refused = (reason: string) => ({ name: 'CallbackRefusedError', reason })
@@ -130,6 +130,40 @@ describe('a callback with a code', () => {
     const { request, callback, broker } = await newStrict()
     broker.script.push(() => Promise.reject(new NetworkError('unreachable')))
     await expect(request.exchange(callback)).rejects.toMatchObject(refused('unverified'))
+  })
+
+  const unavailable = (status: number, seconds: string) => () =>
+    Promise.resolve(
+      new Response('{"error":"temporarily_unavailable"}', { status, headers: { 'retry-after': seconds } }),
+    )
+
+  test.each([503, 429])('is sent once more after a %s with a short Retry-After, and not before', async (status) => {
+    const { request, callback, broker, clock } = await newStrict()
+    broker.script.push(unavailable(status, '5'))
+    const exchanged = request.exchange(callback)
+    await expect.poll(() => clock.timers).toBe(1)
+    clock.advance(4.9)
+    expect(broker.seen).toHaveLength(1)
+    clock.advance(0.1)
+    expect(await exchanged).toMatchObject({ sessionId: SESSION_ID })
+    expect(broker.seen).toHaveLength(2)
+  })
+
+  test('is refused as unverified after a second 503', async () => {
+    const { request, callback, broker, clock } = await newStrict()
+    broker.script.push(unavailable(503, '1'), unavailable(503, '1'))
+    const outcome = expect(request.exchange(callback)).rejects.toMatchObject(refused('unverified'))
+    await expect.poll(() => clock.timers).toBe(1)
+    clock.advance(1)
+    await outcome
+    expect(broker.seen).toHaveLength(2)
+  })
+
+  test('is not sent again if Retry-After is longer than a person waits', async () => {
+    const { request, callback, broker } = await newStrict()
+    broker.script.push(unavailable(503, '6'))
+    await expect(request.exchange(callback)).rejects.toMatchObject(refused('unverified'))
+    expect(broker.seen).toHaveLength(1)
   })
 
   test('that the broker rejects for its proof ends the sign-in', async () => {
