@@ -6,6 +6,8 @@ import { hasRedis } from '../support/redis.ts'
 
 const isPossible = hasRedis && has('haproxy')
 const SLOW = { timeout: 90_000 }
+// These clients try again at once, as no daemon does: a limit would make the test wait for its windows.
+const UNLIMITED = { CADZERO_BROKER_USER_REQUESTS: '100000', CADZERO_BROKER_ADDRESS_REQUESTS: '100000' }
 
 type Copies = Awaited<ReturnType<typeof startCopies>>
 type Client = Awaited<ReturnType<Copies['newClient']>>
@@ -43,7 +45,7 @@ describe.skipIf(!isPossible)(`three copies${isPossible ? '' : ' (skipped: needs 
   })
 
   it('lose no session when one of them is killed and started again', SLOW, async () => {
-    const { newClient, copies, startCopy } = await startCopies()
+    const { newClient, copies, startCopy } = await startCopies(UNLIMITED)
     const clients = await Promise.all(Array.from({ length: 12 }, newClient))
     const first = clients.map(refreshUntilDone)
     copies[0]?.child.kill('SIGKILL')
@@ -54,7 +56,7 @@ describe.skipIf(!isPossible)(`three copies${isPossible ? '' : ' (skipped: needs 
   })
 
   it('refresh while Redis is down, refuse codes with 503, and work as before when it is back', SLOW, async () => {
-    const { newClient, redis, sandbox, copies } = await startCopies()
+    const { newClient, redis, sandbox, copies } = await startCopies(UNLIMITED)
     const clients = await Promise.all(Array.from({ length: 6 }, newClient))
     await redis.stop()
     for (const answer of await Promise.all(clients.map(refreshUntilDone))) expect(answer?.status).toBe(200)

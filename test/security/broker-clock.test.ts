@@ -163,6 +163,35 @@ describe('a wrong date in the answers of Clerk', () => {
   })
 })
 
+describe('a flood of requests that prove nothing', () => {
+  type World = Awaited<ReturnType<typeof newWorld>>
+  const flood = async ({ post }: Pick<World, 'post'>) =>
+    await Promise.all(
+      Array.from({ length: 500 }, (_, n) => post('/api/auth/refresh', { refresh_token: `x${n}` }, { dpop: null })),
+    )
+
+  it('[H9] asks Clerk for the time once, while it is not known and Clerk is slow', async () => {
+    const { sandbox, newCopy } = await newWorld()
+    const copy = newCopy(0)
+    sandbox.script('/v1/jwks', { kind: 'delay', ms: 100 })
+    const asked = sandbox.count('/v1/jwks')
+    expect(new Set((await flood(copy)).map(({ status }) => status))).toEqual(new Set([400]))
+    expect(sandbox.count('/v1/jwks') - asked).toBe(1)
+  })
+
+  it('[H9] does not make the broker believe that Clerk is down, while the clocks disagree', async () => {
+    const { sandbox, newRefreshToken, newCopy, pass } = await newWorld()
+    const [copy, refreshToken] = [newCopy(2 * DAY), await newRefreshToken()]
+    expect((await copy.refresh(refreshToken)).status).toBe(200)
+    pass(11)
+    sandbox.script('/v1/jwks', ...Array.from({ length: 20 }, () => ({ kind: 'respond', status: 503 }) as const))
+    const asked = sandbox.count('/v1/jwks')
+    for (let n = 0; n < 20; n++) await copy.post('/api/auth/refresh', { refresh_token: 'x' }, { dpop: null })
+    expect(sandbox.count('/v1/jwks') - asked).toBe(1)
+    expect((await copy.refresh(refreshToken)).status).toBe(200)
+  })
+})
+
 describe('copies whose clocks differ by less than anyone notices', () => {
   const seconds = [4.5, -4.5] as const
 
