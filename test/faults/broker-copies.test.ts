@@ -55,6 +55,30 @@ describe.skipIf(!isPossible)(`three copies${isPossible ? '' : ' (skipped: needs 
     for (const answer of await Promise.all(clients.map(refreshUntilDone))) expect(answer?.status).toBe(200)
   })
 
+  it('refuse and lose no request while one of them drains and ends', SLOW, async () => {
+    const { newClient, copies } = await startCopies({
+      CADZERO_BROKER_DRAIN_SECONDS: '3', // HAProxy asks each copy every second whether it is ready
+      CADZERO_BROKER_USER_REQUESTS: '100000',
+    })
+    const clients = await Promise.all(Array.from({ length: 4 }, newClient))
+    const [copy] = copies as [Copies['copies'][0]]
+    let hasEnded = false
+    const ended = copy.exited.finally(() => {
+      hasEnded = true
+    })
+    const statuses: (number | undefined)[] = []
+    const refreshing = clients.map(async ({ refresh, refreshToken }) => {
+      for (let after = 0; after < 5; after += hasEnded ? 1 : 0) {
+        statuses.push((await refresh(refreshToken).catch(() => undefined))?.status)
+      }
+    })
+    copy.child.kill('SIGTERM')
+    await Promise.all(refreshing)
+    expect(await ended).toEqual([0, null])
+    expect(copy.stdout()).toContain('"event":"draining"')
+    expect(statuses.filter((status) => status !== 200)).toEqual([])
+  })
+
   it('refresh while Redis is down, refuse codes with 503, and work as before when it is back', SLOW, async () => {
     const { newClient, redis, sandbox, copies } = await startCopies(UNLIMITED)
     const clients = await Promise.all(Array.from({ length: 6 }, newClient))
