@@ -100,9 +100,10 @@ class CallTest(ClientTestCase):
 
             def talk(daemon, connection, text=text):
                 if daemon.connections > 1:
-                    return answer_all(daemon, connection)
-                daemon.read_call(connection)
-                connection.sendall(fake_daemon.encode_frame(text))
+                    answer_all(daemon, connection)
+                else:
+                    daemon.read_call(connection)
+                    connection.sendall(fake_daemon.encode_frame(text))
 
             _, client = self.serve(genuine(talk))
             with self.subTest(text[:40]), self.assertLogs('cadzero_auth', 'ERROR') as logs:
