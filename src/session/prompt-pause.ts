@@ -16,9 +16,14 @@ const schema = v.object({
   /** Unix seconds until which no browser opens by itself; null for ever. */
   until: v.nullable(v.pipe(v.number(), v.finite())),
 })
-type Pause = v.InferOutput<typeof schema>
+type SavedPause = v.InferOutput<typeof schema>
 
-const NONE: Pause = { unanswered: 0, until: 0 }
+interface Pause extends SavedPause {
+  /** Whether `unanswered` has the opening of the sign-in under way. No sign-in survives a restart. */
+  readonly isCounted: boolean
+}
+
+const NONE: Pause = { unanswered: 0, until: 0, isCounted: false }
 
 export interface PromptPauseOptions {
   readonly files: FileSystem
@@ -34,8 +39,6 @@ export class PromptPause {
   #monotonicUntil = Number.POSITIVE_INFINITY
   readonly #mutex = new Mutex() // a removal never comes before the write that it undoes
   #isLoaded = false
-  /** Whether the opening of the sign-in under way is counted. */
-  #isCounted = false
 
   constructor(options: PromptPauseOptions) {
     this.#options = options
@@ -49,7 +52,7 @@ export class PromptPause {
     try {
       const text = (await readPrivateFile(files, path, LARGEST_FILE))?.toString('utf8')
       if (text === undefined) return
-      const pause = v.parse(schema, JSON.parse(text))
+      const pause = { ...v.parse(schema, JSON.parse(text)), isCounted: false }
       this.#pause = pause
       if (pause.until === null) return
       const seconds = Math.min(pause.until - clock.now(), LONGEST_PAUSE) // whatever happened to the wall clock meanwhile
@@ -70,34 +73,30 @@ export class PromptPause {
 
   /** A browser has opened. It counts from now on, so that a daemon that ends before the sign-in does leaves the pause behind. */
   async opened(): Promise<void> {
-    if (this.#isCounted) return
-    this.#isCounted = true
-    await this.#begin(this.#pause.unanswered + 1)
+    if (this.#pause.isCounted) return
+    await this.#begin(this.#pause.unanswered + 1, true)
   }
 
   /** A sign-in failed after it had been shown. A provider or a network can make that happen again at once, with no person there. */
   async failed(): Promise<void> {
-    const unanswered = this.#pause.unanswered + (this.#isCounted ? 0 : 1)
-    this.#isCounted = false
-    await this.#begin(unanswered)
+    const { unanswered, isCounted } = this.#pause
+    await this.#begin(isCounted ? unanswered : unanswered + 1)
   }
 
   /** A person has ended the sign-in: the count starts again. */
   async cancelled(): Promise<void> {
-    this.#isCounted = false
     await this.#begin(0)
   }
 
-  async #begin(unanswered: number): Promise<void> {
+  async #begin(unanswered: number, isCounted = false): Promise<void> {
     const seconds = unanswered === 0 ? CANCELLED_PAUSE : UNANSWERED_PAUSES[unanswered - 1]
     const { clock } = this.#options
     this.#monotonicUntil = seconds === undefined ? Number.POSITIVE_INFINITY : clock.monotonic() + seconds
-    await this.#set({ unanswered, until: seconds === undefined ? null : clock.now() + seconds })
+    await this.#set({ unanswered, until: seconds === undefined ? null : clock.now() + seconds, isCounted })
   }
 
   /** A person has signed in, or has just asked for a sign-in. */
   async end(): Promise<void> {
-    this.#isCounted = false
     if (this.#pause === NONE) return
     this.#pause = NONE
     const { files, path } = this.#options
@@ -113,6 +112,8 @@ export class PromptPause {
     this.#pause = pause
     // Without the file a restart forgets the pause, which costs one tab.
     const { files, path } = this.#options
-    await this.#mutex.run(() => writePrivateFile(files, path, JSON.stringify(pause), false)).catch(() => undefined)
+    const { unanswered, until } = pause
+    const text = JSON.stringify({ unanswered, until } satisfies SavedPause)
+    await this.#mutex.run(() => writePrivateFile(files, path, text, false)).catch(() => undefined)
   }
 }
