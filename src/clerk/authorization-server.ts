@@ -6,7 +6,7 @@ import { type Random, randomText } from '../host/random.ts'
 import type { Session, User } from '../store/session.ts'
 import { DEVICE_CODE_GRANT, parseDeviceResponse } from './device-authorization.ts'
 import { displayText } from './display-text.ts'
-import { RejectedError, rejectedReason, SessionEndedError, SignInError, UnavailableError } from './errors.ts'
+import { RejectedError, SessionEndedError, SignInError, UnavailableError } from './errors.ts'
 import type {
   AuthorizationOptions,
   AuthorizationRequest,
@@ -22,6 +22,8 @@ import { organizationOf, withTokenOrganization } from './organization.ts'
 import { ResponseWatch } from './response-watch.ts'
 import { LARGEST_SKEW } from './server-time.ts'
 import { foretoldEnd } from './session-end.ts'
+import { signInFailure } from './sign-in-failure.ts'
+import { SigningKeys } from './signing-keys.ts'
 import { withoutIdToken, withValidLifetime } from './token-response.ts'
 
 export interface AuthorizationServerOptions {
@@ -46,10 +48,12 @@ interface RequestSecrets {
 export class AuthorizationServer {
   readonly #options: AuthorizationServerOptions
   readonly #metadata: Metadata
+  readonly #keys: SigningKeys
 
   constructor(options: AuthorizationServerOptions) {
     this.#options = options
     this.#metadata = new Metadata(options.issuer, options.clientId, options.fetch, options.clock)
+    this.#keys = new SigningKeys(options.fetch, options.clock)
   }
 
   async authorize(
@@ -58,6 +62,7 @@ export class AuthorizationServer {
   ): Promise<AuthorizationRequest> {
     const { random, scopes, signInUrl } = this.#options
     const { configuration } = await this.#configure()
+    void this.#keys.prefetch(configuration.serverMetadata())
     const [state, nonce, codeVerifier] = [randomText(random, 32), randomText(random, 32), randomText(random, 32)]
     const url = client.buildAuthorizationUrl(configuration, {
       redirect_uri: redirectUri,
@@ -94,6 +99,7 @@ export class AuthorizationServer {
         const failure = watch.failure()
         throw failure instanceof SessionEndedError ? new RejectedError('rejected') : failure
       })
+    void this.#keys.prefetch(configuration.serverMetadata())
     return { ...parseDeviceResponse(response, issuer), poll: () => this.#pollDevice(response.device_code, nonce) }
   }
 
@@ -153,8 +159,7 @@ export class AuthorizationServer {
   }
 
   async #exchange(callback: URL, secrets: RequestSecrets): Promise<Grant> {
-    const { configuration, watch } = await this.#configure(withValidLifetime)
-    client.enableNonRepudiationChecks(configuration) // verifies the ID token's signature as well, not only its claims
+    const { configuration, watch } = await this.#configureGrant()
     try {
       const tokens = await client.authorizationCodeGrant(configuration, callback, {
         expectedState: secrets.state,
@@ -169,8 +174,7 @@ export class AuthorizationServer {
   }
 
   async #pollDevice(deviceCode: string, nonce: string): Promise<Grant | 'authorization_pending' | 'slow_down'> {
-    const { configuration, watch } = await this.#configure(withValidLifetime)
-    client.enableNonRepudiationChecks(configuration)
+    const { configuration, watch } = await this.#configureGrant()
     let tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers
     try {
       tokens = await client.genericGrantRequest(configuration, DEVICE_CODE_GRANT, { device_code: deviceCode })
@@ -246,6 +250,13 @@ export class AuthorizationServer {
     return { value: tokens.access_token, receivedAt: this.#options.clock.now(), lifetime }
   }
 
+  async #configureGrant() {
+    const configured = await this.#configure(withValidLifetime)
+    client.enableNonRepudiationChecks(configured.configuration) // verifies the ID token's signature as well, not only its claims
+    this.#keys.giveTo(configured.configuration)
+    return configured
+  }
+
   /** A new configuration for each operation, so that each can observe its own responses. */
   async #configure(wrap: (fetch: Fetch) => Fetch = (fetch) => fetch) {
     const { issuer, clientId, fetch, clock } = this.#options
@@ -267,22 +278,6 @@ function viaSignInPage(signInUrl: string, authorizationUrl: URL): string {
   const url = new URL(signInUrl)
   url.searchParams.set('redirect_url', authorizationUrl.href)
   return url.href
-}
-
-function signInFailure(error: unknown, watch: ResponseWatch): Error {
-  if (error instanceof RejectedError || error instanceof SignInError || error instanceof UnavailableError) return error
-  if (error instanceof client.AuthorizationResponseError) {
-    if (error.error === 'access_denied') return new SignInError('access_denied')
-    if (error.error === 'server_error' || error.error === 'temporarily_unavailable')
-      return new UnavailableError('server')
-    return new RejectedError(rejectedReason(error.error))
-  }
-  if (!watch.hasSentRequest) return new SignInError('invalid_response') // the callback itself is not valid
-  const failure = watch.failure()
-  if (failure instanceof UnavailableError && failure.failure?.cause === 'captive_portal') return failure // a page with status 200
-  // Here `invalid_grant` concerns the code, not a session; a complete response that proves nothing is not an outage.
-  if (failure instanceof SessionEndedError || watch.hasSucceeded) return new SignInError('invalid_response')
-  return failure
 }
 
 function textOrNull(value: unknown): string | null {
