@@ -47,7 +47,6 @@ export function createProgram(run: Run): Command {
     .description('Keeps you signed in to CADZERO, and gives your programs valid Authorization headers.')
     .version(versionWithCommit, '-v, --version', 'show the version')
     .helpOption('-h, --help', 'show the help')
-    .helpCommand(false)
     .configureHelp(HELP)
     .configureOutput({ outputError: () => undefined }) // parse throws it instead
   addDaemon(program, run)
@@ -60,16 +59,21 @@ export function createProgram(run: Run): Command {
   return program
 }
 
-/** Commander's own command answers an unknown name with the usage of the program. */
-function addHelp(program: Command): void {
-  program
+/** Commander's own command answers an unknown name with the usage of the group. */
+function addHelp(group: Command): void {
+  group
+    .helpCommand(false)
     .command('help')
     .description('show the help of a command')
-    .argument('[command]', 'its name')
+    .argument('[command...]', 'its name')
     .addOption(new Option('--json').hideHelp()) // an unknown name is an error, as JSON if that is wanted
-    .action((name: string | undefined) => {
-      const named = name === undefined ? program : program.commands.find((one) => one.name() === name)
-      if (named === undefined) throw new UsageError(`unknown command '${name}'`, 'run cadzero-auth --help')
+    .action((names: readonly string[]) => {
+      let named = group
+      for (const name of names) {
+        const found = named.commands.find((one) => one.name() === name)
+        if (found === undefined) throw new UsageError(`unknown command '${name}'`, `run ${fullName(named)} --help`)
+        named = found
+      }
       named.outputHelp()
     })
 }
@@ -239,6 +243,7 @@ function addService(program: Command, run: Run): void {
     .option('-n, --lines <number>', 'how many lines', count, 50)
     .option('-f, --follow', 'also show new lines, until Ctrl-C')
     .action((options) => run(async (context) => (await import('./autostart/logs.ts')).serviceLogs(context, options)))
+  addHelp(service)
 }
 
 function common(command: Command, needsDaemon = true): Command {

@@ -56,14 +56,25 @@ describe('the command line', () => {
     expect(JSON.parse(stderr)).toEqual({ error: { message, exitCode: 2, hint: `run ${command} --help` } })
   })
 
-  it('shows the help of a command with help, and refuses an unknown one', async () => {
+  it.each([
+    [[], /^Usage: cadzero-auth \[options\]/],
+    [['login'], /^Usage: cadzero-auth login /],
+    [['service', 'logs'], /^Usage: cadzero-auth service logs /],
+  ])('shows the help of a command with help %j', async (names, usage) => {
     const home = await temporaryFolder()
-    expect((await runProgram(['help', 'login'], { home })).stdout).toMatch(/^Usage: cadzero-auth login /)
-    expect((await runProgram(['help'], { home })).stdout).toMatch(/^Usage: cadzero-auth \[options\]/)
-    const { code, stdout, stderr } = await runProgram(['help', 'nope', '--json'], { home })
+    expect((await runProgram(['help', ...names], { home })).stdout).toMatch(usage)
+  })
+
+  it.each([
+    [['help', 'nope'], 'cadzero-auth'],
+    [['help', 'service', 'nope'], 'cadzero-auth service'],
+    [['service', 'help', 'nope'], 'cadzero-auth service'],
+  ])('refuses an unknown command in %j', async (args, group) => {
+    const home = await temporaryFolder()
+    const { code, stdout, stderr } = await runProgram([...args, '--json'], { home })
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(JSON.parse(stderr)).toEqual({
-      error: { message: "unknown command 'nope'", exitCode: 2, hint: 'run cadzero-auth --help' },
+      error: { message: "unknown command 'nope'", exitCode: 2, hint: `run ${group} --help` },
     })
   })
 

@@ -159,3 +159,10 @@ it.skipIf(process.platform !== 'linux')('a build in a folder that cannot be writ
   expect(code).toBe(1)
   expect(stderr).toMatch(/^error: the folder dist cannot be written here: E[A-Z]+\nhint: clone the repository .*\n$/)
 })
+
+it.skipIf(process.platform !== 'linux')('a demo without temporary files says so in two lines', async () => {
+  const env = { ...(await newUser()), TMPDIR: '/sys' }
+  const { code, stderr } = await endOf(spawn('npm', ['run', '--silent', 'demo'], { cwd: ROOT, env }))
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/^error: the folder for temporary files, \/sys, .*: E[A-Z]+\nhint: set TMPDIR to .*\n$/)
+})
