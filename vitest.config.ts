@@ -10,8 +10,8 @@ const project = (name: string, include: string[], exclude: string[] = []) => ({
 
 export default defineConfig({
   test: {
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 60_000, // a hang, not a slow machine
+    hookTimeout: 60_000,
     maxWorkers: 3, // on two processors, since many tests wait for a token to expire
     isolate: false, // each file would load and compile the same modules, and make the same keys
     globalSetup: ['test/support/run-folder.ts'],
