@@ -3,7 +3,7 @@
 # Usage: debian13.sh FOLDER
 set -eu
 folder=$1
-base=wine64,wine,systemd,dbus-user-session,libatomic1,libstdc++6,util-linux,init-system-helpers,procps
+base=wine64,wine,systemd,rpm,dbus-user-session,libatomic1,libstdc++6,util-linux,init-system-helpers,procps
 tests=ca-certificates,curl,fish,git,gnome-keyring,groff-base,iproute2,libsecret-tools,openssl,python3,python3-jwcrypto,redis-server,strace,zsh
 [ "$(cat "$folder/.complete" 2>/dev/null)" != "$base,$tests" ] || exit 0
 if [ -e "$folder/.complete" ]; then # made by an older version of this script

@@ -17,14 +17,11 @@ export interface DebianUser {
   runAsRoot(...command: string[]): Promise<Ended>
 }
 
-/**
- * A log-on of an unprivileged user on a Debian 13 of its own, which is made of memory and ends with the test.
- * @param packages the paths of Debian packages that are installed before
- */
-export async function startDebianUser(packages: readonly string[]): Promise<DebianUser> {
+/** A log-on of an unprivileged user on a Debian 13 of its own, which is made of memory and ends with the test. */
+export async function startDebianUser(): Promise<DebianUser> {
   const root = await mkdtemp('/var/lib/cadzero-auth-test-')
   const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private']
-  const args = [...namespaces, 'sh', script('debian-user.sh'), DEBIAN13, root, ...packages]
+  const args = [...namespaces, 'sh', script('debian-user.sh'), DEBIAN13, root]
   const outer = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const ended = endOf(outer)
   onTestFinished(async () => {

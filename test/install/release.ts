@@ -1,4 +1,4 @@
-// The files of the release that the tests of this folder try: `npm run test:install` makes them.
+// The files of the releases that the tests of this folder try: this one and the next. `npm run test:install` makes them.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,9 +8,20 @@ const FOLDER = process.env.CADZERO_AUTH_RELEASE ?? fileURLToPath(new URL('../../
 
 export const { version } = manifest
 
+/** The version of the next release, which next-release.ts makes. */
+export const nextVersion = version.replace(/\d+$/, (patch) => String(Number(patch) + 1))
+
 /** @throws an error if the release has no such file */
 export function releaseFile(name: string): string {
-  const path = join(FOLDER, name)
+  return existing(join(FOLDER, name))
+}
+
+/** @throws an error if the next release has no such file */
+export function nextReleaseFile(name: string): string {
+  return existing(join(`${FOLDER}-next`, name))
+}
+
+function existing(path: string): string {
   if (!existsSync(path)) throw new Error(`${path} is missing: run npm run test:install`)
   return path
 }

@@ -1,4 +1,5 @@
 // What a release says about its files: update.json and its signature, the manifests of package managers, the changelog section.
+import { spawnSync } from 'node:child_process'
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -79,6 +80,17 @@ describe('the manifests', () => {
     const winget = await read('winget/CADZERO.SignIn.installer.yaml')
     expect(winget).toContain('InstallerUrl: https://releases.example/1.2.3/cadzero-auth-1.2.3-win-x64-setup.exe')
     expect(winget).toContain(`InstallerSha256: ${hash('5')}`)
+  })
+
+  const hasRuby = spawnSync('ruby', ['--version']).status === 0
+  it.skipIf(!hasRuby)(`have a formula that is correct Ruby${hasRuby ? '' : ' (skipped: needs ruby)'}`, async () => {
+    const folder = await temporaryFolder()
+    await writeManifests(release, folder)
+    const check = (path: string) => spawnSync('ruby', ['-wc', path], { encoding: 'utf8' })
+    const formula = join(folder, 'homebrew/cadzero-auth.rb')
+    expect(check(formula)).toMatchObject({ status: 0, stdout: 'Syntax OK\n', stderr: '' })
+    await writeFile(formula, (await readFile(formula, 'utf8')).replace('  end\n', ''))
+    expect(check(formula).status).not.toBe(0)
   })
 
   it('are refused for a release that lacks a file', async () => {

@@ -37,8 +37,15 @@ export async function makeDeb(from: LinuxPackage, out: string, work: string): Pr
   const architecture = from.cpu === 'x64' ? 'amd64' : 'arm64'
   const control = `Package: cadzero-auth\nVersion: ${from.version}\nArchitecture: ${architecture}\n${CONTROL}`
   await put(join(root, 'DEBIAN/control'), control)
-  for (const script of ['postinst', 'postrm'])
-    await put(join(root, 'DEBIAN', script), await readFile(join(HERE, script)), 0o755)
+  const userManagers = await readFile(join(HERE, 'user-managers.sh'), 'utf8')
+  for (const name of ['postinst', 'prerm', 'postrm']) {
+    const script = await readFile(join(HERE, name), 'utf8')
+    await put(
+      join(root, 'DEBIAN', name),
+      script.replace('%USER_MANAGERS%\n', () => userManagers),
+      0o755,
+    )
+  }
   const path = join(out, `cadzero-auth_${from.version}_${architecture}.deb`)
   // zstd, which Debian 12 and Ubuntu 22.04 know: xz takes ten times as long.
   runTool('dpkg-deb', ['--root-owner-group', '-Zzstd', '-z10', '--build', root, path], 'dpkg', epoch(from))
@@ -60,6 +67,7 @@ export async function makeRpm(from: LinuxPackage, out: string, work: string): Pr
     ...define('_rpmfilename', name),
     ...define('version', from.version),
     ...define('staged', staged),
+    ...define('user_managers', join(HERE, 'user-managers.sh')),
   ]
   const build = ['-bb', '--quiet', '--target', `${architecture}-linux`, ...settings, join(HERE, 'cadzero-auth.spec')]
   runTool('rpmbuild', build, 'rpm', epoch(from))

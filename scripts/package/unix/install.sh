@@ -38,13 +38,19 @@ install_program() {
   esac
 }
 
+end_old_daemon() { # without a service: the next command starts the new one, which has the session
+  "$program" daemon --stop >/dev/null 2>&1 || true # it fails if none runs
+}
+
 case ${1:-} in
   --uninstall) shift && uninstall "$@" ;;
-  --no-service) install_program ;;
+  --no-service) install_program && end_old_daemon ;;
   '')
     install_program
-    "$program" service install ||
+    "$program" service install || {
+      end_old_daemon
       echo 'note: there is no service; every command starts the daemon' >&2
+    }
     ;;
   *) fail "unknown option: $1" 'read the first lines of install.sh' ;;
 esac
