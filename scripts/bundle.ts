@@ -1,5 +1,6 @@
 // The bundles of the program, for the script and for the single executables.
 import { execFileSync } from 'node:child_process'
+import { createPublicKey } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import type { BuildOptions } from 'esbuild'
 
@@ -79,9 +80,18 @@ function commitTime(): string {
   return `${new Date(seconds * 1000).toISOString().slice(0, -5)}Z`
 }
 
-/** The public key of the releases, in PEM form; empty if there is none: then the program has no update. */
-export function updateKey(): string {
-  return existsSync(UPDATE_KEY_FILE) ? readFileSync(UPDATE_KEY_FILE, 'utf8') : ''
+/**
+ * The public key of the releases, in PEM form; empty if there is none: then the program has no update.
+ * @throws an error if the file has anything else, above all the private key, which every program would then contain
+ */
+export function updateKey(file = UPDATE_KEY_FILE): string {
+  if (!existsSync(file)) return ''
+  const text = readFileSync(file, 'utf8')
+  if (!/^-----BEGIN PUBLIC KEY-----\r?\n[\w+/=\r\n]+-----END PUBLIC KEY-----\s*$/.test(text))
+    throw new Error(`${file} is no public key; if it is the private one, make a new pair`)
+  const key = createPublicKey(text)
+  if (key.asymmetricKeyType !== 'ed25519') throw new Error(`${file} is no Ed25519 key`)
+  return key.export({ type: 'spki', format: 'pem' }).toString()
 }
 
 /** The output of git; empty if it fails. */

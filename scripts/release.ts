@@ -37,6 +37,8 @@ const time = Number(git('log', '-1', '--format=%ct'))
 const say = (path: string) =>
   void process.stdout.write(`${Math.round(performance.now() / 1000)} s  ${basename(path)}\n`)
 
+if (dryRun && values['signing-key'] !== undefined)
+  throw new Error('--dry-run makes its own key: programs would install what --signing-key signs')
 const targets = values.target === undefined ? TARGETS : targetsNamed(values.target)
 const key = values['signing-key'] === undefined ? temporaryKey() : await readSigningKey(values['signing-key'])
 if (!dryRun) refuseUnlessReleasable()

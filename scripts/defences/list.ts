@@ -599,7 +599,7 @@ const broker: readonly Defence[] = [
   one(
     'no refusal by time while the broker’s clock and Clerk’s disagree',
     'src/broker/clerk-time.ts',
-    ['error instanceof OutdatedError && !this.isRight()', 'error instanceof OutdatedError && false'],
+    ['this.isRight() && Math.abs(error.at', 'Math.abs(error.at'],
     [BROKER_CLOCK_TEST, 'refuses no token by time until its clock is set'],
   ),
   one(
@@ -759,7 +759,7 @@ const update: readonly Defence[] = [
     'a download is compared with its hash',
     UPDATE,
     ['if (found.size !== size || found.sha256 !== file.sha256)', 'if (found.size !== size)'],
-    [UPDATE_TEST, '[I5] fails with another program'],
+    [UPDATE_TEST, '[I5] fails with other bytes of the same size and program'],
   ),
   one(
     'a program is compared with its hash',
@@ -781,6 +781,18 @@ const update: readonly Defence[] = [
     UPDATE,
     ['if (found.some((one) => one.uid !== uid))', 'if (found.length === 0)'],
     [UPDATE_TEST, '[I5] refuses a program of another user'],
+  ),
+  one(
+    'no update in a folder of a group of others',
+    UPDATE,
+    ['return (mode & 0o020) !== 0 && !isTrusted', 'return (mode & 0o020) !== 0 && mode === 0 && !isTrusted'],
+    [UPDATE_TEST, '[I5] looks at who may write to its folder: a group of others'],
+  ),
+  one(
+    'no file of a link’s target is removed',
+    PROGRAM_FILES,
+    ['(found) => found.isDirectory(),', '() => true,'],
+    [UPDATE_TEST, '[I5] removes a link in its way'],
   ),
   one(
     'the previous version is kept until the new daemon is ready',

@@ -1,4 +1,4 @@
-// Downloads a file in pieces: over https (or http on loopback), with a bounded size, and with a bounded wait for the next piece.
+// Downloads a file in pieces: over https (or http on loopback), with a bounded size, and with a bounded wait for the next piece and for the whole.
 import type { Clock } from './clock.ts'
 import { type Fetch, isSecureTransport, NetworkError } from './network.ts'
 import { ConnectionError, causeOf } from './network-failure.ts'
@@ -21,7 +21,8 @@ export class DownloadError extends Error {
 }
 
 const IDLE_SECONDS = 60
-const DEADLINE_SECONDS = 3600 // 50 MB at 15 kB/s
+const SHORTEST_DEADLINE = 120 // s
+const SLOWEST = 15_000 // bytes per second: an hour for 50 MB
 const MOST_REDIRECTS = 5 // GitHub needs two
 const REDIRECTS = [301, 302, 303, 307, 308]
 
@@ -33,7 +34,7 @@ export function boundedDownload(fetch: Fetch, clock: Clock): Download {
   return async (url, { maxBytes, onChunk }) => {
     const abort = new AbortController()
     let cancelIdle = clock.after(IDLE_SECONDS, () => abort.abort())
-    const cancelDeadline = clock.after(DEADLINE_SECONDS, () => abort.abort())
+    const cancelDeadline = clock.after(Math.max(SHORTEST_DEADLINE, maxBytes / SLOWEST), () => abort.abort())
     const stayAwake = () => {
       cancelIdle()
       cancelIdle = clock.after(IDLE_SECONDS, () => abort.abort())

@@ -5,6 +5,8 @@ import type { FileHandle } from 'node:fs/promises'
 import { errorCode, type FileSystem } from './files.ts'
 
 export interface Lock {
+  /** Whether the file still has its name. If it was removed, another process may hold the lock of a new one. */
+  isCurrent(): Promise<boolean>
   release(): Promise<void>
 }
 
@@ -35,7 +37,18 @@ const TAKEN = ['EAGAIN', 'EWOULDBLOCK', 'EBUSY', 'EACCES']
  */
 export async function takeLock(files: FileSystem, path: string, flock = 'flock'): Promise<Lock | undefined> {
   const handle = process.platform === 'linux' ? await lockOnLinux(files, path, flock) : await lockByOpening(files, path)
-  return handle && { release: () => handle.close() }
+  return handle && { isCurrent: () => hasName(files, handle, path), release: () => handle.close() }
+}
+
+async function hasName(files: FileSystem, handle: FileHandle, path: string): Promise<boolean> {
+  if (process.platform === 'win32') return true // it removes no file that is open without sharing
+  try {
+    const [held, named] = [await handle.stat({ bigint: true }), await files.lstat(path, { bigint: true })]
+    return held.ino === named.ino && held.dev === named.dev
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false
+    throw error
+  }
 }
 
 async function lockByOpening(files: FileSystem, path: string): Promise<FileHandle | undefined> {

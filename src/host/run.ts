@@ -37,11 +37,15 @@ export function systemRun(clock: Clock, env: NodeJS.ProcessEnv): Run {
           if (output[name].length < MAX_OUTPUT) output[name] += chunk
         })
       }
-      const cancel = clock.after(TIMEOUT_SECONDS, () => child.kill('SIGKILL'))
       const end = (status: number | undefined) => {
         cancel()
         resolve({ status, ...output })
       }
+      const cancel = clock.after(TIMEOUT_SECONDS, () => {
+        child.kill('SIGKILL')
+        for (const stream of [child.stdout, child.stderr]) stream.destroy() // a program that it has started may keep them open
+        end(undefined)
+      })
       child.once('error', () => end(undefined))
       child.once('close', (status) => end(status ?? undefined))
     })

@@ -8,7 +8,7 @@
 // So `.previous` exists exactly while an update is not finished. Windows has two programs. They are kept and replaced in one order, and
 // their `.previous` are removed in the other, so that the last one that exists tells how far an update had got.
 import { dirname, join } from 'node:path'
-import { errorCode, type FileSystem, removePrivateFile, setAsideFile } from '../host/files.ts'
+import { errorCode, FileError, type FileSystem, removePrivateFile, setAsideFile } from '../host/files.ts'
 import { type Content, copyLargeFile, createFile, digestOf, type NewFile } from '../host/large-file.ts'
 import { syncFolder } from '../host/sync.ts'
 import type { ProgramName } from './manifest.ts'
@@ -64,11 +64,15 @@ export class ProgramFiles {
 
   /** Removes the folder for new files, and programs that were running when they were replaced. Never throws. */
   async clean(): Promise<void> {
-    const names = await this.#files.readdir(this.#staging).catch(() => [])
+    const isFolder = await this.#files.lstat(this.#staging).then(
+      (found) => found.isDirectory(),
+      () => false,
+    )
+    const names = isFolder ? await this.#files.readdir(this.#staging).catch(() => []) : [] // never of a link's target
     const old = this.#isWindows ? this.#paths.map((path) => `${path}.old`) : []
     for (const path of [...names.map((name) => this.staged(name)), ...old])
       await this.#files.unlink(path).catch(() => undefined)
-    await this.#files.rmdir(this.#staging).catch(() => undefined)
+    await (isFolder ? this.#files.rmdir(this.#staging) : this.#files.unlink(this.#staging)).catch(() => undefined)
   }
 
   /** @throws a system error */
@@ -107,10 +111,15 @@ export class ProgramFiles {
     await syncFolder(this.#files, this.folder)
   }
 
-  /** Whether an update has not been finished. @throws a system error */
+  /** Whether an update has not been finished. @throws FileError if something else has the name, or a system error */
   async hasPrevious(): Promise<boolean> {
-    for (const path of this.#paths) if (await exists(this.#files, previousOf(path))) return true
-    return false
+    let isThere = false
+    for (const path of this.#paths.map(previousOf)) {
+      if (!(await exists(this.#files, path))) continue
+      if (!(await this.#files.lstat(path)).isFile()) throw new FileError('not_regular', path)
+      isThere = true
+    }
+    return isThere
   }
 
   /** Whether an update that has not been finished had replaced all programs, and was not being undone. @throws a system error */

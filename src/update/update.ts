@@ -78,8 +78,8 @@ async function lockFolder(files: FileSystem, { lockFile, folder }: ProgramFiles)
     if (['EACCES', 'EPERM', 'EROFS'].includes(errorCode(error) ?? '')) throw notWritable(folder)
     throw error
   }
-  // Without the file, the one that held the lock before has just removed it.
-  if (lock !== undefined && (await files.lstat(lockFile).catch(() => undefined)) !== undefined) return lock
+  // The process that held the lock before may have removed the file after this one had opened it.
+  if (await lock?.isCurrent()) return lock as Lock
   await lock?.release()
   throw new UpdateError('another program is installing cadzero-auth', 'wait until it has ended, then try again')
 }
@@ -90,9 +90,19 @@ async function requireOwnFolder(files: FileSystem, { folder, programs }: Program
   if (uid === undefined) return
   const found = await Promise.all([folder, ...programs.map(({ path }) => path)].map((path) => files.stat(path)))
   if (found.some((one) => one.uid !== uid)) throw notWritable(folder)
-  if (found.some((one) => (one.mode & 0o002) !== 0)) {
-    throw new UpdateError(`other users can write to ${folder}`, `chmod -R o-w ${folder}`)
+  if (found.some(isWritableByOthers)) {
+    const paths = [folder, ...programs.map(({ path }) => path)].map((path) => `'${path}'`)
+    throw new UpdateError(`other users can write to ${folder}`, `chmod go-w ${paths.join(' ')}`)
   }
+}
+
+const MACOS_ADMINISTRATORS = 80 // Homebrew gives them /usr/local/bin; they can become root anyway
+
+/** A group with the number of its user is a group of that user alone, as Debian and Fedora make it. */
+function isWritableByOthers({ mode, uid, gid }: Record<'mode' | 'uid' | 'gid', number>): boolean {
+  if ((mode & 0o002) !== 0) return true
+  const isTrusted = gid === uid || (process.platform === 'darwin' && gid === MACOS_ADMINISTRATORS)
+  return (mode & 0o020) !== 0 && !isTrusted
 }
 
 function notWritable(folder: string): UpdateError {

@@ -35,6 +35,20 @@ describe('the key for updates', () => {
     expect(options.define.UPDATE_KEY).toBe(JSON.stringify(updateKey()))
   })
 
+  it('[I7] is never a private key, nor one of another kind', async () => {
+    const file = join(await temporaryFolder(), 'update-key.pem')
+    const { privateKey } = generateKeyPairSync('ed25519')
+    await writeFile(file, privateKey.export({ type: 'pkcs8', format: 'pem' }))
+    expect(() => updateKey(file)).toThrow('is no public key')
+    await writeFile(file, `${testPublicKey}${privateKey.export({ type: 'pkcs8', format: 'pem' })}`)
+    expect(() => updateKey(file)).toThrow('is no public key')
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    await writeFile(file, publicKey.export({ type: 'spki', format: 'pem' }))
+    expect(() => updateKey(file)).toThrow('is no Ed25519 key')
+    await writeFile(file, testPublicKey.replaceAll('\n', '\r\n'))
+    expect(updateKey(file)).toBe(testPublicKey)
+  })
+
   it('[I7] is named by no option, variable or setting, and no built file has that of the tests', async () => {
     const { publicKey } = generateKeyPairSync('ed25519')
     const body = (pem: string) => pem.split('\n')[1] ?? expect.fail('no key')

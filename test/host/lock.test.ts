@@ -1,5 +1,5 @@
 // The lock file: held by one process at a time, and a system that cannot lock says so in its own words.
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { systemFiles } from '../../src/host/files.ts'
@@ -16,6 +16,18 @@ describe('takeLock', () => {
     const second = await takeLock(systemFiles, path)
     onTestFinished(() => second?.release())
     expect(second).toBeDefined()
+  })
+
+  it.skipIf(process.platform === 'win32')('tells a lock whose file was removed, and made anew by another', async () => {
+    const path = join(await temporaryFolder(), 'install.lock')
+    const first = await takeLock(systemFiles, path)
+    onTestFinished(() => first?.release())
+    expect(await first?.isCurrent()).toBe(true)
+    await unlink(path)
+    expect(await first?.isCurrent()).toBe(false)
+    const second = await takeLock(systemFiles, path)
+    onTestFinished(() => second?.release())
+    expect([await first?.isCurrent(), await second?.isCurrent()]).toEqual([false, true])
   })
 
   it.skipIf(process.platform !== 'linux')(

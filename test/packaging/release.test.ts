@@ -53,6 +53,13 @@ describe('update.json', () => {
     expect(verifies(text, other)).toBe(false)
   })
 
+  it('is signed by no key that programs trust in a dry run', { timeout: 120_000 }, () => {
+    const args = ['node_modules/tsx/dist/cli.mjs', 'scripts/release.ts', '--dry-run', '--signing-key', 'private.pem']
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    expect(status).toBe(1)
+    expect(stderr).toContain('--dry-run makes its own key')
+  })
+
   it('is signed by an Ed25519 key only', async () => {
     const path = join(await temporaryFolder(), 'key.pem')
     const key = temporaryKey()

@@ -40,6 +40,10 @@ beforeAll(async () => {
   // Its commands run, and its daemon ends at once.
   const broken = "if (process.argv[2] === 'daemon' && !process.argv.includes('--stop')) process.exit(7);\n"
   releases.set('1.2.0', await makeRelease('1.2.0', broken))
+  // Its daemon gets ready, and crashes half a second later.
+  const crashing =
+    "if (process.argv[2] === 'daemon') { const write = process.stdout.write.bind(process.stdout); process.stdout.write = (text, ...rest) => { if (String(text).startsWith('ready')) setTimeout(() => process.exit(9), 500); return write(text, ...rest) } }\n"
+  releases.set('1.3.0', await makeRelease('1.3.0', crashing))
 }, 300_000)
 afterAll(async () => {
   if (folder !== '') await rm(folder, { recursive: true })
@@ -172,12 +176,15 @@ describe.skipIf(!isLinuxX64)(`an executable${isLinuxX64 ? '' : ' (skipped: needs
     expect(await run('update')).toMatchObject({ code: 0, stdout: '1.1.0 is the newest version\n' })
   })
 
-  it('goes back to its version and its daemon if the new daemon does not get ready', MINUTES, async () => {
+  it.each([
+    ['does not get ready', '1.2.0'],
+    ['crashes when it is ready', '1.3.0'],
+  ])('[I6] goes back to its version and its daemon if the new daemon %s', MINUTES, async (_fault, version) => {
     const { run, server, expectVersion } = await newUser()
-    server.offer('1.2.0')
+    server.offer(version)
     const { code, stderr } = await run('update')
     expect(code).toBe(1)
-    expect(stderr).toContain('error: the daemon of version 1.2.0 did not get ready')
+    expect(stderr).toContain(`error: the daemon of version ${version} did not get ready`)
     expect(stderr).toContain('version 1.0.0 is in place again, and its daemon runs')
     await expectVersion('1.0.0')
   })

@@ -1,6 +1,6 @@
 // An update of program files in a real folder: what is refused, and what is undone.
 import { constants } from 'node:fs'
-import { chmod, readdir, stat } from 'node:fs/promises'
+import { chmod, mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
@@ -36,6 +36,8 @@ describe('an update', () => {
   })
 
   const { bytes: gzip, file } = releaseFile('linux-x64', 'cadzero-auth', NEW)
+  const sameProgram = Buffer.from(gzip)
+  sameProgram.writeUInt8(gzip.readUInt8(4) ^ 1, 4) // the time in the header of gzip
   const other = releaseFile('linux-x64', 'cadzero-auth', Buffer.from('another program'))
   it.each<[string, string, Options]>([
     ['[I1]', 'a signature of other bytes', { served: { 'update.json': Buffer.from('{}') } }],
@@ -55,6 +57,7 @@ describe('an update', () => {
     ['an empty file', { served: { [file.name]: Buffer.alloc(0) } }],
     ['a changed byte', { served: { [file.name]: Buffer.concat([gzip.subarray(0, -1), Buffer.from([1])]) } }],
     ['another program', { served: { [file.name]: other.bytes } }],
+    ['other bytes of the same size and program', { served: { [file.name]: sameProgram } }],
     ['a longer file', { served: { [file.name]: Buffer.concat([gzip, gzip]) } }],
     [
       'a program of another hash',
@@ -111,6 +114,45 @@ describe('an update', () => {
     await expect(update(updater)).rejects.toThrow(`other users can write to ${folder}`)
     expect(requests).toEqual([])
   })
+
+  it.skipIf(process.getuid === undefined).each([
+    ['a group of others', { mode: 0o40775, gid: 61_234 }, true],
+    ['its user’s own group', { mode: 0o40775, gid: process.getuid?.() }, false],
+    ['a group of others that may only read', { mode: 0o40755, gid: 61_234 }, false],
+  ])('[I5] looks at who may write to its folder: %s', async (_name, fields, isRefused) => {
+    const found = async (path: string) => Object.assign(await stat(path), fields)
+    const { updater, requests } = await newUpdater({ files: { ...systemFiles, stat: found as never } })
+    const [outcome] = await Promise.allSettled([update(updater)])
+    if (!isRefused) return expect(outcome).toMatchObject({ status: 'fulfilled', value: 'available' })
+    const hint = expect.stringContaining(`chmod go-w '${updater.programs.folder}'`)
+    expect(outcome).toMatchObject({ reason: { message: expect.stringContaining('other users can write'), hint } })
+    expect(requests).toEqual([])
+  })
+
+  it.skipIf(process.platform === 'win32')(
+    '[I5] removes a link in its way, and never a file of its target',
+    async () => {
+      const { updater, folder, names, home } = await newUpdater()
+      const documents = join(home, 'documents')
+      await mkdir(documents)
+      await writeFile(join(documents, 'letter'), 'text')
+      await symlink(documents, join(folder, '.cadzero-auth-update'))
+      expect(await update(updater)).toBe('available')
+      expect(await readdir(documents)).toEqual(['letter'])
+      await expectTidy(folder, names)
+    },
+  )
+
+  it.skipIf(process.platform === 'win32').each(['folder', 'link'])(
+    'names a %s in the place of .previous',
+    async (kind) => {
+      const { updater, folder, contents, requests } = await newUpdater()
+      const previous = join(folder, 'cadzero-auth.previous')
+      await (kind === 'folder' ? mkdir(previous) : symlink('/etc/passwd', previous))
+      await expect(update(updater)).rejects.toThrow(`${previous}: it is not a regular file`)
+      expect([await contents(), requests]).toEqual([['old'], []])
+    },
+  )
 
   it.skipIf(process.getuid === undefined)('[I5] refuses a program of another user, as after sudo', async () => {
     const foreign = async (path: string) => Object.assign(await stat(path), { uid: 61_234 })

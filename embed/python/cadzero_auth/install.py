@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import stat
 import sys
 from typing import NamedTuple
@@ -116,6 +117,7 @@ def _install(bundled: Bundle, folder: str, program: str) -> Installed:
             return Installed('newer', program, bundled.version)
         for file, copy in reversed(list(zip(bundled.files, copies))):  # the program last: it is what clients look for
             _move(copy, os.path.join(folder, file.target_name))
+        _forget_update(bundled, folder)
     finally:
         for copy in copies:
             _remove(copy)
@@ -206,6 +208,13 @@ def _sweep(folder: str) -> None:
     for name in os.listdir(folder):
         if name.startswith(_TEMPORARY) and name != f'{_TEMPORARY}lock':
             _remove(os.path.join(folder, name))
+
+
+def _forget_update(bundled: Bundle, folder: str) -> None:
+    """Removes what an interrupted `cadzero-auth update` has left: it would put an older program back."""
+    for file in bundled.files:
+        _remove(os.path.join(folder, f'{file.target_name}.previous'))
+    shutil.rmtree(os.path.join(folder, f'{_TEMPORARY}update'), ignore_errors=True)
 
 
 def _remove(path: str) -> None:

@@ -288,6 +288,17 @@ class InstallTest(InstallTestCase):
         self.assertEqual(self.install()[0], 'installed')
         self.assert_nothing_left_behind()
 
+    def test_what_an_interrupted_update_has_left_does_not_put_an_older_program_back(self):
+        self.put('1.2.0')
+        staging = os.path.join(os.path.dirname(self.program), '.cadzero-auth-update')
+        os.makedirs(staging)
+        for path in (f'{self.program}.previous', os.path.join(staging, 'undo')):
+            with open(path, 'w', encoding='utf-8'):
+                pass
+        self.assertEqual(self.install()[0], 'installed')
+        self.assertFalse(os.path.exists(f'{self.program}.previous'))
+        self.assert_nothing_left_behind()
+
     def test_a_full_disk_leaves_what_was_there_and_says_so(self):
         self.put('1.2.0')
         self.install()

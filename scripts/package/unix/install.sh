@@ -18,7 +18,7 @@ fail() { # message, hint
 uninstall() { # option…
   [ -x "$program" ] || fail "$program does not exist" "set PREFIX to the folder that it was installed into"
   "$program" service uninstall "$@" || fail 'the service was not uninstalled' "run $program doctor"
-  rm "$program"
+  rm -rf "$program" "$program.previous" "$bin/.cadzero-auth-update"
   echo "removed $program"
 }
 
@@ -31,6 +31,8 @@ install_program() {
   cp "$here/cadzero-auth" "$program.$$"
   chmod 755 "$program.$$"
   mv -f "$program.$$" "$program"
+  # What an interrupted `cadzero-auth update` has left would put an older program back.
+  rm -rf "$program.previous" "$bin/.cadzero-auth-update"
   echo "installed $program, $version"
   case ":$PATH:" in
     *":$bin:"*) ;;

@@ -9,6 +9,8 @@ import { startInBackground } from '../daemon-connection.ts'
 import { CommandError } from '../failure.ts'
 import { runningDaemon, waitForDaemon } from '../running-daemon.ts'
 
+const SETTLE_SECONDS = 2 // a daemon that crashes when it serves its first clients has done so by then
+
 /**
  * A session that the old daemon had must be there in the new one.
  * @param version the version of the program in place; undefined if it is not known
@@ -25,8 +27,11 @@ export async function takeOver(context: Context, version: string | undefined): P
     ({ instance, daemonVersion }) => instance !== before?.instance && (version ?? daemonVersion) === daemonVersion,
   )
   if (!daemon) throw new CommandError('it does not respond')
-  if (wasSignedIn && (await status(context))?.state !== 'signed_in')
-    throw new CommandError('it does not open the session')
+  await context.host.clock.wait(SETTLE_SECONDS)
+  const after = await status(context)
+  if (!after || (await runningDaemon(context))?.instance !== daemon.instance)
+    throw new CommandError('it has ended again')
+  if (wasSignedIn && after.state !== 'signed_in') throw new CommandError('it does not open the session')
 }
 
 /** By the service manager, if that starts this program, so that it goes on supervising the daemon. */

@@ -1,0 +1,21 @@
+// Programs that are run to their end: one that hangs, and one that leaves another with its output open.
+import { describe, expect, it } from 'vitest'
+import { systemRun } from '../../src/host/run.ts'
+import { TestClock } from '../support/clock.ts'
+
+describe.skipIf(process.platform === 'win32')('a program that is run', () => {
+  it('gives its status and its output', async () => {
+    const ran = await systemRun(new TestClock(), {})('/bin/sh', ['-c', 'echo out; echo err >&2; exit 3'])
+    expect(ran).toEqual({ status: 3, stdout: 'out\n', stderr: 'err\n' })
+  })
+
+  it.each([
+    ['hangs', 'exec sleep 30'],
+    ['has started one that keeps its output open', 'sleep 30 & wait'],
+  ])('is given up after a minute if it %s', async (_fault, script) => {
+    const clock = new TestClock()
+    const ran = systemRun(clock, {})('/bin/sh', ['-c', script])
+    clock.advance(61)
+    expect(await ran).toMatchObject({ status: undefined })
+  })
+})
