@@ -6,6 +6,7 @@ import { endDaemon, explainNoDaemon } from '../daemon/single-instance.ts'
 import { NoDaemonError } from '../rpc/client.ts'
 import type { Context } from './context.ts'
 import { failureOf, UsageError } from './failure.ts'
+import { unsavedText } from './status-text.ts'
 import { note, print, printError } from './terminal.ts'
 import { commit, version } from './version.ts'
 
@@ -65,8 +66,9 @@ function reportConfigurationError(configurationError: ConfigurationError): void 
 }
 
 async function stopDaemon({ host, folders }: Context): Promise<void> {
-  const pid = await endDaemon(host, folders).catch(async (error: unknown) => {
+  const { pid, unsaved } = await endDaemon(host, folders).catch(async (error: unknown) => {
     throw error instanceof NoDaemonError ? await explainNoDaemon(error, host, folders) : error
   })
   print(`stopped the daemon (process ${pid})`)
+  for (const profile of unsaved) note(`warning: ${unsavedText(profile)}`)
 }

@@ -4,6 +4,11 @@ import { describeSpan, describeTime } from './terminal.ts'
 
 const STATES = { signed_out: 'signed out', signing_in: 'signing in', signed_in: 'signed in' } as const
 
+/** What a user is told if the daemon has ended while a session was in memory only. */
+export function unsavedText(profile: string): string {
+  return `the session of ${profile} could not be saved on the disk, and may have ended with the daemon: free some space, run cadzero-auth status, and cadzero-auth login if it shows that you are signed out`
+}
+
 /** @param now Unix seconds */
 export function describeStatus(status: Status, now: number): string {
   const { store, refresh, daemon } = status

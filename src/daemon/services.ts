@@ -66,8 +66,9 @@ export function createServices(options: ServicesOptions): Services {
     diagnose: diagnoser(options),
     discover: async () => (await import('../rpc/openrpc.ts')).openRpcDocument(version),
     shutdown: () => {
+      const { unsaved } = profiles
       onShutdown()
-      return { pid: process.pid }
+      return { pid: process.pid, unsaved }
     },
   })
   const serverOptions: Services['serverOptions'] = {

@@ -83,17 +83,22 @@ export async function claimInstance(host: Host, folders: Folders, replace: boole
   }
 }
 
+export interface EndedDaemon {
+  readonly pid: number
+  /** The profiles whose session was in memory only just before. Empty if a daemon of an earlier version has ended. */
+  readonly unsaved: readonly string[]
+}
+
 /**
  * Ends the running daemon, and waits until it has ended.
- * @returns its process id
  * @throws NoDaemonError, StuckDaemonError, LockError, FileError, or a system error
  */
-export async function endDaemon(host: Host, folders: Folders): Promise<number> {
+export async function endDaemon(host: Host, folders: Folders): Promise<EndedDaemon> {
   const client = await connect(host.files, folders.discoveryFile, host.random)
-  await client.call('shutdown')
+  const { unsaved = [] } = await client.call('shutdown')
   await client.closed
   await waitForLock(host, folders)
-  return client.endpoint.pid
+  return { pid: client.endpoint.pid, unsaved }
 }
 
 /**

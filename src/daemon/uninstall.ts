@@ -34,6 +34,8 @@ export interface UninstallOptions {
 export type UninstallWarning =
   /** The provider did not confirm that the session of this profile has ended. */
   | { readonly kind: 'not_revoked'; readonly profile: string }
+  /** The session of this profile was in memory only when the daemon ended. */
+  | { readonly kind: 'unsaved'; readonly profile: string }
   /** No daemon could be started to revoke the sessions. */
   | { readonly kind: 'no_daemon' }
 
@@ -68,7 +70,8 @@ export async function uninstall(options: UninstallOptions): Promise<Uninstalled>
   const before = await existingPaths(host, folders) // the daemon removes some of them itself, at the logout and at its end
   if (purge) await revokeSessions(options)
   const hadEntry = await options.removeEntry()
-  await endDaemon(host, folders).catch(ignoreNoDaemon)
+  const ended = await endDaemon(host, folders).catch(ignoreNoDaemon)
+  for (const profile of ended?.unsaved ?? []) options.onWarning({ kind: 'unsaved', profile })
   const usesKeyring = purge && (await isKeyInKeyring(options))
   if (purge) await removeProxyPassword(options)
   const left = await removeFiles(host, folders, purge)

@@ -169,7 +169,8 @@ export const methods = {
   shutdown: {
     summary: 'Stops the daemon once the running calls have finished. The session is kept.',
     params: noParams,
-    result: v.object({ pid: v.number() }),
+    // Profiles whose session is in memory only. The daemon tries once more to save it, and it is lost if that fails.
+    result: v.object({ pid: v.number(), unsaved: v.optional(v.array(v.string())) }),
   },
 } as const
 

@@ -227,6 +227,10 @@ export class Authenticator {
   }
 
   /** The status without `daemon`. Changes nothing. */
+  get isUnsaved(): boolean {
+    return this.#current.isUnsaved
+  }
+
   status(): ProfileStatus {
     return describeStatus({
       profile: this.#options.profile,

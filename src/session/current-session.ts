@@ -54,6 +54,10 @@ export class CurrentSession {
     return this.#state
   }
 
+  get isUnsaved(): boolean {
+    return this.#state.kind === 'signed_in' && this.#state.storage.kind === 'unsaved'
+  }
+
   /** What a caller may be given right now. Changes nothing. */
   readHeader(minValiditySeconds: number): Reading {
     return readHeader(this.#state, minValiditySeconds, currentInstant(this.#options.clock))
@@ -168,8 +172,7 @@ export class CurrentSession {
   }
 
   #scheduleSave(): void {
-    const isUnsaved = this.#state.kind === 'signed_in' && this.#state.storage.kind === 'unsaved'
-    if (isUnsaved && !this.#isStopping) this.#saveRetry.schedule()
+    if (this.isUnsaved && !this.#isStopping) this.#saveRetry.schedule()
     else this.#saveRetry.cancel()
   }
 

@@ -42,6 +42,12 @@ export class ProfileRegistry {
     for (const authenticator of this.#known.values()) authenticator.followClock()
   }
 
+  /** The profiles whose session is in memory only, because it could not be saved. */
+  get unsaved(): string[] {
+    const isUnsaved = ([, authenticator]: [string, Authenticator]) => authenticator.isUnsaved
+    return [...this.#known].filter(isUnsaved).map(([name]) => name)
+  }
+
   /** Ends the sign-ins under way, and starts no refresh from now on. */
   stop(): void {
     for (const authenticator of this.#known.values()) authenticator.stop()

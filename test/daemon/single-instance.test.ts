@@ -89,7 +89,7 @@ describe('claimInstance', () => {
 describe('endDaemon', () => {
   it('ends the daemon, waits until it has ended, and returns its process id', async () => {
     const { host, folders, daemon } = await startLocalDaemon()
-    expect(await endDaemon(host, folders)).toBe(process.pid)
+    expect(await endDaemon(host, folders)).toEqual({ pid: process.pid, unsaved: [] })
     await daemon.stopped
   })
 

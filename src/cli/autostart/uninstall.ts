@@ -4,6 +4,7 @@ import type { ServiceManager } from '../../autostart/service-manager.ts'
 import { type KeptKey, type LeftFile, type UninstallWarning, uninstall } from '../../daemon/uninstall.ts'
 import type { Context } from '../context.ts'
 import { connectToDaemon } from '../daemon-connection.ts'
+import { unsavedText } from '../status-text.ts'
 import { note, print, printJson } from '../terminal.ts'
 import { managerOfThisComputer } from './this-computer.ts'
 
@@ -47,9 +48,14 @@ function findManager(context: Context): ServiceManager | undefined {
 }
 
 function warningText(warning: UninstallWarning): string {
-  return warning.kind === 'not_revoked'
-    ? `the provider did not confirm that the session of ${warning.profile} is revoked`
-    : 'no daemon could be started to revoke the sessions at the provider'
+  switch (warning.kind) {
+    case 'not_revoked':
+      return `the provider did not confirm that the session of ${warning.profile} is revoked`
+    case 'unsaved':
+      return unsavedText(warning.profile)
+    case 'no_daemon':
+      return 'no daemon could be started to revoke the sessions at the provider'
+  }
 }
 
 function leftFileText({ path, reason }: LeftFile): string {
