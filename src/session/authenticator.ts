@@ -226,11 +226,12 @@ export class Authenticator {
     this.#current.endIfOver()
   }
 
-  /** The status without `daemon`. Changes nothing. */
+  /** Whether the session is in memory only, because it could not be saved. */
   get isUnsaved(): boolean {
     return this.#current.isUnsaved
   }
 
+  /** The status without `daemon`. Changes nothing. */
   status(): ProfileStatus {
     return describeStatus({
       profile: this.#options.profile,
