@@ -2,13 +2,14 @@
 import { execFile } from 'node:child_process'
 import { createPublicKey } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { digestOf } from '../../scripts/package/package.ts'
 import { validateSbom } from '../../scripts/package/sbom.ts'
 import { isSigned } from '../../scripts/package/update.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { readBrand } from '../support/windows-brand.ts'
 import { releaseFile, version } from './release.ts'
 
 const run = promisify(execFile)
@@ -36,6 +37,17 @@ it('update.json is signed, and names each file with its size and its hash', { ti
 it('the installer for Windows has at most 30 MB', async () => {
   const { size } = await stat(releaseFile(`cadzero-auth-${version}-win-x64-setup.exe`))
   expect(size).toBeLessThanOrEqual(30_000_000)
+})
+
+it('both programs for Windows and their installer have the name, version and icon of CADZERO', async () => {
+  const folder = await temporaryFolder()
+  await run('bsdtar', ['-xf', releaseFile(`cadzero-auth-${version}-win-x64.zip`), '-C', folder])
+  const programs = ['cadzero-auth.exe', 'cadzero-authd.exe'].map((name) => join(folder, name))
+  for (const path of [...programs, releaseFile(`cadzero-auth-${version}-win-x64-setup.exe`)]) {
+    const { values, icons, expected } = await readBrand(path)
+    expect(values).toMatchObject([{ ProductName: 'CADZERO sign-in', FileVersion: version }])
+    expect(icons.map((images) => images.toSorted())).toEqual([expected.toSorted()]) // NSIS has an order of its own
+  }
 })
 
 it('npx runs the packed npm package', { timeout: 120_000 }, async () => {

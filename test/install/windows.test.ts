@@ -1,11 +1,12 @@
 // The files for Windows under Wine 10: installed, used, installed again over the running daemon, and uninstalled.
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { lacking, makeDebian13 } from '../../scripts/trials/debian13.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { newSandbox, signIn } from '../support/world.ts'
-import { releaseFile, version } from './release.ts'
+import { nextReleaseFile, nextVersion, releaseFile, version } from './release.ts'
+import { upgradeAndDowngrade } from './upgrade.ts'
 import { newWindows, type Windows, winePath } from './wine.ts'
 
 const reason = lacking()
@@ -17,9 +18,14 @@ const RUN_KEY = String.raw`HKCU\Software\Microsoft\Windows\CurrentVersion\Run`
 describe.skipIf(reason !== '')(`the files for Windows${reason === '' ? '' : ` (skipped: ${reason})`}`, () => {
   beforeAll(makeDebian13, 600_000)
 
-  const install = async (windows: Windows, env?: Readonly<Record<string, string>>) => {
-    const setup = winePath(releaseFile(`cadzero-auth-${version}-win-x64-setup.exe`))
-    expect(await windows.run([setup, '/S'], env)).toMatchObject({ code: 0 })
+  const install = async (windows: Windows, which: 'this' | 'next' = 'this') => {
+    const setup =
+      which === 'this'
+        ? releaseFile(`cadzero-auth-${version}-win-x64-setup.exe`)
+        : nextReleaseFile(`cadzero-auth-${nextVersion}-win-x64-setup.exe`)
+    const visible = join(await temporaryFolder(), 'setup.exe') // in /tmp, which Debian 13 shares
+    await cp(setup, visible)
+    expect(await windows.run([winePath(visible), '/S'])).toMatchObject({ code: 0 })
   }
   const installed = (windows: Windows, ...rest: string[]) =>
     windows.appData('Local', 'Programs', 'cadzero-auth', ...rest)
@@ -30,7 +36,7 @@ describe.skipIf(reason !== '')(`the files for Windows${reason === '' ? '' : ` (s
   }
 
   it(
-    'install for one user, keep the session over a new installation and a log-on, and uninstall',
+    'install for one user, keep the session over an upgrade, a downgrade and a log-on, and uninstall',
     MINUTES,
     async () => {
       const sandbox = await newSandbox({ accessTokenTtl: 3600 })
@@ -62,14 +68,27 @@ describe.skipIf(reason !== '')(`the files for Windows${reason === '' ? '' : ` (s
       expect(await second.call('getAuthHeader', { interactive: false })).toEqual(header)
       expect((await readdir(installed(windows))).filter((name) => name.endsWith('.old'))).toEqual([])
 
+      const sessions = windows.appData('Roaming', 'cadzero-auth', 'Config', 'sessions')
+      let { instance } = second.endpoint
+      const connect = async (of: string) => {
+        const client = await windows.connect(instance)
+        expect(client.endpoint.daemonVersion).toBe(of)
+        instance = client.endpoint.instance
+        return client
+      }
+      const readSession = () => readFile(join(sessions, 'production.jwe'), 'utf8')
+      await upgradeAndDowngrade({ install: (which) => install(windows, which), connect, readSession }, header)
+      const shown = await windows.run(['reg', 'query', UNINSTALL_KEY])
+      expect(shown.stdout).toContain(nextVersion)
+
       // Wine opens a web address with xdg-open: this one, first in the path, records the address.
       const [bin, opened] = [await temporaryFolder(), join(await temporaryFolder(), 'opened')]
       const record = `#!/bin/sh\nprintf '%s' "$1" > '${opened}.part'; mv '${opened}.part' '${opened}'\n`
       await writeFile(join(bin, 'xdg-open'), record)
       await chmod(join(bin, 'xdg-open'), 0o755)
       await windows.logOn({ PATH: `${bin}:/usr/bin:/bin` })
-      const third = await windows.connect(second.endpoint.instance)
-      expect(await third.call('getAuthHeader', { interactive: false })).toEqual(header)
+      const third = await windows.connect(instance)
+      const upgraded = await third.call('getAuthHeader', { interactive: false })
       // The hand-off opens the browser without a request to Clerk.
       const { authorizationUrl } = await third.call('login', { profile: 'page', wait: false })
       await expect.poll(() => readFile(opened, 'utf8').catch(() => ''), { timeout: 60_000 }).toBe(authorizationUrl)
@@ -87,12 +106,11 @@ describe.skipIf(reason !== '')(`the files for Windows${reason === '' ? '' : ` (s
       }
       await uninstall()
       await third.closed
-      const sessions = windows.appData('Roaming', 'cadzero-auth', 'Config', 'sessions')
       expect(await readdir(sessions)).toEqual(['production.jwe'])
 
-      await install(windows)
+      await install(windows, 'next')
       const fourth = await windows.connect(third.endpoint.instance)
-      expect(await fourth.call('getAuthHeader', { interactive: false })).toEqual(header)
+      expect(await fourth.call('getAuthHeader', { interactive: false })).toEqual(upgraded)
       await uninstall('/PURGE')
       await expect(readdir(windows.appData('Roaming', 'cadzero-auth'))).rejects.toMatchObject({ code: 'ENOENT' })
       await expect(readdir(windows.appData('Local', 'cadzero-auth'))).rejects.toMatchObject({ code: 'ENOENT' })
