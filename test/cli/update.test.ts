@@ -69,6 +69,10 @@ describe('the key for updates', () => {
 })
 
 describe('the error of a refused release', () => {
+  it('of a page in the place of update.json says where to look', () => {
+    expect(refusalError({ reason: 'signature' }).hint).toContain('check that updateUrl leads to it')
+  })
+
   const now = Date.UTC(2026, 10, 26) / 1000
   it.each<[Parameters<typeof refusalError>[0], string]>([
     [{ reason: 'signature' }, 'no valid signature'],

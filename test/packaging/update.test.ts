@@ -38,7 +38,8 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'cadzero-auth-update-'))
   for (const version of ['1.0.0', '1.1.0']) releases.set(version, await makeRelease(version))
   // Its commands run, and its daemon ends at once.
-  const broken = "if (process.argv[2] === 'daemon' && !process.argv.includes('--stop')) process.exit(7);\n"
+  const broken =
+    "if (process.argv[2] === 'daemon' && !process.argv.includes('--stop')) { console.error('error: it is broken'); process.exit(7) }\n"
   releases.set('1.2.0', await makeRelease('1.2.0', broken))
   // Its daemon gets ready, and crashes half a second later.
   const crashing =
@@ -177,14 +178,15 @@ describe.skipIf(!isLinuxX64)(`an executable${isLinuxX64 ? '' : ' (skipped: needs
   })
 
   it.each([
-    ['does not get ready', '1.2.0'],
-    ['crashes when it is ready', '1.3.0'],
-  ])('[I6] goes back to its version and its daemon if the new daemon %s', MINUTES, async (_fault, version) => {
+    ['does not get ready', '1.2.0', 'ended with code 7: it is broken'],
+    ['crashes when it is ready', '1.3.0', ''],
+  ])('[I6] goes back to its version and its daemon if the new daemon %s', MINUTES, async (_fault, version, cause) => {
     const { run, server, expectVersion } = await newUser()
     server.offer(version)
     const { code, stderr } = await run('update')
     expect(code).toBe(1)
     expect(stderr).toContain(`error: the daemon of version ${version} did not get ready`)
+    expect(stderr).toContain(cause)
     expect(stderr).toContain('version 1.0.0 is in place again, and its daemon runs')
     await expectVersion('1.0.0')
   })

@@ -5,6 +5,7 @@ import { CommandError } from '../failure.ts'
 type Refused = Refusal | { readonly reason: 'signature' | 'format' }
 
 const AGAIN = 'try again later, and ask your operator if it stays so; nothing was changed'
+const PAGE = `check that updateUrl leads to it, and to no page of a proxy or a network; otherwise ${AGAIN}`
 const CLOCK = 'set the clock of this computer, then try again; nothing was changed'
 
 export function refusalError(refused: Refused): CommandError {
@@ -15,7 +16,7 @@ export function refusalError(refused: Refused): CommandError {
 function describe(refused: Refused): [message: string, hint: string] {
   switch (refused.reason) {
     case 'signature':
-      return ['update.json has no valid signature of this program’s key', AGAIN]
+      return ['update.json has no valid signature of this program’s key', PAGE]
     case 'format':
       return ['update.json is signed, but this program does not understand it', 'install the newer version by hand']
     case 'clock_behind':

@@ -6,7 +6,7 @@ import { compareVersions } from '../../update/decision.ts'
 import { launchOfThisProgram, managerOfThisComputer } from '../autostart/this-computer.ts'
 import type { Context } from '../context.ts'
 import { startInBackground } from '../daemon-connection.ts'
-import { CommandError } from '../failure.ts'
+import { CommandError, StartError } from '../failure.ts'
 import { runningDaemon, waitForDaemon } from '../running-daemon.ts'
 
 const SETTLE_SECONDS = 2 // a daemon that crashes when it serves its first clients has done so by then
@@ -44,7 +44,13 @@ async function restart(context: Context): Promise<void> {
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error // there is an entry, but no manager here, as after su
   }
-  await startInBackground(process.env, context.host.clock, '--replace')
+  await startInBackground(process.env, context.host.clock, '--replace').catch(withItsWords)
+}
+
+/** The first line that the daemon printed says why it ended: for example, that an older one hangs. */
+function withItsWords(error: unknown): never {
+  if (!(error instanceof StartError) || error.output === '') throw error
+  throw new CommandError(`${error.message}: ${error.output.split('\n')[0]}`)
 }
 
 /** That of the default profile; undefined if no daemon gives one. */
