@@ -328,7 +328,10 @@ const signIn: readonly Defence[] = [
   one(
     'the signature of the ID token',
     'src/clerk/authorization-server.ts',
-    ['client.enableNonRepudiationChecks(configuration) // verifies', 'void configuration // verifies'],
+    [
+      'client.enableNonRepudiationChecks(configured.configuration) // verifies',
+      'void configured.configuration // verifies',
+    ],
     ['test/security/standards/openid-connect.test.ts', '[OIDC-invalid-sig-rs256]'],
   ),
   one(
