@@ -9,6 +9,7 @@ import { connect, connectTo, type RpcClient } from '../../src/rpc/client.ts'
 import type { Endpoint } from '../../src/rpc/discovery.ts'
 import type { Sandbox } from '../../test/sandbox/index.ts'
 import { keep } from '../bench/run-folder.ts'
+import { discoveryFile } from './raw-client.ts'
 
 export const TOKEN = '/oauth/token'
 const START_TIMEOUT_MS = 30_000
@@ -114,10 +115,6 @@ async function connectToHome(home: string): Promise<RpcClient> {
     if (!(error instanceof Error && error.name === 'FileError')) throw error
     return await connectTo(JSON.parse(readFileSync(file, 'utf8')) as Endpoint, systemRandom)
   }
-}
-
-export function discoveryFile(home: string): string {
-  return join(home, 'data', 'endpoint.json')
 }
 
 export function sessionFile(home: string): string {

@@ -12,7 +12,8 @@ import { connect, type RpcClient } from '../../src/rpc/client.ts'
 import type { Endpoint } from '../../src/rpc/discovery.ts'
 import { startSandbox } from '../../test/sandbox/index.ts'
 import { keep } from '../bench/run-folder.ts'
-import { discoveryFile, environmentOf, settingsOf, signIn, startDaemon, temporaries } from './daemon.ts'
+import { environmentOf, settingsOf, signIn, startDaemon, temporaries } from './daemon.ts'
+import { discoveryFile } from './raw-client.ts'
 import { type Chaos, eventually, outcomeOf, quantile, type Scenario } from './scenario.ts'
 
 const STARTERS = 20

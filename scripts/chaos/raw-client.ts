@@ -3,12 +3,12 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { systemClock } from '../../src/host/clock.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { withTimeout } from '../../src/host/timeout.ts'
 import type { Endpoint } from '../../src/rpc/discovery.ts'
 import { authorization, SUBPROTOCOL } from '../../src/rpc/handshake.ts'
-import { discoveryFile } from './daemon.ts'
 
 export interface RawClient {
   readonly socket: Socket
@@ -19,6 +19,10 @@ export interface RawClient {
 }
 
 export const portOf = ({ endpoint }: Endpoint) => Number(endpoint.split(':')[1])
+
+export function discoveryFile(home: string): string {
+  return join(home, 'data', 'endpoint.json')
+}
 
 export function endpointOf(home: string): Endpoint {
   return JSON.parse(readFileSync(discoveryFile(home), 'utf8')) as Endpoint
