@@ -10,7 +10,14 @@ import { type Idle, measureIdle } from './bench/idle.ts'
 import { ask, load, loadOfConnects, type Sample } from './bench/load.ts'
 import { compare, median, type Pair, rounds, spreadOf } from './bench/rounds.ts'
 import { newRunFolder } from './bench/run-folder.ts'
-import { type DaemonOptions, discoveryFile, type ServerProcess, startBare, startDaemon } from './bench/servers.ts'
+import {
+  type DaemonOptions,
+  discoveryFile,
+  type ServerProcess,
+  startBare,
+  startDaemon,
+  startProving,
+} from './bench/servers.ts'
 import { signIn } from './bench/sign-in.ts'
 import { timeToFirstHeader, timeToLoadWs, timeToRun } from './bench/start.ts'
 import { type Row, tableOf } from './bench/table.ts'
@@ -72,7 +79,7 @@ async function measureDaemon(program: string): Promise<Row[]> {
     const bare = await startBare(answer)
     const bytes = Buffer.byteLength(answer)
     say(`one answer: ${bytes} bytes`)
-    const rows = [...(await rowsOfLoad(daemon, bare, bytes)), await rowOfHeader(options)]
+    const rows = [...(await rowsOfLoad(daemon, bare, answer)), await rowOfHeader(options)]
     await Promise.all([daemon.stop(), bare.stop()])
     return [...rows, ...(await rowsOfStart(options, bytes)), await rowOfMemory(options, answer)]
   } finally {
@@ -80,7 +87,8 @@ async function measureDaemon(program: string): Promise<Row[]> {
   }
 }
 
-async function rowsOfLoad(daemon: ServerProcess, bare: ServerProcess, answerBytes: number): Promise<Row[]> {
+async function rowsOfLoad(daemon: ServerProcess, bare: ServerProcess, answer: string): Promise<Row[]> {
+  const answerBytes = Buffer.byteLength(answer)
   const calls = async (connections: number, inFlight: number) => {
     const options = { inFlight, seconds: ROUND_SECONDS, answerBytes }
     const [ofDaemon, ofBare] = [await connectAll(daemon, connections), await connectAll(bare, connections)]
@@ -100,6 +108,13 @@ async function rowsOfLoad(daemon: ServerProcess, bare: ServerProcess, answerByte
     () => loadOfConnects(daemon, ROUND_SECONDS, answerBytes),
     () => loadOfConnects(bare, ROUND_SECONDS, answerBytes),
   )
+  const proof = await startProving(answer)
+  const proving = await rounds(
+    ROUNDS,
+    () => loadOfConnects(proof, ROUND_SECONDS, answerBytes),
+    () => loadOfConnects(bare, ROUND_SECONDS, answerBytes),
+  )
+  await proof.stop()
   return [
     rowOfRate('1 one call after the other, calls/s', sequential),
     rowOfNumber('    p50, µs', sequential, (one) => one.p50),
@@ -107,6 +122,7 @@ async function rowsOfLoad(daemon: ServerProcess, bare: ServerProcess, answerByte
     ...rowsOfRate('2 64 in flight on one connection, calls/s', pipelined),
     ...rowsOfRate('3 50 connections, one call each, calls/s', parallel),
     ...rowsOfRate('4 connect, prove, first answer, /s', connects, MIN_CONNECTS),
+    rowOfNumber('    a server with the proof alone, /s', proving, (one) => one.perSecond),
   ]
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import WebSocket from 'ws'
 import { systemFiles } from '../../src/host/files.ts'
-import { systemRandom } from '../../src/host/random.ts'
+import { randomText, systemRandom } from '../../src/host/random.ts'
 import { type Endpoint, readEndpoint } from '../../src/rpc/discovery.ts'
 import { authorization, mac, PROOF_HEADER, SUBPROTOCOL, sameMac } from '../../src/rpc/handshake.ts'
 import { cpuSecondsOf } from './cpu.ts'
@@ -37,6 +37,7 @@ export interface DaemonOptions {
 }
 
 const BARE_SERVER = fileURLToPath(new URL('bare-server.mjs', import.meta.url))
+const PROVING_SERVER = fileURLToPath(new URL('proving-server.mjs', import.meta.url))
 const READY_MS = 10_000
 const STOP_MS = 10_000
 const OPTIONS = { perMessageDeflate: false, handshakeTimeout: 5000 }
@@ -86,6 +87,20 @@ export async function startBare(answer: string, node = process.execPath, delayMs
   const readyAfter = performance.now() - spawnedAt
   const connect = () => opened(new WebSocket(`ws://127.0.0.1:${port}/`, OPTIONS))
   return { readyAfter, connect, ...processOf(child) }
+}
+
+/** A server that proves itself as the daemon does, and does nothing else. @param answer the text of every answer */
+export async function startProving(answer: string): Promise<ServerProcess> {
+  const spawnedAt = performance.now()
+  const secrets = { instance: randomText(systemRandom, 16), key: randomText(systemRandom, 32) }
+  const child = keep(
+    spawn(process.execPath, [PROVING_SERVER], { env: plainEnvironment(), stdio: ['pipe', 'pipe', 'inherit'] }),
+  )
+  child.stdin.write(`${JSON.stringify(secrets)}\n${answer}\n`)
+  const port = await firstLine(child, (line) => /^\d+$/.test(line))
+  const unused = { version: 1, pid: Number(child.pid), startedAt: '', daemonVersion: '' } as const
+  const endpoint: Endpoint = { endpoint: `127.0.0.1:${port}`, path: '/rpc', ...secrets, ...unused }
+  return { readyAfter: performance.now() - spawnedAt, connect: () => connectToDaemon(endpoint), ...processOf(child) }
 }
 
 async function connectToDaemon(endpoint: Endpoint): Promise<WebSocket> {
