@@ -9,9 +9,10 @@ import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Sandbox, startSandbox } from '../test/sandbox/index.ts'
-import { keep, newRunFolder, plainEnvironment } from './bench/run-folder.ts'
+import { keep, newRunFolder } from './bench/run-folder.ts'
 import { discoveryFile } from './bench/servers.ts'
 import { signIn } from './bench/sign-in.ts'
+import { plainEnvironment } from './plain-environment.ts'
 import { formatTable } from './table.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))

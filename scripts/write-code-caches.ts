@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { plainEnvironment } from './bench/run-folder.ts'
 import { BINDING, makeFolders, openStore } from './chaos/store.ts'
+import { plainEnvironment } from './plain-environment.ts'
 
 const MAX_MS = 60_000
 

@@ -1,12 +1,9 @@
 // The folder of a bench or a trial, and all processes in it. When the run ends, however it ends, none of them goes on.
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import type { ChildProcess } from 'node:child_process'
 import { mkdirSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-const REAPER = fileURLToPath(new URL('../../test/support/reaper.mjs', import.meta.url))
+import { startReaper } from '../../test/support/run-folder.ts'
 
 export interface RunFolder {
   readonly path: string
@@ -24,9 +21,7 @@ export function newRunFolder(name: string, maxMs?: number): RunFolder {
   const path = mkdtempSync(join(tmpdir(), `cadzero-auth-${name}-`))
   process.env.TMPDIR = join(path, 'tmp')
   mkdirSync(process.env.TMPDIR)
-  // Detached: Ctrl-C in a terminal ends this process, and the reaper after it.
-  const reaper = spawn(process.execPath, [REAPER, path], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
-  reaper.unref()
+  const end = startReaper(path, 'ignore')
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1))
   if (maxMs !== undefined) {
     setTimeout(() => {
@@ -37,15 +32,7 @@ export function newRunFolder(name: string, maxMs?: number): RunFolder {
   process.on('exit', () => {
     for (const child of children) child.kill('SIGKILL') // at once, and on systems whose processes the reaper does not find
   })
-  return {
-    path,
-    async end() {
-      const ended = once(reaper, 'exit')
-      reaper.ref()
-      reaper.stdin.end()
-      await ended
-    },
-  }
+  return { path, end }
 }
 
 /** Ends this child process with the run, if it still runs. */
@@ -53,10 +40,4 @@ export function keep<C extends ChildProcess>(child: C): C {
   children.add(child)
   child.once('exit', () => children.delete(child))
   return child
-}
-
-/** An environment without the settings of this machine. Its TMPDIR tells the reaper that the process is one of this run. */
-export function plainEnvironment(): NodeJS.ProcessEnv {
-  const { PATH, HOME, SYSTEMROOT, TMPDIR } = process.env
-  return { PATH, HOME, SYSTEMROOT, TMPDIR }
 }

@@ -9,8 +9,9 @@ import { systemFiles } from '../../src/host/files.ts'
 import { randomText, systemRandom } from '../../src/host/random.ts'
 import { type Endpoint, readEndpoint } from '../../src/rpc/discovery.ts'
 import { authorization, mac, PROOF_HEADER, SUBPROTOCOL, sameMac } from '../../src/rpc/handshake.ts'
+import { plainEnvironment } from '../plain-environment.ts'
 import { cpuSecondsOf } from './cpu.ts'
-import { keep, plainEnvironment } from './run-folder.ts'
+import { keep } from './run-folder.ts'
 
 export interface ServerProcess {
   /** Milliseconds from the spawn until the process reported on stdout that it listens. */

@@ -2,8 +2,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { plainEnvironment } from '../plain-environment.ts'
 import { ask } from './load.ts'
-import { keep, plainEnvironment } from './run-folder.ts'
+import { keep } from './run-folder.ts'
 import { type DaemonOptions, startDaemon } from './servers.ts'
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url))

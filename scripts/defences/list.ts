@@ -602,7 +602,7 @@ const broker: readonly Defence[] = [
   one(
     'no refusal by time while the broker’s clock and Clerk’s disagree',
     'src/broker/clerk-time.ts',
-    ['this.isRight() && Math.abs(error.at', 'Math.abs(error.at'],
+    ['this.isRight() && isWithin(error.at', 'isWithin(error.at'],
     [BROKER_CLOCK_TEST, 'refuses no token by time until its clock is set'],
   ),
   one(

@@ -36,7 +36,6 @@ const FIX_SECONDS = 60 // until clients try again: a person has to set the clock
 export class ClerkTime implements Clock {
   readonly #options: ClerkTimeOptions
   #sample: Sample | undefined
-  #wasRight = true
   #askedAt = Number.NEGATIVE_INFINITY
   #nextAskAt = Number.NEGATIVE_INFINITY
 
@@ -72,7 +71,7 @@ export class ClerkTime implements Clock {
   /** Whether this computer's clock and Clerk's are known to agree. */
   isRight(): boolean {
     const offset = this.offset()
-    return offset !== undefined && Math.abs(offset) <= LARGEST_OFFSET
+    return offset !== undefined && isWithin(offset)
   }
 
   /** Reads the time from each successful answer. */
@@ -111,7 +110,7 @@ export class ClerkTime implements Clock {
   judge(error: unknown): unknown {
     if (!(error instanceof OutdatedError)) return error
     // An answer of Clerk's may have set the time right after the refusal.
-    const isDecided = this.isRight() && Math.abs(error.at - this.now()) <= LARGEST_OFFSET
+    const isDecided = this.isRight() && isWithin(error.at - this.now())
     return isDecided ? error : new BrokerError('temporarily_unavailable', 'clock_wrong', FIX_SECONDS)
   }
 
@@ -135,9 +134,12 @@ export class ClerkTime implements Clock {
     const isPossible = expected >= date && expected <= date + 1 + age + seconds // some caches renew `Date`, and keep `Age`
     const time = isPossible ? expected : date + 0.5 + age + seconds / 2 // on average: a whole second, sent halfway
     const offset = clock.now() - time
+    const wasRight = isWithin(this.#sample?.offset ?? 0)
     this.#sample = { time, at: clock.monotonic(), offset }
-    const isRight = this.isRight()
-    if (isRight !== this.#wasRight) onChange(isRight, offset)
-    this.#wasRight = isRight
+    if (isWithin(offset) !== wasRight) onChange(isWithin(offset), offset)
   }
+}
+
+function isWithin(offset: number): boolean {
+  return Math.abs(offset) <= LARGEST_OFFSET
 }

@@ -7,6 +7,9 @@ export const SIGNATURE_BYTES = 1024
 const LARGEST_PROGRAM = 512 * 1024 * 1024
 const MOST_FILES = 100
 
+const PROGRAM_NAMES = ['cadzero-auth', 'cadzero-auth.exe', 'cadzero-authd.exe'] as const
+export type ProgramName = (typeof PROGRAM_NAMES)[number]
+
 /** Releases alone: a program is never updated to a version under test. */
 const version = v.pipe(v.string(), v.regex(/^(0|[1-9]\d{0,5})(\.(0|[1-9]\d{0,5})){2}$/))
 const systemVersion = v.pipe(v.string(), v.regex(/^\d{1,6}(\.\d{1,6}){0,3}$/))
@@ -40,7 +43,7 @@ const manifestSchema = v.object({
         program: v.optional(
           v.object({
             target: v.string(),
-            name: v.picklist(['cadzero-auth', 'cadzero-auth.exe', 'cadzero-authd.exe']),
+            name: v.picklist(PROGRAM_NAMES),
             size,
             sha256,
           }),
@@ -52,7 +55,6 @@ const manifestSchema = v.object({
 })
 
 export type Manifest = Readonly<v.InferOutput<typeof manifestSchema>>
-export type ProgramName = 'cadzero-auth' | 'cadzero-auth.exe' | 'cadzero-authd.exe'
 
 /** A program of a release: the file to download, and what it unpacks to. Sizes are in bytes. */
 export interface ReleasedProgram {

@@ -1,29 +1,16 @@
 // Downloads from a real server on loopback: sizes, redirects, ends that come too early, and waits.
-import { once } from 'node:events'
-import { createServer, type RequestListener, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import type { ServerResponse } from 'node:http'
+import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/host/clock.ts'
 import { sendRequest } from '../../src/host/connection.ts'
 import { boundedDownload } from '../../src/host/download.ts'
 import type { Fetch } from '../../src/host/network.ts'
 import { TestClock } from '../support/clock.ts'
+import { serve } from '../support/serve.ts'
 
 const connection = { proxy: undefined, secureContext: undefined }
 const direct: Fetch = (url, init = {}) =>
   sendRequest(new URL(url), init, { ...connection, signal: init.signal ?? new AbortController().signal })
-
-async function serve(listener: RequestListener): Promise<URL> {
-  const server = createServer(listener)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(async () => {
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
-  })
-  return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
-}
 
 async function read(url: URL, { maxBytes = 1000, clock = systemClock, fetch = direct } = {}): Promise<string> {
   const chunks: Uint8Array[] = []

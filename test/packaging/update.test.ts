@@ -3,8 +3,6 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { watch } from 'node:fs'
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -18,6 +16,7 @@ import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connect } from '../../src/rpc/client.ts'
 import { type Ended, environment, runProgram, temporaryFolder } from '../support/program.ts'
+import { serve } from '../support/serve.ts'
 import { newSandbox, settingsOf, signIn } from '../support/world.ts'
 import { DAY, type Fields, manifestValue, sha256, signed, testPublicKey } from '../update/releases.ts'
 
@@ -86,7 +85,7 @@ const releaseOf = (version: string) => releases.get(version) ?? expect.fail(`no 
 async function newServer() {
   const files = new Map<string, Buffer>()
   let onProgram: (() => Promise<void>) | undefined
-  const server = createServer(async (request, response) => {
+  const address = await serve(async (request, response) => {
     const body = files.get(String(request.url))
     if (body === undefined) return response.writeHead(404).end()
     response.writeHead(200, { 'content-length': body.length })
@@ -94,13 +93,6 @@ async function newServer() {
     response.write(body.subarray(0, 1_000_000))
     await onProgram()
     return response.destroy()
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(async () => {
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
   })
   const offer = (version: string, fields: Fields = {}, program?: Buffer) => {
     const { gzip, file } = releaseOf(version)
@@ -111,7 +103,7 @@ async function newServer() {
     files.set(`/cadzero-auth-${version}-linux-x64.gz`, program ?? gzip)
   }
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/update.json`,
+    url: new URL('/update.json', address).href,
     offer,
     files,
     /** Stops in the middle of a program, calls this, and closes the connection. */

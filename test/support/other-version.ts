@@ -20,7 +20,7 @@ export async function copyProgram(folder: string, version: string, storeVersion 
     .replace('{name:"cadzero-auth",version:"1.0.0"', `{name:"cadzero-auth",version:"${version}"`)
     .replace('ENVELOPE_VERSION=1}', `ENVELOPE_VERSION=${storeVersion}}`)
   if (!changed.includes(`version:"${version}"`) || !changed.includes(`ENVELOPE_VERSION=${storeVersion}}`))
-    throw new Error('the version is not where it was')
+    throw new Error('the built program does not contain its version in the expected form')
   await writeFile(program, changed)
   await rm(join(folder, 'program.cache')) // V8 only compares the length of the source
 }

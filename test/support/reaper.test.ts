@@ -37,7 +37,8 @@ it.skipIf(process.platform !== 'linux')('ends the daemons of a run that was kill
 const BENCH = `
   import { spawnSync } from 'node:child_process'
   import { readFileSync } from 'node:fs'
-  const { newRunFolder, plainEnvironment } = await import('./scripts/bench/run-folder.ts')
+  const { newRunFolder } = await import('./scripts/bench/run-folder.ts')
+  const { plainEnvironment } = await import('./scripts/plain-environment.ts')
   const { path } = newRunFolder('test')
   const env = { ...plainEnvironment(), CADZERO_AUTH_HOME: path + '/home', CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
   spawnSync(process.execPath, [process.argv[1], 'status'], { env })

@@ -15,13 +15,18 @@ export default async function setup(): Promise<(() => Promise<void>) | undefined
   await chmod(folder, 0o1777) // as /tmp: some tests run programs as another user
   process.env.TEST_RUN_FOLDER = folder
   process.env.TMPDIR = folder
+  return startReaper(folder, 'inherit')
+}
+
+/** Ends all processes of a folder, and removes it, when this process ends. @returns what does that now */
+export function startReaper(folder: string, stderr: 'inherit' | 'ignore'): () => Promise<void> {
   // Detached: Ctrl-C in a terminal ends this process, and the reaper after it.
-  const reaper = spawn(process.execPath, [REAPER, folder], { detached: true, stdio: ['pipe', 'ignore', 'inherit'] })
+  const reaper = spawn(process.execPath, [REAPER, folder], { detached: true, stdio: ['pipe', 'ignore', stderr] })
   reaper.unref()
   const ended = once(reaper, 'exit')
   return async () => {
     reaper.ref()
-    reaper.stdin.end()
+    reaper.stdin?.end()
     await ended
   }
 }

@@ -3,7 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { keep, plainEnvironment } from '../run-folder.ts'
+import { plainEnvironment } from '../../plain-environment.ts'
+import { keep } from '../run-folder.ts'
 
 export interface ServerProcess {
   readonly url: string
