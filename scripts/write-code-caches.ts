@@ -33,6 +33,7 @@ export async function writeCodeCaches(
       env: {
         ...plainEnvironment(),
         CADZERO_AUTH_HOME: home,
+        UV_THREADPOOL_SIZE: '1', // file accesses end in their order: V8 numbers functions as it compiles them
         CADZERO_AUTH_KEY_PROTECTION: 'keyfile',
         CADZERO_AUTH_ISSUER: BINDING.issuer,
         CADZERO_AUTH_CLIENT_ID: BINDING.clientId ?? '',

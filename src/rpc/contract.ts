@@ -231,8 +231,9 @@ export function parseParams<S extends v.GenericSchema>(schema: S, params: unknow
   throw new RpcError(INVALID_PARAMS, 'invalid params', { issues: parsed.issues.map(describe) })
 }
 
-function pathOf(issue: v.BaseIssue<unknown>): string {
-  return (issue.path ?? []).map((item) => String(item.key)).join('.')
+/** The keys that lead to the wrong value. A key of the client may contain dots, so that they stay apart. */
+function keysOf(issue: v.BaseIssue<unknown>): readonly string[] {
+  return (issue.path ?? []).map((item) => String(item.key))
 }
 
 // Not the library's message, which quotes the value, nor the name of an unknown param: both come from the client.
@@ -240,9 +241,8 @@ function describe(issue: v.BaseIssue<unknown>): ParamIssue {
   if (issue.expected === 'never') {
     const isByPosition = Array.isArray(issue.path?.[0]?.input) // the library takes an array for an object
     if (isByPosition) return { path: '', expected: 'an object: params go by name' }
-    const inside = pathOf(issue).split('.').slice(0, -1).join('.')
+    const inside = keysOf(issue).slice(0, -1).join('.')
     return { path: inside, expected: inside === '' ? 'no other params' : 'no other names than rpc.discover lists' }
   }
-  const path = pathOf(issue)
-  return { path, expected: issue.expected ?? 'another value' }
+  return { path: keysOf(issue).join('.'), expected: issue.expected ?? 'another value' }
 }

@@ -31,6 +31,7 @@ describe('the environment of a login', () => {
     'display',
     'DISPLAY ',
     '__proto__x',
+    'secret.name',
     '',
   ])('has no variable %j', (name) => {
     const issues = [{ path: 'environment', expected: 'no other names than rpc.discover lists' }]
