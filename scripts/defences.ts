@@ -99,11 +99,15 @@ async function compiles(tree: string, file: string): Promise<boolean> {
 }
 
 /** Runs the test of a defence; returns the statuses of the tests that its title selects, or undefined after a timeout. */
-async function runTest(tree: string, { test: [file, title] }: Defence): Promise<readonly string[] | undefined> {
+async function runTest(
+  tree: string,
+  { test: [file, title] }: Defence,
+  ...options: readonly string[]
+): Promise<readonly string[] | undefined> {
   const report = join(tree, 'report.json')
   await rm(report, { force: true })
   const pattern = title.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
-  const args = [VITEST, 'run', file, '-t', pattern, '--reporter=json', `--outputFile=${report}`, '--testTimeout=10000']
+  const args = [VITEST, 'run', file, '-t', pattern, '--reporter=json', `--outputFile=${report}`, ...options]
   if ((await run(tree, process.execPath, args)) === undefined) return undefined
   const { testResults } = JSON.parse(await readFile(report, 'utf8')) as Report
   const statuses = testResults.flatMap(({ assertionResults }) => assertionResults.map(({ status }) => status))
@@ -118,7 +122,7 @@ async function judge(tree: string, defence: Defence): Promise<Verdict> {
   try {
     await writeFile(path, changed)
     if (!(await compiles(tree, defence.file))) return 'DOES NOT COMPILE'
-    const statuses = await runTest(tree, defence)
+    const statuses = await runTest(tree, defence, '--testTimeout=10000') // a test may hang without its defence
     if (statuses === undefined) return 'TIMEOUT'
     if (statuses.length === 0) return 'NO SUCH TEST'
     return statuses.includes('failed') ? 'killed' : 'SURVIVED'
