@@ -1,6 +1,6 @@
 // Starts the program from a single executable, which holds the program's files as assets.
 import { join } from 'node:path'
-import { getAsset, getRawAsset } from 'node:sea'
+import { getRawAsset } from 'node:sea'
 import { loadAddon } from './addon.ts'
 import { chooseProgram } from './choose-program.ts'
 import { runScript } from './run-script.ts'
@@ -17,7 +17,7 @@ void chooseProgram(process.argv, run)
 
 function run(name: string): unknown {
   // The path is for stack traces only: no such file is read.
-  return runScript({ path: join(process.execPath, name), text: getAsset(name, 'utf8'), cache: codeCache(name) }, load)
+  return runScript({ path: join(process.execPath, name), text: asset(name), cache: codeCache(name) }, load)
 }
 
 /** Undefined if the executable was built on another system than it is for: a code cache fits one system only. */

@@ -9,7 +9,7 @@ void chooseProgram(process.argv, (name) => {
   const path = join(__dirname, name)
   const cache = readIfPresent(path.replace(/cjs$/, 'cache'))
   const load = createRequire(path)
-  return cache === undefined ? load(path) : runScript({ path, text: readFileSync(path, 'utf8'), cache }, load)
+  return cache === undefined ? load(path) : runScript({ path, text: readFileSync(path), cache }, load)
 })
 
 function readIfPresent(path: string): Buffer | undefined {

@@ -1,4 +1,5 @@
 // What a process runs: the small program for `header`, or the whole one.
+import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { Module } from 'node:module'
 import { fileURLToPath } from 'node:url'
@@ -33,7 +34,8 @@ const dist = (name: string) => fileURLToPath(new URL(`../../dist/${name}`, impor
 
 it.each(['program', 'header'])('V8 accepts the code cache of %s', (name) => {
   expect(existsSync(dist(`${name}.cache`)), 'run npm run build first').toBe(true)
-  const source = Module.wrap(readFileSync(dist(`${name}.cjs`), 'utf8'))
-  const script = new Script(source, { cachedData: readFileSync(dist(`${name}.cache`)) })
-  expect(script.cachedDataRejected).toBe(false)
+  const [text, file] = [readFileSync(dist(`${name}.cjs`)), readFileSync(dist(`${name}.cache`))]
+  const [digest, cachedData] = [file.subarray(0, 32), file.subarray(32)]
+  expect(digest).toEqual(createHash('sha256').update(text).update(cachedData).digest())
+  expect(new Script(Module.wrap(String(text)), { cachedData }).cachedDataRejected).toBe(false)
 })

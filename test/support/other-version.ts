@@ -1,5 +1,5 @@
 // The built program as another version of itself.
-import { cp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { temporaryFolder } from './folder.ts'
 import { PROGRAM } from './program.ts'
@@ -22,5 +22,4 @@ export async function copyProgram(folder: string, version: string, storeVersion 
   if (!changed.includes(`version:"${version}"`) || !changed.includes(`ENVELOPE_VERSION=${storeVersion}}`))
     throw new Error('the built program does not contain its version in the expected form')
   await writeFile(program, changed)
-  await rm(join(folder, 'program.cache')) // V8 only compares the length of the source
 }
