@@ -60,7 +60,7 @@ await runFolder.end()
 async function copyOfProgram(): Promise<string> {
   const dist = join(folder, 'dist')
   await cp('dist', dist, { recursive: true })
-  await writeCodeCaches(dist, dist, [node])
+  await writeCodeCaches(dist, dist, node)
   return join(dist, 'cadzero-auth.cjs')
 }
 

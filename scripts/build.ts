@@ -21,4 +21,4 @@ execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'script
 })
 await chmod(LAUNCHER, 0o755)
 await writeFile('dist/cadzero-auth.1', manPage())
-await writeCodeCaches('dist', 'dist')
+await writeCodeCaches('dist', 'dist', process.execPath)

@@ -6,8 +6,15 @@ const { join, resolve } = require('node:path')
 const { setFlagsFromString } = require('node:v8')
 const { Script } = require('node:vm')
 
+const LONGEST_TIMER = 2 ** 31 - 1 // ms; setTimeout fires at once for a longer time
+
 const [dist, out] = process.argv.slice(2).map((path) => resolve(path))
 const scripts = []
+
+// A timer that only a slow computer reaches would decide what is compiled: all of them come after the end.
+const { setTimeout: startTimer } = globalThis
+globalThis.setTimeout = (action, milliseconds, ...values) =>
+  startTimer(action, Math.min(milliseconds * 1000, LONGEST_TIMER), ...values)
 
 process.stdout.write = (text) => {
   if (text.startsWith('ready ')) run('header')

@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises'
 import { build } from 'esbuild'
 import manifest from '../../package.json' with { type: 'json' }
 import { BUNDLES, EXECUTABLE, HEADER, OWN_FILES, PROGRAM } from '../bundle.ts'
-import { writeCodeCaches } from '../write-code-caches.ts'
+import { CACHES, writeCodeCaches } from '../write-code-caches.ts'
 import { packagesIn } from './bundled.ts'
 import { fetchBuilder, fetchTarget } from './fetch.ts'
 import { signAdHoc } from './macos/signature.ts'
@@ -23,8 +23,6 @@ import { certificateFrom, copyWithoutConsole, copyWithoutSignature, sign } from 
 export const IDENTIFIER = 'com.cadzero.cadzero-auth'
 
 const MAIN = 'main.cjs'
-const CACHES = ['program.cache', 'header.cache']
-const PREDICTABLE = ['--hash-seed=1', '--no-flush-bytecode', '--predictable'] // the same code cache each time
 const OWN = Object.keys(OWN_FILES).map((file) => join('dist', file))
 
 /** Replaces the folder `out`. @throws an error if a part is missing or does not fit */
@@ -39,7 +37,7 @@ export async function packageExecutables(targets: readonly Target[], out: string
   const work = await mkdtemp(join(tmpdir(), 'cadzero-auth-package-'))
   try {
     await build({ ...EXECUTABLE, outfile: join(work, MAIN) })
-    await writeCodeCaches('dist', work, [builder.node, ...PREDICTABLE])
+    await writeCodeCaches('dist', work, builder.node)
     for (const target of targets) {
       for (const path of await buildFor(target, builder, folder, work)) process.stdout.write(`${basename(path)}\n`)
     }

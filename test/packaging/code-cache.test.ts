@@ -1,0 +1,52 @@
+// The code caches of a build: the same bytes, although each run of the program takes its time in another way.
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { fetchTarget } from '../../scripts/package/fetch.ts'
+import { hostTarget } from '../../scripts/package/targets.ts'
+import { CACHES, writeCodeCaches } from '../../scripts/write-code-caches.ts'
+import { temporaryFolder } from '../support/folder.ts'
+
+/** Does what the file `run` says: it stands for what files, sockets and a busy computer decide. */
+const PROGRAM = `
+const functions = { one: () => () => 1, other: () => () => 2 }
+setTimeout(() => (() => 'late')(), 20)
+process.once('SIGTERM', () => process.exit())
+for (const word of require('node:fs').readFileSync(__dirname + '/run', 'utf8').split(' ')) {
+  if (word === 'slowly') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 40)
+  else functions[word]()()
+}
+setTimeout(() => process.stdout.write('ready \\n'), 0)`
+const isLinuxX64 = process.platform === 'linux' && process.arch === 'x64'
+const HEADER = "process.stdout.write('Authorization: Bearer x')"
+
+let node = '' // of the executables
+beforeAll(async () => {
+  if (isLinuxX64) node = join(await fetchTarget(hostTarget()), hostTarget().node)
+}, 300_000)
+
+async function cachesOf(run: string): Promise<readonly Buffer[]> {
+  const [dist, out] = [join(await temporaryFolder(), 'dist'), await temporaryFolder()]
+  await mkdir(dist)
+  for (const [name, text] of Object.entries({ 'program.cjs': PROGRAM, 'header.cjs': HEADER, run }))
+    await writeFile(join(dist, name), text)
+  await writeCodeCaches(dist, out, node)
+  return await Promise.all(CACHES.map((name) => readFile(join(out, name))))
+}
+
+describe.skipIf(!isLinuxX64)(
+  `the code caches of the executable${isLinuxX64 ? '' : ' (skipped: needs Linux x64)'}`,
+  () => {
+    it('have the same bytes in whichever order functions run', async () => {
+      expect(await cachesOf('other one')).toEqual(await cachesOf('one other'))
+    })
+
+    it('have the same bytes if a timer would have fired', async () => {
+      expect(await cachesOf('one other slowly')).toEqual(await cachesOf('one other'))
+    })
+
+    it('have what the program has run', async () => {
+      expect(await cachesOf('one')).not.toEqual(await cachesOf('one other'))
+    })
+  },
+)
