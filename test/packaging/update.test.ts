@@ -2,120 +2,46 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { watch } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join, resolve } from 'node:path'
-import { gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { BUNDLES, EXECUTABLE, HEADER, OWN_FILES, options } from '../../scripts/bundle.ts'
-import { fetchBuilder, fetchTarget } from '../../scripts/package/fetch.ts'
-import { buildExecutable } from '../../scripts/package/pkg.ts'
-import { hostTarget } from '../../scripts/package/targets.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connect } from '../../src/rpc/client.ts'
 import { type Ended, environment, runProgram, temporaryFolder } from '../support/program.ts'
-import { serve } from '../support/serve.ts'
 import { newSandbox, settingsOf, signIn } from '../support/world.ts'
-import { DAY, type Fields, manifestValue, sha256, signed, testPublicKey } from '../update/releases.ts'
+import { DAY } from '../update/releases.ts'
+import { makeRelease, newReleaseServer, type Release } from './update-releases.ts'
 
 const MINUTES = { timeout: 180_000 }
 const NOW = Math.floor(Date.now() / 1000)
 const isLinuxX64 = process.platform === 'linux' && process.arch === 'x64'
-
-interface Release {
-  readonly program: string
-  readonly gzip: Buffer
-  readonly file: object
-}
 
 const releases = new Map<string, Release>()
 let folder = ''
 beforeAll(async () => {
   if (!isLinuxX64) return
   folder = await mkdtemp(join(tmpdir(), 'cadzero-auth-update-'))
-  for (const version of ['1.0.0', '1.1.0']) releases.set(version, await makeRelease(version))
+  for (const version of ['1.0.0', '1.1.0']) releases.set(version, await makeRelease(folder, version))
   // Its commands run, and its daemon ends at once.
   const broken =
     "if (process.argv[2] === 'daemon' && !process.argv.includes('--stop')) { console.error('error: it is broken'); process.exit(7) }\n"
-  releases.set('1.2.0', await makeRelease('1.2.0', broken))
+  releases.set('1.2.0', await makeRelease(folder, '1.2.0', broken))
   // Its daemon gets ready, and crashes half a second later.
   const crashing =
     "if (process.argv[2] === 'daemon') { const write = process.stdout.write.bind(process.stdout); process.stdout.write = (text, ...rest) => { if (String(text).startsWith('ready')) setTimeout(() => process.exit(9), 500); return write(text, ...rest) } }\n"
-  releases.set('1.3.0', await makeRelease('1.3.0', crashing))
+  releases.set('1.3.0', await makeRelease(folder, '1.3.0', crashing))
 }, 300_000)
 afterAll(async () => {
   if (folder !== '') await rm(folder, { recursive: true })
 })
 
-/** Builds an executable as `npm run package` does, but with another version, and with the key of the tests. */
-async function makeRelease(version: string, before = ''): Promise<Release> {
-  const work = join(folder, version)
-  await mkdir(work)
-  const target = hostTarget()
-  const packages = await fetchTarget(target)
-  const bundle = join(work, 'program.cjs')
-  const define = { ...options.define, UPDATE_KEY: JSON.stringify(testPublicKey) }
-  await build({ ...BUNDLES[0], define, outfile: bundle })
-  await build({ ...EXECUTABLE, outfile: join(work, 'main.cjs') })
-  const text = await readFile(bundle, 'utf8')
-  const changed = text.replace('{name:"cadzero-auth",version:"1.0.0"', `{name:"cadzero-auth",version:"${version}"`)
-  expect(changed).toContain(`version:"${version}"`)
-  await writeFile(bundle, before + changed)
-  const own = [HEADER, ...Object.keys(OWN_FILES).map((file) => join('dist', file))]
-  const assets = {
-    'program.cjs': bundle,
-    ...Object.fromEntries(own.map((path) => [basename(path), resolve(path)])),
-    'keyring.node': join(packages, target.addon),
-  }
-  const program = join(work, 'cadzero-auth')
-  const builder = { node: join(packages, target.node), packages: await fetchBuilder(target) }
-  await buildExecutable(builder, { target, node: builder.node, main: 'main.cjs', assets }, program, work)
-  const content = await readFile(program)
-  const gzip = gzipSync(content, { level: 1 })
-  const name = `cadzero-auth-${version}-linux-x64.gz`
-  const unpacked = { target: 'linux-x64', name: 'cadzero-auth', size: content.length, sha256: sha256(content) }
-  return { program, gzip, file: { name, size: gzip.length, sha256: sha256(gzip), program: unpacked } }
-}
-
 const releaseOf = (version: string) => releases.get(version) ?? expect.fail(`no ${version}`)
-
-/** A server on loopback that offers releases. */
-async function newServer() {
-  const files = new Map<string, Buffer>()
-  let onProgram: (() => Promise<void>) | undefined
-  const address = await serve(async (request, response) => {
-    const body = files.get(String(request.url))
-    if (body === undefined) return response.writeHead(404).end()
-    response.writeHead(200, { 'content-length': body.length })
-    if (!String(request.url).endsWith('.gz') || onProgram === undefined) return response.end(body)
-    response.write(body.subarray(0, 1_000_000))
-    await onProgram()
-    return response.destroy()
-  })
-  const offer = (version: string, fields: Fields = {}, program?: Buffer) => {
-    const { gzip, file } = releaseOf(version)
-    const expiresAt = new Date((NOW + 30 * DAY) * 1000).toISOString()
-    const { bytes, signature } = signed(manifestValue({ version, sequence: NOW, expiresAt, files: [file], ...fields }))
-    files.set('/update.json', bytes)
-    files.set('/update.json.sig', Buffer.from(signature))
-    files.set(`/cadzero-auth-${version}-linux-x64.gz`, program ?? gzip)
-  }
-  return {
-    url: new URL('/update.json', address).href,
-    offer,
-    files,
-    /** Stops in the middle of a program, calls this, and closes the connection. */
-    interrupt: (action: (() => Promise<void>) | undefined) => {
-      onProgram = action
-    },
-  }
-}
 
 /** A user who has installed 1.0.0 by hand and has signed in. */
 async function newUser() {
-  const [sandbox, server, home] = [await newSandbox(), await newServer(), await temporaryFolder()]
+  const [sandbox, server, home] = [await newSandbox(), await newReleaseServer(), await temporaryFolder()]
   const bin = join(home, 'bin')
   const program = join(bin, 'cadzero-auth')
   await mkdir(bin, { mode: 0o755 })
@@ -151,9 +77,9 @@ async function newUser() {
 describe.skipIf(!isLinuxX64)(`an executable${isLinuxX64 ? '' : ' (skipped: needs Linux x64)'}`, () => {
   it('updates itself, and the new daemon has the session of the old one', MINUTES, async () => {
     const { run, server, program, header, daemon, expectVersion } = await newUser()
-    server.offer('1.0.0')
+    server.offer(releaseOf('1.0.0'))
     expect(await run('update', '--check')).toMatchObject({ code: 0, stdout: '1.0.0 is the newest version\n' })
-    server.offer('1.1.0')
+    server.offer(releaseOf('1.1.0'))
     const { ino } = await stat(program)
     const check = await run('update', '--check', '--json')
     expect({ ...check, stdout: JSON.parse(check.stdout) }).toMatchObject({
@@ -174,7 +100,7 @@ describe.skipIf(!isLinuxX64)(`an executable${isLinuxX64 ? '' : ' (skipped: needs
     ['crashes when it is ready', '1.3.0', ''],
   ])('[I6] goes back to its version and its daemon if the new daemon %s', MINUTES, async (_fault, version, cause) => {
     const { run, server, expectVersion } = await newUser()
-    server.offer(version)
+    server.offer(releaseOf(version))
     const { code, stderr } = await run('update')
     expect(code).toBe(1)
     expect(stderr).toContain(`error: the daemon of version ${version} did not get ready`)
@@ -191,15 +117,18 @@ describe.skipIf(!isLinuxX64)(`an executable${isLinuxX64 ? '' : ' (skipped: needs
     changed.writeUInt8(changed.readUInt8(gzip.length - 100) ^ 1, gzip.length - 100)
     const refusals: [string, () => void][] = [
       ['has no valid signature', () => server.files.set('/update.json.sig', Buffer.from('A'.repeat(88)))],
-      ['has expired', () => server.offer('1.1.0', { expiresAt: new Date((NOW - DAY) * 1000).toISOString() })],
-      ['older than this program', () => server.offer('1.1.0', { sequence: 1 })],
-      ['0.9.0, which is older', () => server.offer('1.1.0', { version: '0.9.0' })],
-      ['not downloaded completely', () => server.offer('1.1.0', {}, changed)],
-      ['not downloaded completely', () => server.offer('1.1.0', {}, gzip.subarray(0, 1_000_000))],
-      ['does not run on this computer', () => server.offer('1.1.0', { version: '1.1.1' })],
+      [
+        'has expired',
+        () => server.offer(releaseOf('1.1.0'), { expiresAt: new Date((NOW - DAY) * 1000).toISOString() }),
+      ],
+      ['older than this program', () => server.offer(releaseOf('1.1.0'), { sequence: 1 })],
+      ['0.9.0, which is older', () => server.offer(releaseOf('1.1.0'), { version: '0.9.0' })],
+      ['not downloaded completely', () => server.offer(releaseOf('1.1.0'), {}, changed)],
+      ['not downloaded completely', () => server.offer(releaseOf('1.1.0'), {}, gzip.subarray(0, 1_000_000))],
+      ['does not run on this computer', () => server.offer(releaseOf('1.1.0'), { version: '1.1.1' })],
       ['answers with 404', () => server.files.clear()],
     ]
-    server.offer('1.1.0')
+    server.offer(releaseOf('1.1.0'))
     for (const [text, offer] of refusals) {
       offer()
       const { code, stderr } = await run('update')
@@ -212,7 +141,7 @@ describe.skipIf(!isLinuxX64)(`an executable${isLinuxX64 ? '' : ' (skipped: needs
 
   it('is complete after a kill of the update, and the next update goes on', MINUTES, async () => {
     const { run, server, bin, expectVersion, start } = await newUser()
-    server.offer('1.1.0')
+    server.offer(releaseOf('1.1.0'))
     const first = start()
     const isKilled = once(first, 'exit')
     server.interrupt(async () => {
