@@ -18,6 +18,10 @@ export interface Release {
   readonly file: object
 }
 
+/** Put before a program: its commands run, and its daemon ends at once. */
+export const BROKEN =
+  "if (process.argv[2] === 'daemon' && !process.argv.includes('--stop')) { console.error('error: it is broken'); process.exit(7) }\n"
+
 /** Builds an executable as `npm run package` does, but with another version, and with the key of the tests. */
 export async function makeRelease(folder: string, version: string, before = ''): Promise<Release> {
   const work = join(folder, version)

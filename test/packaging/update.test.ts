@@ -12,7 +12,7 @@ import { connect } from '../../src/rpc/client.ts'
 import { type Ended, environment, runProgram, temporaryFolder } from '../support/program.ts'
 import { newSandbox, settingsOf, signIn } from '../support/world.ts'
 import { DAY } from '../update/releases.ts'
-import { makeRelease, newReleaseServer, type Release } from './update-releases.ts'
+import { BROKEN, makeRelease, newReleaseServer, type Release } from './update-releases.ts'
 
 const MINUTES = { timeout: 180_000 }
 const NOW = Math.floor(Date.now() / 1000)
@@ -24,10 +24,7 @@ beforeAll(async () => {
   if (!isLinuxX64) return
   folder = await mkdtemp(join(tmpdir(), 'cadzero-auth-update-'))
   for (const version of ['1.0.0', '1.1.0']) releases.set(version, await makeRelease(folder, version))
-  // Its commands run, and its daemon ends at once.
-  const broken =
-    "if (process.argv[2] === 'daemon' && !process.argv.includes('--stop')) { console.error('error: it is broken'); process.exit(7) }\n"
-  releases.set('1.2.0', await makeRelease(folder, '1.2.0', broken))
+  releases.set('1.2.0', await makeRelease(folder, '1.2.0', BROKEN))
   // Its daemon gets ready, and crashes half a second later.
   const crashing =
     "if (process.argv[2] === 'daemon') { const write = process.stdout.write.bind(process.stdout); process.stdout.write = (text, ...rest) => { if (String(text).startsWith('ready')) setTimeout(() => process.exit(9), 500); return write(text, ...rest) } }\n"
