@@ -1,5 +1,5 @@
 // Releases of real executables for tests of updates, signed by the key of the tests, and a server on loopback that offers them.
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
@@ -18,38 +18,76 @@ export interface Release {
   readonly file: object
 }
 
-/** Put before a program: its commands run, and its daemon ends at once. */
+// What is put before a program.
+/** Its commands run, and its daemon ends at once. */
 export const BROKEN =
   "if (process.argv[2] === 'daemon' && !process.argv.includes('--stop')) { console.error('error: it is broken'); process.exit(7) }\n"
+/** Its daemon gets ready, and crashes half a second later. */
+export const CRASHING =
+  "if (process.argv[2] === 'daemon') { const write = process.stdout.write.bind(process.stdout); process.stdout.write = (text, ...rest) => { if (String(text).startsWith('ready')) setTimeout(() => process.exit(9), 500); return write(text, ...rest) } }\n"
 
-/** Builds an executable as `npm run package` does, but with another version, and with the key of the tests. */
-export async function makeRelease(folder: string, version: string, before = ''): Promise<Release> {
-  const work = join(folder, version)
-  await mkdir(work)
-  const target = hostTarget()
-  const packages = await fetchTarget(target)
-  const bundle = join(work, 'program.cjs')
+/**
+ * Builds executables as `npm run package` does, but with other versions, and with the key of the tests. One is built, and the others have
+ * another text in the place of its program.
+ * @param versions what is put before the program of each version
+ */
+export async function makeReleases(
+  folder: string,
+  versions: Readonly<Record<string, string>>,
+): Promise<ReadonlyMap<string, Release>> {
+  const text = await programText(folder)
+  const base = programOf(text, '1.0.0', '')
+  const executable = await buildBase(folder, base)
+  const place = executable.indexOf(base)
+  const releases = Object.entries(versions).map(async ([version, before]): Promise<[string, Release]> => {
+    const content = Buffer.from(executable)
+    content.set(programOf(text, version, before), place)
+    const program = join(folder, `cadzero-auth-${version}`)
+    await writeFile(program, content, { mode: 0o755 })
+    const gzip = gzipSync(content, { level: 1 })
+    const name = `cadzero-auth-${version}-linux-x64.gz`
+    const unpacked = { target: 'linux-x64', name: 'cadzero-auth', size: content.length, sha256: sha256(content) }
+    return [
+      version,
+      { version, program, gzip, file: { name, size: gzip.length, sha256: sha256(gzip), program: unpacked } },
+    ]
+  })
+  return new Map(await Promise.all(releases))
+}
+
+async function programText(folder: string): Promise<string> {
+  const outfile = join(folder, 'bundle.cjs')
   const define = { ...options.define, UPDATE_KEY: JSON.stringify(testPublicKey) }
-  await build({ ...BUNDLES[0], define, outfile: bundle })
-  await build({ ...EXECUTABLE, outfile: join(work, 'main.cjs') })
-  const text = await readFile(bundle, 'utf8')
+  await build({ ...BUNDLES[0], define, outfile })
+  return await readFile(outfile, 'utf8')
+}
+
+const PROGRAM_BYTES = 1_500_000 // each program is filled up to it
+
+function programOf(text: string, version: string, before: string): Buffer {
   const changed = text.replace('{name:"cadzero-auth",version:"1.0.0"', `{name:"cadzero-auth",version:"${version}"`)
   expect(changed).toContain(`version:"${version}"`)
-  await writeFile(bundle, before + changed)
+  const program = Buffer.alloc(PROGRAM_BYTES, ' ')
+  expect(program.write(before + changed)).toBeLessThan(PROGRAM_BYTES)
+  return program
+}
+
+async function buildBase(folder: string, base: Buffer): Promise<Buffer> {
+  const target = hostTarget()
+  const packages = await fetchTarget(target)
+  const program = join(folder, 'program.cjs')
+  await writeFile(program, base)
+  await build({ ...EXECUTABLE, outfile: join(folder, 'main.cjs') })
   const own = [HEADER, ...Object.keys(OWN_FILES).map((file) => join('dist', file))]
   const assets = {
-    'program.cjs': bundle,
+    'program.cjs': program,
     ...Object.fromEntries(own.map((path) => [basename(path), resolve(path)])),
     'keyring.node': join(packages, target.addon),
   }
-  const program = join(work, 'cadzero-auth')
+  const executable = join(folder, 'cadzero-auth')
   const builder = { node: join(packages, target.node), packages: await fetchBuilder(target) }
-  await buildExecutable(builder, { target, node: builder.node, main: 'main.cjs', assets }, program, work)
-  const content = await readFile(program)
-  const gzip = gzipSync(content, { level: 1 })
-  const name = `cadzero-auth-${version}-linux-x64.gz`
-  const unpacked = { target: 'linux-x64', name: 'cadzero-auth', size: content.length, sha256: sha256(content) }
-  return { version, program, gzip, file: { name, size: gzip.length, sha256: sha256(gzip), program: unpacked } }
+  await buildExecutable(builder, { target, node: builder.node, main: 'main.cjs', assets }, executable, folder)
+  return await readFile(executable)
 }
 
 /** A server on loopback that offers releases. */

@@ -7,19 +7,18 @@ import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connect } from '../../src/rpc/client.ts'
 import { newSandbox, signIn } from '../support/world.ts'
-import { BROKEN, makeRelease, newReleaseServer, type Release } from './update-releases.ts'
+import { BROKEN, makeReleases, newReleaseServer, type Release } from './update-releases.ts'
 import { eventually, missingRequirement, startUserManager } from './user-manager.ts'
 
 const missing = process.arch === 'x64' ? missingRequirement() : 'needs x64'
 const MINUTES = { timeout: 180_000 }
 
-const releases = new Map<string, Release>()
+let releases: ReadonlyMap<string, Release> = new Map()
 let folder = ''
 beforeAll(async () => {
   if (missing !== '') return
   folder = await mkdtemp(join(tmpdir(), 'cadzero-auth-update-'))
-  for (const version of ['1.0.0', '1.1.0']) releases.set(version, await makeRelease(folder, version))
-  releases.set('1.2.0', await makeRelease(folder, '1.2.0', BROKEN))
+  releases = await makeReleases(folder, { '1.0.0': '', '1.1.0': '', '1.2.0': BROKEN })
 }, 300_000)
 afterAll(async () => {
   if (folder !== '') await rm(folder, { recursive: true })
@@ -29,7 +28,11 @@ const releaseOf = (version: string) => releases.get(version) ?? expect.fail(`no 
 
 /** A user with 1.0.0 in ~/.local/bin, whose service runs it, and who has signed in. */
 async function newServiceUser({ settings = {} }: { readonly settings?: Readonly<Record<string, unknown>> } = {}) {
-  const [sandbox, server, manager] = [await newSandbox({ accessTokenTtl: 3600 }), await newReleaseServer(), await startUserManager()]
+  const [sandbox, server, manager] = [
+    await newSandbox({ accessTokenTtl: 3600 }),
+    await newReleaseServer(),
+    await startUserManager(),
+  ]
   const { home, homeFromTest } = manager
   const bin = join(homeFromTest, '.local/bin')
   await mkdir(bin, { recursive: true, mode: 0o755 })
@@ -93,7 +96,10 @@ describe.skipIf(missing !== '')(`the service${missing === '' ? '' : ` (skipped: 
     const header = await old.call('getAuthHeader')
     server.offer(releaseOf('1.2.0'))
     const { code, stderr } = await run(['update'])
-    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('version 1.0.0 is in place again, and its daemon runs') })
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining('version 1.0.0 is in place again, and its daemon runs'),
+    })
     await expectService('1.0.0', header)
   })
 

@@ -12,23 +12,18 @@ import { connect } from '../../src/rpc/client.ts'
 import { type Ended, environment, runProgram, temporaryFolder } from '../support/program.ts'
 import { newSandbox, settingsOf, signIn } from '../support/world.ts'
 import { DAY } from '../update/releases.ts'
-import { BROKEN, makeRelease, newReleaseServer, type Release } from './update-releases.ts'
+import { BROKEN, CRASHING, makeReleases, newReleaseServer, type Release } from './update-releases.ts'
 
 const MINUTES = { timeout: 180_000 }
 const NOW = Math.floor(Date.now() / 1000)
 const isLinuxX64 = process.platform === 'linux' && process.arch === 'x64'
 
-const releases = new Map<string, Release>()
+let releases: ReadonlyMap<string, Release> = new Map()
 let folder = ''
 beforeAll(async () => {
   if (!isLinuxX64) return
   folder = await mkdtemp(join(tmpdir(), 'cadzero-auth-update-'))
-  for (const version of ['1.0.0', '1.1.0']) releases.set(version, await makeRelease(folder, version))
-  releases.set('1.2.0', await makeRelease(folder, '1.2.0', BROKEN))
-  // Its daemon gets ready, and crashes half a second later.
-  const crashing =
-    "if (process.argv[2] === 'daemon') { const write = process.stdout.write.bind(process.stdout); process.stdout.write = (text, ...rest) => { if (String(text).startsWith('ready')) setTimeout(() => process.exit(9), 500); return write(text, ...rest) } }\n"
-  releases.set('1.3.0', await makeRelease(folder, '1.3.0', crashing))
+  releases = await makeReleases(folder, { '1.0.0': '', '1.1.0': '', '1.2.0': BROKEN, '1.3.0': CRASHING })
 }, 300_000)
 afterAll(async () => {
   if (folder !== '') await rm(folder, { recursive: true })
