@@ -1,5 +1,6 @@
 // Runs a program of the system to its end, or starts one in the background: by its path, with no shell and no secrets.
-import { spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
 import { systemProgramEnvironment } from './child-environment.ts'
 import type { Clock } from './clock.ts'
 import { workingFolder } from './home.ts'
@@ -26,12 +27,17 @@ const PLAIN_OUTPUT = { LC_ALL: 'C', SYSTEMD_COLORS: '0', SYSTEMD_PAGER: '' }
 export function systemRun(clock: Clock, env: NodeJS.ProcessEnv): Run {
   return (program, args) =>
     new Promise((resolve) => {
-      const child = spawn(program, args, {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...systemProgramEnvironment(env), ...PLAIN_OUTPUT },
-        windowsHide: true,
-      })
       const output = { stdout: '', stderr: '' }
+      let child: ChildProcessByStdio<null, Readable, Readable>
+      try {
+        child = spawn(program, args, {
+          stdio: ['ignore', 'pipe', 'pipe'],
+          env: { ...systemProgramEnvironment(env), ...PLAIN_OUTPUT },
+          windowsHide: true,
+        })
+      } catch {
+        return resolve({ status: undefined, ...output }) // Windows, for example: a program for another processor
+      }
       for (const name of ['stdout', 'stderr'] as const) {
         child[name].setEncoding('utf8').on('data', (chunk: string) => {
           if (output[name].length < MAX_OUTPUT) output[name] += chunk

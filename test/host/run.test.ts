@@ -10,6 +10,14 @@ describe.skipIf(process.platform === 'win32')('a program that is run', () => {
   })
 
   it.each([
+    ['there is none', '/nowhere/at/all'],
+    ['the system refuses it at once', '/etc/passwd/program'], // spawn() throws, as on Windows for another processor
+  ])('has no status if %s', async (_fault, program) => {
+    const ran = await systemRun(new TestClock(), {})(program, [])
+    expect(ran).toEqual({ status: undefined, stdout: '', stderr: '' })
+  })
+
+  it.each([
     ['hangs', 'exec sleep 30'],
     ['has started one that keeps its output open', 'sleep 30 & wait'],
   ])('is given up after a minute if it %s', async (_fault, script) => {
