@@ -42,8 +42,12 @@ export interface ServiceManager {
    * @throws ServiceError, FileError, or a system error
    */
   install(launch: Launch): Promise<boolean>
-  /** Stops the daemon and removes the entry. @returns whether there was one @throws ServiceError, or a system error */
-  uninstall(): Promise<boolean>
+  /**
+   * Stops the daemon and removes the entry.
+   * @param launch what this program would enter: a package's entry for another program is left
+   * @returns whether there was one @throws ServiceError, or a system error
+   */
+  uninstall(launch: Launch): Promise<boolean>
   /** @param launch what this program would enter @throws ServiceError, FileError, or a system error */
   status(launch: Launch): Promise<ServiceStatus>
   /** Stops the daemon, if it is running, and starts it. @throws ServiceError, or a system error */

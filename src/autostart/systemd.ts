@@ -135,21 +135,27 @@ export class Systemd implements ServiceManager {
     await this.#ask('daemon-reload')
   }
 
-  async uninstall(): Promise<boolean> {
+  async uninstall(launch: Launch): Promise<boolean> {
     const { files } = this.#machine
     if (await this.#isMasked()) return false
     const hadOwn = (await readEntry(files, this.place)) !== undefined
     // Without a manager no unit can be running, so that only the file has to go.
     const hasManager = this.#systemctl !== undefined && (await this.#hasManager())
-    if (hasManager) {
+    if (hasManager && (hadOwn || (await this.#isPackageOf(launch)))) {
       await this.#ask('disable', '--now', UNIT)
       await this.#ask('reset-failed', UNIT)
     }
     await restoreEntry(files, this.place, undefined)
     if (hadOwn && this.#systemctl !== undefined) await this.#ask('daemon-reload')
-    if (!hasManager || (await this.#packageUnit()) === undefined) return hadOwn
+    if (!hasManager || !(await this.#isPackageOf(launch))) return hadOwn
     await this.#must('mask', UNIT) // the administrator has enabled it for all users, which `disable` does not change
     return true
+  }
+
+  /** The unit of a package that starts another program is not this one's to switch off. */
+  async #isPackageOf({ command }: Launch): Promise<boolean> {
+    const unit = await this.#packageUnit()
+    return unit !== undefined && unitProgram(unit.text).join('\0') === command.join('\0')
   }
 
   async status(launch: Launch): Promise<ServiceStatus> {

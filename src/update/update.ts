@@ -115,7 +115,8 @@ function notWritable(folder: string): UpdateError {
 /**
  * Finishes an update that was interrupted, or undoes it.
  * @returns what it did; undefined if there was nothing to do
- * @throws UpdateError if the daemon of the new version did not get ready; the previous one is then in place
+ * @throws UpdateError if the daemon of the new version did not get ready, or if this process is of the version that was undone; the
+ * previous one is then in place
  */
 export async function finishInterrupted(updater: Updater): Promise<'finished' | 'undone' | undefined> {
   const { programs, program } = updater
@@ -125,10 +126,22 @@ export async function finishInterrupted(updater: Updater): Promise<'finished' | 
   }
   if (!(await programs.isReplaced())) {
     await programs.restorePrevious()
+    await requireInPlace(updater)
     return 'undone'
   }
   await takeOverOrUndo(updater, program.version, undefined)
   return 'finished'
+}
+
+/** An interrupted way back is completed by the very program that it removes, which must not go on as the one that is installed. */
+async function requireInPlace({ programs, program, versionOf, takeOver }: Updater): Promise<void> {
+  const version = await versionOf(String(programs.programs.at(-1)?.path))
+  if (version === undefined || version === program.version) return
+  await takeOver(undefined).catch(() => undefined) // every command starts it, and says why that fails
+  throw new UpdateError(
+    `an update that had been interrupted was undone: version ${version} is in place again`,
+    'run cadzero-auth update to try again; your session is kept',
+  )
 }
 
 /** @throws UpdateError, NetworkError, DownloadError, or a system error; the program is then as it was, and its daemon runs */

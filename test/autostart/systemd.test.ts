@@ -152,10 +152,10 @@ describe('a unit that a package has installed', () => {
   it('is masked for the user by an uninstall, and unmasked by the next installation', async () => {
     const launch = { ...(await existingLaunch()), env: {} }
     const { path, unit, manager } = await newPackage(launch)
-    expect(await manager.uninstall()).toBe(true)
+    expect(await manager.uninstall(launch)).toBe(true)
     expect(unit.masked).toBe(true)
     expect(await manager.status(launch)).toMatchObject({ installed: false, running: false })
-    expect(await manager.uninstall()).toBe(false)
+    expect(await manager.uninstall(launch)).toBe(false)
     expect(await manager.install(launch)).toBe(true)
     expect(unit).toMatchObject({ masked: false, active: true })
     expect(await manager.status(launch)).toMatchObject({ installed: true, place: path })
@@ -167,5 +167,17 @@ describe('a unit that a package has installed', () => {
     expect(await manager.status(other)).toMatchObject({ installed: true, problem: 'other_program' })
     await manager.install(other)
     expect(await manager.status(other)).toMatchObject({ installed: true, place: manager.place, problem: null })
+  })
+
+  it('is not switched off by an uninstall of a program of another folder', async () => {
+    const { unit, manager, path } = await newPackage({ ...(await existingLaunch()), env: {} })
+    const other = await existingLaunch()
+    unit.active = true
+    expect(await manager.uninstall(other)).toBe(false)
+    expect(unit).toMatchObject({ masked: false, active: true })
+    await manager.install(other)
+    expect(await manager.uninstall(other)).toBe(true)
+    expect(unit.masked).toBe(false)
+    expect(await manager.status(other)).toMatchObject({ installed: true, place: path, problem: 'other_program' })
   })
 })

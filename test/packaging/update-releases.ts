@@ -72,7 +72,7 @@ function programOf(text: string, version: string, before: string): Buffer {
   return program
 }
 
-async function buildBase(folder: string, base: Buffer): Promise<Buffer> {
+async function buildBase(folder: string, base: Buffer) {
   const target = hostTarget()
   const packages = await fetchTarget(target)
   const program = join(folder, 'program.cjs')
@@ -95,7 +95,9 @@ export async function newReleaseServer() {
   const now = Math.floor(Date.now() / 1000)
   const files = new Map<string, Buffer>()
   let onProgram: (() => Promise<void>) | undefined
+  const requests: string[] = []
   const address = await serve(async (request, response) => {
+    requests.push(String(request.url))
     const body = files.get(String(request.url))
     if (body === undefined) return response.writeHead(404).end()
     response.writeHead(200, { 'content-length': body.length })
@@ -115,6 +117,7 @@ export async function newReleaseServer() {
     url: new URL('/update.json', address).href,
     offer,
     files,
+    requests,
     /** Stops in the middle of a program, calls this, and closes the connection. */
     interrupt: (action: (() => Promise<void>) | undefined) => {
       onProgram = action

@@ -116,4 +116,26 @@ describe.skipIf(missing !== '')(`the service${missing === '' ? '' : ` (skipped: 
     expect(await property('MainPID')).toBe(String(pid))
     await run(['daemon', '--stop'], env)
   })
+
+  it('is not started by an update of a daemon whose passphrase it cannot know', MINUTES, async () => {
+    const { sandbox, server, run, daemon, property } = await newServiceUser({
+      settings: { keyProtection: 'passphrase' },
+    })
+    expect(await run(['service', 'install'])).toMatchObject({ code: 0 })
+    const env = { CADZERO_AUTH_PASSPHRASE: 'correct horse' }
+    const replaced = await daemon()
+    expect(await run(['daemon', '--stop'])).toMatchObject({ code: 0 })
+    await replaced.closed
+    expect(await run(['status'], env)).toMatchObject({ code: 0 })
+    const old = await daemon()
+    expect(await signIn(old, sandbox)).toMatchObject({ state: 'signed_in', store: { persisted: true } })
+    const header = await old.call('getAuthHeader')
+    server.offer(releaseOf('1.1.0'))
+    expect(await run(['update'], env)).toMatchObject({ code: 0, stdout: 'updated 1.0.0 to 1.1.0\n' })
+    const updated = await daemon()
+    expect(await updated.call('getAuthHeader', { interactive: false })).toEqual(header)
+    expect(updated.endpoint.daemonVersion).toBe('1.1.0')
+    expect(await property('ActiveState')).toBe('inactive')
+    await run(['daemon', '--stop'])
+  })
 })

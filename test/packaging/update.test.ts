@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { watch } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
@@ -63,7 +63,7 @@ async function newUser() {
     expect(await readdir(bin)).toEqual(['cadzero-auth'])
   }
   const start = () => spawn(program, ['update'], { env: environment(own), stdio: 'ignore' })
-  return { run, server, bin, program, header, daemon, expectVersion, start }
+  return { run, server, home, bin, program, header, daemon, expectVersion, start }
 }
 
 describe.skipIf(!isLinuxX64)(`an executable${isLinuxX64 ? '' : ' (skipped: needs Linux x64)'}`, () => {
@@ -99,6 +99,23 @@ describe.skipIf(!isLinuxX64)(`an executable${isLinuxX64 ? '' : ' (skipped: needs
     expect(stderr).toContain(cause)
     expect(stderr).toContain('version 1.0.0 is in place again, and its daemon runs')
     await expectVersion('1.0.0')
+  })
+
+  it('[I6] replaces no daemon whose session is in memory only', MINUTES, async () => {
+    const { run, server, daemon, home, expectVersion } = await newUser()
+    server.offer(releaseOf('1.1.0'))
+    const old = await daemon()
+    const sessions = join(home, 'config/sessions')
+    await rename(sessions, `${sessions}.away`) // as a disk that is no longer there
+    await expect(old.call('refresh')).rejects.toMatchObject({ code: 1005 })
+    const refused = await run('update')
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('production is in memory only') })
+    expect(server.requests.filter((path) => path.endsWith('.gz'))).toEqual([])
+    expect((await daemon()).endpoint).toEqual(old.endpoint)
+    await rename(`${sessions}.away`, sessions)
+    await expect.poll(() => old.call('status'), { timeout: 70_000 }).toMatchObject({ store: { persisted: true } })
+    expect(await run('update')).toMatchObject({ code: 0 })
+    await expectVersion('1.1.0')
   })
 
   it('refuses what is not signed, not current, not newer or not complete, and goes on as before', MINUTES, async () => {

@@ -5,14 +5,33 @@
 #   sh install.sh [--no-service]          PREFIX=DIR installs into DIR/bin instead
 #   sh install.sh --uninstall [--purge]   --purge also signs out and removes the session, its key and the configuration
 set -eu
-
-here=$(cd "$(dirname "$0")" && pwd)
-bin=${PREFIX:-$HOME/.local}/bin
-program=$bin/cadzero-auth
+umask g-w,o-w # who can write to the program, or to its folder, can replace it
 
 fail() { # message, hint
   printf 'error: %s\nhint: %s\n' "$1" "$2" >&2
   exit 1
+}
+
+case $0 in
+  *install.sh) here=$(cd "$(dirname "$0")" && pwd) ;;
+  *) here=$PWD ;; # from a pipe, $0 is the shell
+esac
+prefix=${PREFIX:-${HOME:+$HOME/.local}}
+case $prefix in
+  /*) ;;
+  '') fail 'HOME is not set' 'set PREFIX to the folder to install into' ;;
+  *) prefix=$PWD/$prefix ;;
+esac
+bin=$prefix/bin
+program=$bin/cadzero-auth
+new=$program.$$
+
+refuse_foreign_folder() { # sudo keeps HOME on some systems: root would leave files there that the user cannot update
+  [ "$(id -u)" = 0 ] || return 0
+  folder=$bin
+  while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+  owner=$(ls -ldn "$folder/" | awk '{ print $3 }')
+  [ "$owner" = 0 ] || fail "$folder belongs to another user" 'run it as that user, without sudo'
 }
 
 uninstall() { # option…
@@ -23,14 +42,16 @@ uninstall() { # option…
 }
 
 install_program() {
+  [ -f "$here/cadzero-auth" ] ||
+    fail "there is no cadzero-auth in $here" 'unpack the archive, and run install.sh in its folder'
   # On a minimal Linux the loader names the library that is missing.
   version=$("$here/cadzero-auth" --version) ||
     fail 'the program does not start on this computer' 'install the library that the line above names; see docs/install.md'
-  mkdir -p "$bin"
+  trap 'rm -f "$new"' EXIT
+  trap 'exit 1' HUP INT TERM
   # A copy beside it, then a rename: a running program cannot be written over.
-  cp "$here/cadzero-auth" "$program.$$"
-  chmod 755 "$program.$$"
-  mv -f "$program.$$" "$program"
+  mkdir -p "$bin" && cp "$here/cadzero-auth" "$new" && chmod 755 "$new" && mv -f "$new" "$program" ||
+    fail "$program was not written" 'free some space, or set PREFIX to a folder that you can write to'
   # What an interrupted `cadzero-auth update` has left would put an older program back.
   rm -rf "$program.previous" "$bin/.cadzero-auth-update"
   echo "installed $program, $version"
@@ -41,18 +62,20 @@ install_program() {
 }
 
 end_old_daemon() { # without a service: the next command starts the new one, which has the session
-  "$program" daemon --stop >/dev/null 2>&1 || true # it fails if none runs
+  said=$("$program" daemon --stop 2>&1) || return 0 # it fails if none runs
+  case $said in *warning:*) printf '%s\n' "$said" >&2 ;; esac
 }
 
-case ${1:-} in
-  --uninstall) shift && uninstall "$@" ;;
+refuse_foreign_folder
+case "$*" in
+  --uninstall | '--uninstall --purge') shift && uninstall "$@" ;;
   --no-service) install_program && end_old_daemon ;;
   '')
     install_program
     "$program" service install || {
       end_old_daemon
-      echo 'note: there is no service; every command starts the daemon' >&2
+      echo 'note: no service runs; every command starts the daemon' >&2
     }
     ;;
-  *) fail "unknown option: $1" 'read the first lines of install.sh' ;;
+  *) fail "unknown options: $*" 'use none, --no-service, --uninstall, or --uninstall --purge; PREFIX=DIR chooses the folder' ;;
 esac

@@ -18,11 +18,11 @@ export async function installService(context: Context, options: ServiceOptions):
   const manager = managerOfThisComputer(context)
   const before = await runningDaemon(context)
   const launch = await launchOfThisProgram(context)
-  // After an update the entry may be the same, and the daemon still the old one.
-  const isOlder = before !== undefined && before.daemonVersion !== version
+  // The entry may be the same although the daemon is still the old one, after an update, or hangs.
+  const isCurrent = before?.daemonVersion === version
   const started = await manager.install(launch)
-  if (!started && isOlder) await manager.restart()
-  const daemon = await requireDaemon(context, manager, started || isOlder ? before : undefined)
+  if (!started && !isCurrent) await manager.restart()
+  const daemon = await requireDaemon(context, manager, started || !isCurrent ? before : undefined)
   noteLostVariables(context)
   if ((await configuredKeyProtection(context)) === 'passphrase') {
     note(

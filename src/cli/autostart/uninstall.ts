@@ -1,12 +1,12 @@
 // `cadzero-auth service uninstall [--purge]`: runs the uninstaller and prints what it did.
 import { ServiceError } from '../../autostart/errors.ts'
-import type { ServiceManager } from '../../autostart/service-manager.ts'
+import type { ServiceManager, ServiceStatus } from '../../autostart/service-manager.ts'
 import { type KeptKey, type LeftFile, type UninstallWarning, uninstall } from '../../daemon/uninstall.ts'
 import type { Context } from '../context.ts'
 import { connectToDaemon } from '../daemon-connection.ts'
 import { unsavedText } from '../status-text.ts'
 import { note, print, printJson } from '../terminal.ts'
-import { managerOfThisComputer } from './this-computer.ts'
+import { launchOfThisProgram, managerOfThisComputer } from './this-computer.ts'
 
 export interface UninstallArguments {
   readonly json?: boolean
@@ -18,15 +18,26 @@ export async function uninstallService(
   { json = false, purge = false }: UninstallArguments,
 ): Promise<void> {
   const manager = findManager(context)
+  let other: ServiceStatus | undefined
   const { hadEntry, keptKey, removedKey, removed, left } = await uninstall({
     ...context,
     env: process.env,
     purge,
     connectToDaemon: () => connectToDaemon(context, true),
-    removeEntry: async () => (await manager?.uninstall()) ?? false,
+    removeEntry: async () => {
+      if (manager === undefined) return false
+      const launch = await launchOfThisProgram(context)
+      const removed = await manager.uninstall(launch)
+      other = await manager.status(launch)
+      return removed
+    },
     onWarning: (warning) => note(`warning: ${warningText(warning)}`),
   })
-  const kept = [...(keptKey === undefined ? [] : [keptKeyText(keptKey)]), ...left.map(leftFileText)]
+  const kept = [
+    ...(keptKey === undefined ? [] : [keptKeyText(keptKey)]),
+    ...left.map(leftFileText),
+    ...otherEntryText(other),
+  ]
   const all = removedKey ? [...removed, 'the key in the keyring'] : removed
   if (json) return printJson({ uninstalled: hadEntry, purged: purge, removed: all, kept })
   print(hadEntry ? `uninstalled: ${manager?.place}` : 'it was not installed')
@@ -69,6 +80,13 @@ function leftFileText({ path, reason }: LeftFile): string {
     case 'in_use':
       return `${path}, which another installation of cadzero-auth uses as well`
   }
+}
+
+/** A package has entered another program for all users. */
+function otherEntryText(entry: ServiceStatus | undefined): string[] {
+  if (!entry?.installed) return []
+  const program = entry.command.join(' ')
+  return [`${entry.place}, which starts ${program}; run ${program} service uninstall to switch that off`]
 }
 
 function keptKeyText(kept: KeptKey): string {

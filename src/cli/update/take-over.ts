@@ -1,7 +1,9 @@
 // Has the program that was just put in place take over from the running daemon, and proves that its daemon is ready.
 import { ServiceError } from '../../autostart/errors.ts'
+import type { Config } from '../../config/config.ts'
 import { connect } from '../../rpc/client.ts'
 import type { Result } from '../../rpc/contract.ts'
+import type { Endpoint } from '../../rpc/discovery.ts'
 import { compareVersions } from '../../update/decision.ts'
 import { launchOfThisProgram, managerOfThisComputer } from '../autostart/this-computer.ts'
 import type { Context } from '../context.ts'
@@ -12,16 +14,32 @@ import { runningDaemon, waitForDaemon } from '../running-daemon.ts'
 const SETTLE_SECONDS = 2 // a daemon that crashes when it serves its first clients has done so by then
 
 /**
+ * A daemon that could not save a session is not replaced: the session would end with it.
+ * @throws CommandError if a session is in memory only
+ */
+export async function requireSavedSessions(context: Context, config: Config): Promise<void> {
+  for (const profile of config.profiles.keys()) {
+    const current = await status(context, profile)
+    if (!current || current.tokenExpiresAt === null || current.store.persisted) continue
+    throw new CommandError(
+      `the session of ${profile} is in memory only, and would end with its daemon`,
+      'free some space on the disk, and run cadzero-auth status until it shows that the session is on disk; then try again',
+    )
+  }
+}
+
+/**
  * A session that the old daemon had must be there in the new one.
  * @param version the version of the program in place; undefined if it is not known
  * @throws CommandError, StartError, FileError, ServiceError, or a system error
  */
-export async function takeOver(context: Context, version: string | undefined): Promise<void> {
+export async function takeOver(context: Context, config: Config, version: string | undefined): Promise<void> {
   const before = await runningDaemon(context)
   // A newer one belongs to another copy of the program.
   if (before && version !== undefined && compareVersions(before.daemonVersion, version) >= 0) return
+  await requireSavedSessions(context, config)
   const wasSignedIn = (await status(context))?.state === 'signed_in'
-  await restart(context)
+  await restart(context, config, before)
   const daemon = await waitForDaemon(
     context,
     ({ instance, daemonVersion }) => instance !== before?.instance && (version ?? daemonVersion) === daemonVersion,
@@ -34,13 +52,17 @@ export async function takeOver(context: Context, version: string | undefined): P
   if (wasSignedIn && after.state !== 'signed_in') throw new CommandError('it does not open the session')
 }
 
-/** By the service manager, if that starts this program, so that it goes on supervising the daemon. */
-async function restart(context: Context): Promise<void> {
+/** By the service manager, if that starts this program for these folders, so that it goes on supervising the daemon. */
+async function restart(context: Context, { keyProtection }: Config, before: Endpoint | undefined): Promise<void> {
   try {
     const manager = managerOfThisComputer(context)
     const launch = await launchOfThisProgram(context)
-    const { installed, command } = await manager.status(launch)
-    if (installed && command.join('\0') === launch.command.join('\0')) return await manager.restart()
+    const { command, pid, problem } = await manager.status(launch)
+    const isOfThisProgram = command.join('\0') === launch.command.join('\0')
+    // An entry that this program would write differently may be for other folders, whose daemon is left alone.
+    const isOfTheseFolders = problem === null || (pid !== null && pid === before?.pid)
+    // A service knows no passphrase.
+    if (isOfThisProgram && isOfTheseFolders && keyProtection !== 'passphrase') return await manager.restart()
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error // there is an entry, but no manager here, as after su
   }
@@ -53,11 +75,11 @@ function withItsWords(error: unknown): never {
   throw new CommandError(`${error.message}: ${error.output.split('\n')[0]}`)
 }
 
-/** That of the default profile; undefined if no daemon gives one. */
-async function status({ host, folders }: Context): Promise<Result<'status'> | undefined> {
+/** Undefined if no daemon gives one. @param profile the default profile if undefined */
+async function status({ host, folders }: Context, profile?: string): Promise<Result<'status'> | undefined> {
   try {
     const client = await connect(host.files, folders.discoveryFile, host.random)
-    return await client.call('status').finally(() => client.close())
+    return await client.call('status', profile === undefined ? {} : { profile }).finally(() => client.close())
   } catch {
     return undefined
   }

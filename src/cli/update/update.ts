@@ -1,6 +1,6 @@
 // `cadzero-auth update [--check]`: replaces this program by a newer release, for those who have installed it by hand.
 import { isSea } from 'node:sea'
-import { loadConfig } from '../../config/config.ts'
+import { type Config, loadConfig } from '../../config/config.ts'
 import { DownloadError } from '../../host/download.ts'
 import { NetworkError } from '../../host/network.ts'
 import { systemRun } from '../../host/run.ts'
@@ -19,7 +19,7 @@ import { note, print, printJson } from '../terminal.ts'
 import { commitTime, version } from '../version.ts'
 import { updateKey } from './key.ts'
 import { refusalError } from './refusal.ts'
-import { takeOver } from './take-over.ts'
+import { requireSavedSessions, takeOver } from './take-over.ts'
 
 export interface UpdateOptions {
   readonly check?: boolean
@@ -28,8 +28,9 @@ export interface UpdateOptions {
 
 /** @throws CommandError, UpdateError, ConfigurationError, FileError, LockError, or a system error */
 export async function update(context: Context, { check = false, json = false }: UpdateOptions): Promise<void> {
-  const updater = await createUpdater(context)
+  const { updater, config } = await createUpdater(context)
   if (check) return showFound(await found(updater), json)
+  await requireSavedSessions(context, config)
   await exclusively(updater, async () => {
     const done = await finishInterrupted(updater)
     if (done !== undefined) note(`note: an update that had been interrupted was ${done}`)
@@ -43,7 +44,7 @@ export async function update(context: Context, { check = false, json = false }: 
 }
 
 /** @throws CommandError if this program does not update itself, or has no address to look at */
-async function createUpdater(context: Context): Promise<Updater> {
+async function createUpdater(context: Context): Promise<{ updater: Updater; config: Config }> {
   const { host, folders } = context
   const programs = await findPrograms(context)
   if (updateKey === undefined) {
@@ -63,7 +64,7 @@ async function createUpdater(context: Context): Promise<Updater> {
   host.network.configure({ ...config, proxyPassword: (proxy) => systemProxyPassword(host.clock).read(proxy) })
   const names = programs.programs.map(({ name }) => name)
   const builtAt = commitTime === null ? null : Date.parse(commitTime) / 1000
-  return {
+  const updater: Updater = {
     files: host.files,
     clock: host.clock,
     download: host.download,
@@ -73,8 +74,9 @@ async function createUpdater(context: Context): Promise<Updater> {
     seenFile: folders.updateFile,
     programs,
     versionOf: (path) => versionOf(context, path),
-    takeOver: (wanted) => takeOver(context, wanted),
+    takeOver: (wanted) => takeOver(context, config, wanted),
   }
+  return { updater, config }
 }
 
 /** @throws CommandError if something else updates this program */
