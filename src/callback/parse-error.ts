@@ -35,7 +35,8 @@ function refusalOf(error: Error, socket: Duplex): CallbackRefusal | undefined {
   }
   if (!code.startsWith('HPE_')) return undefined // the connection was lost
   const { rawPacket } = error as { rawPacket?: Buffer }
-  return rawPacket?.[0] === TLS_HANDSHAKE ? 'https' : 'malformed'
+  const isFirst = 'bytesRead' in socket && socket.bytesRead === rawPacket?.length
+  return isFirst && rawPacket[0] === TLS_HANDSHAKE ? 'https' : 'malformed'
 }
 
 function responseOf({ status, headers, body }: Page): Buffer {

@@ -154,6 +154,8 @@ const HEADERS = Object.keys(pages.notFound.headers)
   .map((name) => name.toLowerCase())
 const unknownHeaders = ({ headers }: HttpResponse) => [...headers.keys()].filter((name) => !HEADERS.includes(name))
 
+const isTls = (bytes: string) => bytes.startsWith('\x16')
+
 /** Whether a request has the state exactly once: an independent parser of the bytes that were sent. */
 function hasState(bytes: string, path: string, port: number, names: readonly string[], state: string | null): boolean {
   const [first = '', ...lines] = bytes.replace(/^[\r\n]+/, '').split('\r\n')
@@ -179,7 +181,7 @@ describe('any request to the callback listener', FUZZ_TIMEOUT, () => {
         const { text, wasReset } = await exchange(port, bytes, hit.cuts)
         const isHead = isHeadRequest(bytes) // its response has the length of a body that is not sent
         if (text !== '') for (const one of isHead ? [headIn(text)] : responsesIn(text)) expectConstant(one, isHead)
-        else expect(wasReset || /^[\r\n]*CONNECT /.test(bytes) || isIncomplete(bytes)).toBe(true)
+        else expect(wasReset || /^[\r\n]*CONNECT /.test(bytes) || isIncomplete(bytes) || isTls(bytes)).toBe(true)
         const isAcceptable = hasState(bytes, address.path, port, names, state)
         expect(taken.splice(0).length > 0 && !isAcceptable).toBe(false)
       }),

@@ -286,7 +286,7 @@ class Life {
     if (state === 'signed_in') {
       const session = await this.#openStore(files).load()
       expect(this.#numberOf(session)).toBeGreaterThanOrEqual(this.excuse ? 0 : this.#acknowledged)
-    } else expect(this.excuse).toBeDefined()
+    } else this.#signedOut()
     this.disk.fault = fault
   }
 

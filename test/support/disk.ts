@@ -12,7 +12,8 @@ interface Node {
 
 type Call = 'open' | 'read' | 'write' | 'sync' | 'rename' | 'unlink'
 
-const never = new Promise<never>(() => undefined)
+/** One for each call: a promise keeps all that wait for it. */
+const never = () => new Promise<never>(() => undefined)
 const failure = (code: string) => Object.assign(new Error(code), { code })
 
 export class Disk {
@@ -67,9 +68,9 @@ export class Disk {
     }
     const enter = async (call?: Call): Promise<void> => {
       if (isAlive && --left < 0) kill()
-      if (!isAlive) return await never
+      if (!isAlive) return await never()
       await new Promise(setImmediate)
-      if (!isAlive) return await never
+      if (!isAlive) return await never()
       const code = call && this.fault(call)
       if (code) throw failure(code)
     }
