@@ -36,7 +36,7 @@ function refusalOf(error: Error, socket: Duplex): CallbackRefusal | undefined {
   if (!code.startsWith('HPE_')) return undefined // the connection was lost
   const { rawPacket } = error as { rawPacket?: Buffer }
   const isFirst = 'bytesRead' in socket && socket.bytesRead === rawPacket?.length
-  return isFirst && rawPacket[0] === TLS_HANDSHAKE ? 'https' : 'malformed'
+  return isFirst && rawPacket?.[0] === TLS_HANDSHAKE ? 'https' : 'malformed'
 }
 
 function responseOf({ status, headers, body }: Page): Buffer {

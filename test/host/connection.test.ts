@@ -179,7 +179,8 @@ describe('through a proxy', () => {
   it('that answers for the provider, its answer is not taken for the provider’s', async () => {
     const answer = 'HTTP/1.1 400 x\r\ncontent-type: application/json\r\n\r\n{"error":"invalid_grant"}'
     const proxy = await startProxy(1, answer)
-    expect(await failure(send(`https://${HOST}/`, { proxy: proxy.url }))).toMatchObject({ cause: 'proxy' })
+    const expected = { cause: 'proxy', proxyProblem: 'refused' }
+    expect(await failure(send(`https://${HOST}/`, { proxy: proxy.url }))).toMatchObject(expected)
   })
 })
 
