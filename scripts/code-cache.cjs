@@ -1,5 +1,5 @@
-// Writes V8's code caches of a built program: code-cache.cjs DIST OUT. It runs a daemon and `header`: the caches have what both compile.
-const { createHash } = require('node:crypto')
+// Writes V8's code caches of a built program, for finish-code-cache.cjs: code-cache.cjs DIST OUT. It runs a daemon and `header`: the caches
+// have what both compile.
 const { readFileSync, writeFileSync } = require('node:fs')
 const { createRequire, Module } = require('node:module')
 const { join, resolve } = require('node:path')
@@ -26,20 +26,15 @@ process.once('exit', () => {
   process.umask(0o022) // the daemon has set another one; every user of an installation reads the caches
   // A build that wants the same bytes each time starts Node with these. V8 accepts a cache only with the flags that it was made with.
   for (const flag of ['--hash-seed=0', '--flush-bytecode', '--no-predictable']) setFlagsFromString(flag)
-  for (const { name, text, script } of scripts) {
-    const cache = script.createCachedData()
-    const digest = createHash('sha256').update(text).update(cache).digest() // src/bootstrap/run-script.ts compares it
-    writeFileSync(join(out, `${name}.cache`), Buffer.concat([digest, cache]))
-  }
+  for (const { name, script } of scripts) writeFileSync(join(out, `${name}.cache`), script.createCachedData())
 })
 
 function run(name, ...args) {
   const path = join(dist, `${name}.cjs`)
-  const text = readFileSync(path)
-  const script = new Script(Module.wrap(text.toString('utf8')), {
+  const script = new Script(Module.wrap(readFileSync(path, 'utf8')), {
     filename: `${name}.cjs`, // no full path: the name stays in the cache, which must not reveal the build machine
   })
-  scripts.push({ name, text, script })
+  scripts.push({ name, script })
   process.argv = [process.execPath, path, ...args]
   const main = { exports: {} }
   script.runInThisContext()(main.exports, createRequire(path), main, path, dist)

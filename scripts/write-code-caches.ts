@@ -43,7 +43,7 @@ export async function writeCodeCaches(dist: string, out: string, node: string): 
       refreshToken: 'token',
     })
     run('scripts/code-cache.cjs', dist, out)
-    run('scripts/renumber-code-cache.cjs', dist, ...CACHES.map((name) => join(out, name)))
+    run('scripts/finish-code-cache.cjs', dist, ...CACHES.map((name) => join(out, name)))
   } finally {
     await rm(home, { recursive: true, force: true })
   }

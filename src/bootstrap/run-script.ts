@@ -7,7 +7,7 @@ import { Script } from 'node:vm'
 export interface ScriptFile {
   readonly path: string
   readonly text: Buffer
-  /** As scripts/code-cache.cjs writes it. A cache that does not fit is ignored. */
+  /** As scripts/finish-code-cache.cjs writes it. A cache that does not fit is ignored. */
   readonly cache?: Buffer | undefined
 }
 
