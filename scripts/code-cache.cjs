@@ -18,7 +18,8 @@ globalThis.setTimeout = (action, milliseconds, ...values) =>
 
 process.stdout.write = (text) => {
   if (text.startsWith('ready ')) run('header')
-  else if (text.startsWith('Authorization: ')) process.kill(process.pid, 'SIGTERM') // the daemon ends, and then this process
+  // The daemon ends, and then this process. A signal that it sends to itself would end it at once on Windows.
+  else if (text.startsWith('Authorization: ')) process.emit('SIGTERM', 'SIGTERM')
   return true
 }
 run('program', 'daemon')
