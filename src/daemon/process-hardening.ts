@@ -25,10 +25,11 @@ export function hardenProcess(): void {
   // Without a listener, SIGUSR1 opens Node's inspector to every user of the machine.
   process.on('SIGUSR1', () => undefined)
   if (process.report) process.report.reportOnFatalError = false
+  if (process.platform !== 'linux') return // the system's own settings apply
   try {
     writeFileSync('/proc/self/coredump_filter', '0x0')
   } catch {
-    // not Linux: the system's own settings apply
+    // a container without /proc
   }
 }
 

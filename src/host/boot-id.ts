@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 
 /** @returns null if the system does not tell (macOS, Windows) */
 export function bootId(): string | null {
+  if (process.platform !== 'linux') return null // Windows would read a file of any user's on the current drive
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
   } catch {

@@ -65,8 +65,10 @@ export async function exclusively<T>({ files, programs }: Updater, action: () =>
   try {
     return await action()
   } finally {
-    if (process.platform !== 'win32') await files.unlink(programs.lockFile).catch(() => undefined) // while it is held
+    const remove = () => files.unlink(programs.lockFile).catch(() => undefined)
+    if (process.platform !== 'win32') await remove() // while it is held
     await lock.release()
+    if (process.platform === 'win32') await remove() // which fails if another process has it open by now
   }
 }
 

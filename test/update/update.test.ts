@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
 import { takeLock } from '../../src/host/lock.ts'
 import { exclusively, findUpdate, finishInterrupted, installUpdate, type Updater } from '../../src/update/update.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import { DAY, releaseFile, SEQUENCE } from './releases.ts'
 import { expectTidy, installAll, NEW, newUpdater, type Options } from './updater.ts'
 
@@ -23,7 +24,7 @@ describe('an update', () => {
     const { updater, folder, names, contents, takenOver } = await newUpdater({ windows })
     expect(await update(updater)).toBe('available')
     expect(await contents()).toEqual(names.map(() => 'new'))
-    for (const name of names) expect((await stat(join(folder, name))).mode & 0o777).toBe(0o755)
+    if (!isWindows) for (const name of names) expect((await stat(join(folder, name))).mode & 0o777).toBe(0o755)
     expect(takenOver).toEqual(['1.1.0'])
     await expectTidy(folder, names)
   })
@@ -108,18 +109,18 @@ describe('an update', () => {
     expect(await update(updater)).toBe('available')
   })
 
-  it.skipIf(process.getuid === undefined)('refuses a folder that other users can write to', async () => {
+  it.skipIf(isWindows)(`refuses a folder that other users can write to${needs('file modes')}`, async () => {
     const { updater, folder, requests } = await newUpdater()
     await chmod(folder, 0o777)
     await expect(update(updater)).rejects.toThrow(`other users can write to ${folder}`)
     expect(requests).toEqual([])
   })
 
-  it.skipIf(process.getuid === undefined).each([
+  it.skipIf(isWindows).each([
     ['a group of others', { mode: 0o40775, gid: 61_234 }, true],
     ['its user’s own group', { mode: 0o40775, gid: process.getuid?.() }, false],
     ['a group of others that may only read', { mode: 0o40755, gid: 61_234 }, false],
-  ])('[I5] looks at who may write to its folder: %s', async (_name, fields, isRefused) => {
+  ])(`[I5] looks at who may write to its folder: %s${needs('file modes')}`, async (_name, fields, isRefused) => {
     const found = async (path: string) => Object.assign(await stat(path), fields)
     const { updater, requests } = await newUpdater({ files: { ...systemFiles, stat: found as never } })
     const [outcome] = await Promise.allSettled([update(updater)])
@@ -129,8 +130,8 @@ describe('an update', () => {
     expect(requests).toEqual([])
   })
 
-  it.skipIf(process.platform === 'win32')(
-    '[I5] removes a link in its way, and never a file of its target',
+  it.skipIf(isWindows)(
+    `[I5] removes a link in its way, and never a file of its target${needs('symbolic links')}`,
     async () => {
       const { updater, folder, names, home } = await newUpdater()
       const documents = join(home, 'documents')
@@ -143,8 +144,8 @@ describe('an update', () => {
     },
   )
 
-  it.skipIf(process.platform === 'win32').each(['folder', 'link'])(
-    'names a %s in the place of .previous',
+  it.skipIf(isWindows).each(['folder', 'link'])(
+    `names a %s in the place of .previous${needs('symbolic links')}`,
     async (kind) => {
       const { updater, folder, contents, requests } = await newUpdater()
       const previous = join(folder, 'cadzero-auth.previous')
@@ -154,7 +155,7 @@ describe('an update', () => {
     },
   )
 
-  it.skipIf(process.getuid === undefined)('[I5] refuses a program of another user, as after sudo', async () => {
+  it.skipIf(isWindows)(`[I5] refuses a program of another user, as after sudo${needs('owners of files')}`, async () => {
     const foreign = async (path: string) => Object.assign(await stat(path), { uid: 61_234 })
     const { updater, requests } = await newUpdater({ files: { ...systemFiles, stat: foreign as never } })
     await expect(update(updater)).rejects.toThrow('this user may not change the program')
