@@ -10,19 +10,21 @@ import { DEBIAN13 } from './debian13.ts'
 const SCRIPT = fileURLToPath(new URL('suite.sh', import.meta.url))
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** The folder of the report as the tests see it. */
-const REPORTS = '/srv/reports'
-const REPORT = `${REPORTS}/report.json`
-/** Vitest's options for the report. */
-export const REPORTERS = ['--reporter=default', '--reporter=json', `--outputFile.json=${REPORT}`]
+/** The folder of the reports as the tests see it. */
+export const REPORTS = '/srv/reports'
+const REPORT = 'report.json'
+/** Vitest's options for the one report of a command that names no others. */
+export const REPORTERS = ['--reporter=default', '--reporter=json', `--outputFile.json=${REPORTS}/${REPORT}`]
 
 export interface Suite {
   /** The file with Node.js, which the tests find in /usr/local/bin. */
   readonly node: string
   /** The node_modules folder of the copy. */
   readonly modules: string
-  /** Must write the report. */
+  /** Must write the reports. */
   readonly command: readonly string[]
+  /** The names of the reports; by default the one of REPORTERS. */
+  readonly reports?: readonly string[]
 }
 
 export interface Counts {
@@ -45,8 +47,12 @@ interface TestFile {
   readonly assertionResults: readonly { status: string; fullName: string; failureMessages: readonly string[] }[]
 }
 
-/** Prints what the tests print, and at the end each failed test again. @throws an error if there is no report */
-export async function runSuite({ node, modules, command }: Suite): Promise<Counts> {
+/**
+ * Prints what the tests print, and at the end each failed test again. A report that is missing is a failure, and so is a
+ * command that fails without a failed test.
+ * @throws an error if there is no report at all
+ */
+export async function runSuite({ node, modules, command, reports: names = [REPORT] }: Suite): Promise<Counts> {
   const folder = await mkdtemp('/var/lib/cadzero-auth-test-')
   const reports = await mkdtemp(join(tmpdir(), 'cadzero-auth-test-'))
   try {
@@ -56,20 +62,29 @@ export async function runSuite({ node, modules, command }: Suite): Promise<Count
       stdio: ['ignore', 'inherit', 'inherit'],
     })
     const [code] = await once(child, 'exit')
-    const text = await readFile(join(reports, 'report.json'), 'utf8').catch(() => {
-      throw new Error(`the tests ended with ${code}, without a report`)
-    })
-    return countsOf(JSON.parse(text) as Report)
+    const texts = await Promise.all(names.map((name) => readFile(join(reports, name), 'utf8').catch(() => undefined)))
+    if (texts.every((text) => text === undefined)) throw new Error(`the tests ended with ${code}, without a report`)
+    const missing = names.filter((_name, index) => texts[index] === undefined)
+    return countsOf(
+      texts.flatMap((text) => (text === undefined ? [] : [JSON.parse(text) as Report])),
+      missing.map((name) => `${name}: the tests of this report did not end`),
+      code,
+    )
   } finally {
     for (const path of [folder, reports]) await rm(path, { recursive: true })
   }
 }
 
-function countsOf(report: Report): Counts {
-  const lines = report.testResults.flatMap((file) => failuresOf(file))
+function countsOf(reports: readonly Report[], missing: readonly string[], code: unknown): Counts {
+  const lines = [...missing, ...reports.flatMap(({ testResults }) => testResults.flatMap(failuresOf))]
+  if (code !== 0 && lines.length === 0) lines.push(`the tests ended with ${code}, although none failed`)
   for (const line of lines) process.stdout.write(`FAILED: ${line}\n`)
-  const { numPassedTests: passed, numPendingTests: skipped } = report
-  return { passed, failed: lines.length, skipped }
+  const total = (one: (report: Report) => number) => reports.reduce((rest, report) => rest + one(report), 0)
+  return {
+    passed: total(({ numPassedTests }) => numPassedTests),
+    failed: lines.length,
+    skipped: total(({ numPendingTests }) => numPendingTests),
+  }
 }
 
 export function sum(one: Counts, other: Counts): Counts {
