@@ -1,11 +1,12 @@
 // What the three service managers have in common: install, status, restart and uninstall.
 import { readdir, rm } from 'node:fs/promises'
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { Launchd } from '../../src/autostart/launchd.ts'
 import { serviceManagerOf } from '../../src/autostart/platform.ts'
 import type { ServiceManager } from '../../src/autostart/service-manager.ts'
 import { Systemd } from '../../src/autostart/systemd.ts'
 import { RunKey } from '../../src/autostart/windows.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import {
   existingLaunch,
   type FakeMachine,
@@ -22,7 +23,7 @@ interface Kind {
 
 const KINDS: readonly Kind[] = [
   {
-    name: 'systemd',
+    name: `systemd${needs('paths of POSIX')}`,
     async make() {
       const { unit, answer } = fakeSystemctl()
       const machine = await fakeMachine('linux', answer)
@@ -56,6 +57,8 @@ const KINDS: readonly Kind[] = [
 ]
 
 describe.each(KINDS)('$name', ({ name, make }) => {
+  beforeEach(({ skip }) => skip(isWindows && name.startsWith('systemd')))
+
   it('installs the daemon and reports what it starts; a second installation changes nothing', async () => {
     const { machine, manager, starts } = await make()
     const launch = await existingLaunch()

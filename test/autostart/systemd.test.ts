@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import type { Launch } from '../../src/autostart/service-manager.ts'
 import { Systemd, unitProgram, unitText } from '../../src/autostart/systemd.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import { existingLaunch, fakeMachine, fakeSystemctl, launchFrom, SPECIAL_NAMES } from '../support/service.ts'
 
 const ANALYZE = '/usr/bin/systemd-analyze'
@@ -78,7 +79,7 @@ describe('the unit text', () => {
   })
 })
 
-describe('the systemd manager', () => {
+describe.skipIf(isWindows)(`the systemd manager${needs('paths of POSIX')}`, () => {
   it.each(['daemon-reload', 'enable', 'restart'])('leaves nothing if systemctl %s fails', async (fails) => {
     const { unit, manager } = await newSystemd(fails)
     await expect(manager.install(await existingLaunch())).rejects.toMatchObject({
@@ -119,7 +120,7 @@ describe('the systemd manager', () => {
   })
 })
 
-describe('a unit that a package has installed', () => {
+describe.skipIf(isWindows)(`a unit that a package has installed${needs('paths of POSIX')}`, () => {
   /** A package whose unit starts the program of the launch, on a machine whose systemctl makes and removes masks. */
   async function newPackage(launch: Launch) {
     const path = join(await temporaryFolder(), 'cadzero-auth.service')

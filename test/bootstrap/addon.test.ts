@@ -56,14 +56,17 @@ describe('placeAddon', () => {
     expect((await stat(path)).ino).not.toBe(ino)
   })
 
-  it.skipIf(isWindows).each([0o620, 0o602, 0o666])('replaces a file with the mode %o', async (mode) => {
-    const { folder, path } = await newAddon()
-    await chmod(path, mode)
-    const { ino } = await stat(path)
-    placeAddon(folder, CONTENT)
-    expect((await stat(path)).ino).not.toBe(ino)
-    expect((await stat(path)).mode & 0o777).toBe(0o600)
-  })
+  it.skipIf(isWindows).each([0o620, 0o602, 0o666])(
+    `replaces a file with the mode %o${needs('file modes')}`,
+    async (mode) => {
+      const { folder, path } = await newAddon()
+      await chmod(path, mode)
+      const { ino } = await stat(path)
+      placeAddon(folder, CONTENT)
+      expect((await stat(path)).ino).not.toBe(ino)
+      expect((await stat(path)).mode & 0o777).toBe(0o600)
+    },
+  )
 
   it.skipIf(isWindows)(
     `replaces a symbolic link, also one to a file with the right content${needs('file modes and links of POSIX')}`,

@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { tokensPath } from '../support/broker.ts'
 import { brokerEnv, spawnBroker } from '../support/broker-process.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import { PROGRAM, runProgram, temporaryFolder } from '../support/program.ts'
 import { newSandbox } from '../support/world.ts'
 
@@ -33,48 +34,54 @@ const canConnect = (url: string) =>
   })
 
 describe('cadzero-auth broker', () => {
-  it('serves until SIGTERM, then completes the running request, and logs no secret', async () => {
-    const { sandbox, child, url, refresh, stdout, env, exited } = await start()
-    const sessionId = sandbox.backend.createSession()
-    const token = await sandbox.backend.sessionToken(sessionId)
-    const exchanged = await refresh({ session_id: sessionId }, token)
-    expect(exchanged.status).toBe(200)
-    const { refresh_token } = (await exchanged.json()) as { refresh_token: string }
+  it.skipIf(isWindows)(
+    `serves until SIGTERM, then completes the running request, and logs no secret${needs('signals')}`,
+    async () => {
+      const { sandbox, child, url, refresh, stdout, env, exited } = await start()
+      const sessionId = sandbox.backend.createSession()
+      const token = await sandbox.backend.sessionToken(sessionId)
+      const exchanged = await refresh({ session_id: sessionId }, token)
+      expect(exchanged.status).toBe(200)
+      const { refresh_token } = (await exchanged.json()) as { refresh_token: string }
 
-    let release: () => void = () => undefined
-    const until = new Promise<void>((resolve) => {
-      release = resolve
-    })
-    const arrived = sandbox.arrived(tokensPath(sessionId))
-    sandbox.script(tokensPath(sessionId), { kind: 'hold', until })
-    const running = refresh({ refresh_token })
-    await arrived
-    child.kill('SIGTERM')
-    await expect.poll(() => canConnect(url)).toBe(false)
-    release()
-    expect((await running).status).toBe(200)
-    expect(await exited).toEqual([0, null])
-    expect(stdout()).toContain('"event":"refreshed"')
-    const secrets = [token, refresh_token, env.CADZERO_BROKER_KEY, sandbox.backend.secretKey]
-    for (const secret of secrets) expect(stdout()).not.toContain(secret)
-  })
+      let release: () => void = () => undefined
+      const until = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      const arrived = sandbox.arrived(tokensPath(sessionId))
+      sandbox.script(tokensPath(sessionId), { kind: 'hold', until })
+      const running = refresh({ refresh_token })
+      await arrived
+      child.kill('SIGTERM')
+      await expect.poll(() => canConnect(url)).toBe(false)
+      release()
+      expect((await running).status).toBe(200)
+      expect(await exited).toEqual([0, null])
+      expect(stdout()).toContain('"event":"refreshed"')
+      const secrets = [token, refresh_token, env.CADZERO_BROKER_KEY, sandbox.backend.secretKey]
+      for (const secret of secrets) expect(stdout()).not.toContain(secret)
+    },
+  )
 
-  it('after SIGTERM is not ready but serves, until it has drained or a second signal comes', async () => {
-    const { child, url, exited } = await start({ CADZERO_BROKER_DRAIN_SECONDS: '300', CLERK_JWT_KEY: '' })
-    child.kill('SIGTERM')
-    const isDraining = async () => ((await (await fetch(`${url}/readyz`)).json()) as { draining: boolean }).draining
-    await expect.poll(isDraining).toBe(true)
-    expect((await fetch(`${url}/readyz`)).status).toBe(503)
-    const answer = await fetch(`${url}/livez`)
-    expect({ status: answer.status, connection: answer.headers.get('connection') }).toEqual({
-      status: 200,
-      connection: 'close',
-    })
-    child.kill('SIGTERM')
-    expect(await exited).toEqual([null, 'SIGTERM'])
-  })
+  it.skipIf(isWindows)(
+    `after SIGTERM is not ready but serves, until it has drained or a second signal comes${needs('signals')}`,
+    async () => {
+      const { child, url, exited } = await start({ CADZERO_BROKER_DRAIN_SECONDS: '300', CLERK_JWT_KEY: '' })
+      child.kill('SIGTERM')
+      const isDraining = async () => ((await (await fetch(`${url}/readyz`)).json()) as { draining: boolean }).draining
+      await expect.poll(isDraining).toBe(true)
+      expect((await fetch(`${url}/readyz`)).status).toBe(503)
+      const answer = await fetch(`${url}/livez`)
+      expect({ status: answer.status, connection: answer.headers.get('connection') }).toEqual({
+        status: 200,
+        connection: 'close',
+      })
+      child.kill('SIGTERM')
+      expect(await exited).toEqual([null, 'SIGTERM'])
+    },
+  )
 
-  it('ends at SIGINT without draining', async () => {
+  it.skipIf(isWindows)(`ends at SIGINT without draining${needs('signals')}`, async () => {
     const { child, exited } = await start({ CADZERO_BROKER_DRAIN_SECONDS: '300' })
     child.kill('SIGINT')
     expect(await exited).toEqual([0, null])
@@ -92,7 +99,7 @@ describe('cadzero-auth broker', () => {
   })
 
   it.runIf(process.platform === 'linux')(
-    'serves although the disk of its log is full, and ends at SIGTERM',
+    'serves although the disk of its log is full, and ends at SIGTERM (Linux)',
     async () => {
       const env = await brokerEnv(await newSandbox())
       const full = await open('/dev/full', 'w')

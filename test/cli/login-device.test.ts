@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { qrCode } from '../../src/cli/qr-code.ts'
 import { isOverSsh, lacksBrowser } from '../../src/cli/user-place.ts'
 import type { SandboxOptions } from '../sandbox/index.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import { runProgram, spawnProgram } from '../support/program.ts'
 import { newWorld, nextStatus } from '../support/world.ts'
 
@@ -57,7 +58,7 @@ describe('login --device', () => {
     )
   })
 
-  it('is cancelled by Ctrl-C, and polls no more', async () => {
+  it.skipIf(isWindows)(`is cancelled by Ctrl-C, and polls no more${needs('signals')}`, async () => {
     const { login, client, sandbox } = await newDeviceWorld()
     const running = login(['--device'])
     await running.stderrMatch(CODE)
@@ -114,15 +115,18 @@ describe('a sign-in on another device is tried by itself', () => {
     expect(stderr.match(/\/oauth\/authorize/g)).toHaveLength(1)
   })
 
-  it('over ssh, and if the provider does not offer it to this client, the link remains', async () => {
-    const { login, sandbox } = await newDeviceWorld()
-    const body = JSON.stringify({ error: 'unauthorized_client' })
-    const headers = { 'Content-Type': 'application/json' }
-    sandbox.script('/oauth/device_authorization', { kind: 'respond', status: 400, headers, body })
-    const running = login([], SSH)
-    await sandbox.signIn(await running.stderrMatch(LINK))
-    expect(await running.ended).toMatchObject(SIGNED_IN)
-  })
+  it.skipIf(isWindows)(
+    `over ssh, and if the provider does not offer it to this client, the link remains${needs('/bin/true')}`,
+    async () => {
+      const { login, sandbox } = await newDeviceWorld()
+      const body = JSON.stringify({ error: 'unauthorized_client' })
+      const headers = { 'Content-Type': 'application/json' }
+      sandbox.script('/oauth/device_authorization', { kind: 'respond', status: 400, headers, body })
+      const running = login([], SSH)
+      await sandbox.signIn(await running.stderrMatch(LINK))
+      expect(await running.ended).toMatchObject(SIGNED_IN)
+    },
+  )
 
   it('but not with --no-browser', async () => {
     const { login, sandbox } = await newDeviceWorld()

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { RpcClient } from '../../src/rpc/client.ts'
 import type { Status } from '../../src/rpc/contract.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import { runProgram, spawnProgram, temporaryFolder } from '../support/program.ts'
 import { newWorld } from '../support/world.ts'
 
@@ -55,34 +56,37 @@ describe('login', () => {
     expect(stderr).not.toContain('Opening')
   })
 
-  it('opens the link on the desktop of now, although the daemon was started without one', async () => {
-    const folder = await temporaryFolder()
-    const browser = join(folder, 'browser')
-    await writeFile(browser, `#!/bin/sh\nenv > '${folder}/part'\nmv '${folder}/part' '${folder}/env'\n`)
-    await chmod(browser, 0o755)
-    const { home, env } = await newWorld({ env: { CADZERO_AUTH_BROWSER: '', LANG: 'C' } })
-    const desktop = {
-      ...env,
-      BROWSER: browser,
-      DISPLAY: ':5',
-      LANG: 'ja_JP.UTF-8',
-      https_proxy: 'http://127.0.0.1:3128',
-      VSCODE_IPC_HOOK_CLI: '/run/vscode.sock',
-      LD_LIBRARY_PATH: '/opt/bundle/lib',
-    }
-    for (const command of [['header', '--interactive'], ['login']]) {
-      const running = spawnProgram(command, { home, env: desktop })
-      await expect.poll(() => existsSync(join(folder, 'env')), { timeout: 10_000 }).toBe(true)
-      const seen = await readFile(join(folder, 'env'), 'utf8')
-      for (const name of ['DISPLAY', 'LANG', 'https_proxy', 'VSCODE_IPC_HOOK_CLI'] as const) {
-        expect(seen).toContain(`${name}=${desktop[name]}\n`)
+  it.skipIf(isWindows)(
+    `opens the link on the desktop of now, although the daemon was started without one${needs('a shell script')}`,
+    async () => {
+      const folder = await temporaryFolder()
+      const browser = join(folder, 'browser')
+      await writeFile(browser, `#!/bin/sh\nenv > '${folder}/part'\nmv '${folder}/part' '${folder}/env'\n`)
+      await chmod(browser, 0o755)
+      const { home, env } = await newWorld({ env: { CADZERO_AUTH_BROWSER: '', LANG: 'C' } })
+      const desktop = {
+        ...env,
+        BROWSER: browser,
+        DISPLAY: ':5',
+        LANG: 'ja_JP.UTF-8',
+        https_proxy: 'http://127.0.0.1:3128',
+        VSCODE_IPC_HOOK_CLI: '/run/vscode.sock',
+        LD_LIBRARY_PATH: '/opt/bundle/lib',
       }
-      expect(seen).not.toMatch(/CADZERO|LD_LIBRARY_PATH/)
-      await rm(join(folder, 'env'))
-      running.child.kill('SIGINT')
-      await running.ended
-    }
-  })
+      for (const command of [['header', '--interactive'], ['login']]) {
+        const running = spawnProgram(command, { home, env: desktop })
+        await expect.poll(() => existsSync(join(folder, 'env')), { timeout: 10_000 }).toBe(true)
+        const seen = await readFile(join(folder, 'env'), 'utf8')
+        for (const name of ['DISPLAY', 'LANG', 'https_proxy', 'VSCODE_IPC_HOOK_CLI'] as const) {
+          expect(seen).toContain(`${name}=${desktop[name]}\n`)
+        }
+        expect(seen).not.toMatch(/CADZERO|LD_LIBRARY_PATH/)
+        await rm(join(folder, 'env'))
+        running.child.kill('SIGINT')
+        await running.ended
+      }
+    },
+  )
 
   it('does not follow from header --interactive without a terminal, in the minute after a cancelled one', async () => {
     const { home, env, client } = await newWorld()
@@ -92,18 +96,21 @@ describe('login', () => {
     expect({ code, stderr }).toEqual({ code: 4, stderr: expect.stringContaining('you are not signed in') })
   })
 
-  it('opens the link with the program that CADZERO_AUTH_BROWSER names', async () => {
-    const browser = join(await temporaryFolder(), 'browser')
-    await writeFile(browser, `#!/bin/sh\nexec '${process.execPath}' -e 'fetch(process.argv[1])' "$1"\n`)
-    await chmod(browser, 0o755)
-    const { sandbox, home, env } = await newWorld({ env: { CADZERO_AUTH_BROWSER: browser } })
-    const arrived = sandbox.arrived('/oauth/authorize')
-    const login = runProgram(['login', '--timeout', '2'], { home, env })
-    await arrived
-    const { code, stderr } = await login
-    expect(code).toBe(1)
-    expect(stderr).toContain('error: sign-in failed: timeout\nhint: run cadzero-auth login to try again')
-  })
+  it.skipIf(isWindows)(
+    `opens the link with the program that CADZERO_AUTH_BROWSER names${needs('a shell script')}`,
+    async () => {
+      const browser = join(await temporaryFolder(), 'browser')
+      await writeFile(browser, `#!/bin/sh\nexec '${process.execPath}' -e 'fetch(process.argv[1])' "$1"\n`)
+      await chmod(browser, 0o755)
+      const { sandbox, home, env } = await newWorld({ env: { CADZERO_AUTH_BROWSER: browser } })
+      const arrived = sandbox.arrived('/oauth/authorize')
+      const login = runProgram(['login', '--timeout', '2'], { home, env })
+      await arrived
+      const { code, stderr } = await login
+      expect(code).toBe(1)
+      expect(stderr).toContain('error: sign-in failed: timeout\nhint: run cadzero-auth login to try again')
+    },
+  )
 
   it('exits with 1 if the user declines the sign-in', async () => {
     const { sandbox, home, env, client } = await newWorld()

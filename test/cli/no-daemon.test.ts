@@ -26,7 +26,6 @@ async function doctorsFinding(options: ProgramOptions): Promise<Finding | undefi
 
 describe.skipIf(!hasNamespaces)(
   `a daemon that runs and is not reached${hasNamespaces ? '' : ' (skipped: needs root, util-linux, iproute2 and hostname)'}`,
-  { timeout: 60_000 },
   () => {
     it.each([
       [

@@ -108,7 +108,7 @@ test.skipIf(isWindows)(
   },
 )
 
-test.skipIf(process.getuid?.() !== 0)('blames a file of another user, without reading it', async () => {
+test.skipIf(process.getuid?.() !== 0)('blames a file of another user, without reading it (needs root)', async () => {
   const path = join(await temporaryFolder(), 'config.json')
   await writeFile(path, JSON.stringify({ port: 50_000 }))
   await chown(path, 23456, 23456)

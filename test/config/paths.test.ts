@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it, test } from 'vitest'
 import { baseFolders, locateFolders } from '../../src/config/paths.ts'
 import type { HomeSystem } from '../../src/host/home.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
 const system = (platform: NodeJS.Platform, home: string | undefined): HomeSystem => ({
   platform,
@@ -15,7 +16,7 @@ const mac = system('darwin', '/Users/ada')
 const windows = system('win32', 'C:\\Users\\Ada')
 
 test('every path is below CADZERO_AUTH_HOME if it is set', () => {
-  expect(locateFolders({ CADZERO_AUTH_HOME: '/home/ada/cz' })).toEqual({
+  expect(locateFolders({ CADZERO_AUTH_HOME: '/home/ada/cz' }, linux)).toEqual({
     config: '/home/ada/cz/config',
     addon: '/home/ada/cz/data/addon',
     installerFile: '/home/ada/cz/data/installed-by.json',
@@ -81,12 +82,12 @@ describe('the folders of the platform', () => {
   })
 
   it
-    .skipIf(process.platform === 'win32')
+    .skipIf(isWindows)
     .each([
       {},
       { XDG_CONFIG_HOME: '/c', XDG_DATA_HOME: '/d', XDG_STATE_HOME: '/s' },
       { XDG_CONFIG_HOME: '', XDG_DATA_HOME: '/d with spaces' },
-    ])('are those of the package env-paths with %j', (variables) => {
+    ])(`are those of the package env-paths with %j${needs('the folders of Linux or macOS')}`, (variables) => {
     const env = { HOME: '/home/ada lovelace', PATH: process.env.PATH, ...variables }
     const code = `import envPaths from 'env-paths'; console.log(JSON.stringify(envPaths('cadzero-auth', { suffix: '' })))`
     const output = execFileSync(process.execPath, ['--input-type=module', '-e', code], {

@@ -4,7 +4,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { HttpResponse } from '../sandbox/faults.ts'
-import { type Authority, hasOpenssl, newAuthority } from '../support/certificates.ts'
+import { type Authority, hasOpenssl, newAuthority, skippedWithoutOpenssl } from '../support/certificates.ts'
 import { newLocalWorld } from '../support/daemon.ts'
 import { runDoctor } from '../support/doctor.ts'
 import { configure } from '../support/handoff.ts'
@@ -50,7 +50,7 @@ async function startProvider(authority: Authority): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-describe.skipIf(!hasOpenssl)('behind a proxy of a company', () => {
+describe.skipIf(!hasOpenssl)(`behind a proxy of a company${skippedWithoutOpenssl}`, () => {
   it('names proxy, certificate sources and openers, and no password', async () => {
     const { authority, proxy, withPassword, home, env } = await newCompany()
     const settings = { ...env, HTTPS_PROXY: withPassword, NODE_EXTRA_CA_CERTS: authority.file }

@@ -45,4 +45,4 @@ it('both keep their session when they sign in and refresh at once; one has it on
     ])
     expect(sandbox.count('/oauth/token/revoke')).toBe(0)
   }
-}, 60_000)
+})

@@ -2,13 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Sandbox } from '../sandbox/index.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import { type Block, pages } from './markdown.ts'
 import { has, newUser, pythonWithWebsockets, startSandbox, type User } from './user.ts'
 
 const SHELLS = ['sh', 'bash', 'shell', 'console', 'powershell', 'cmd']
 const NOT_RUN = ['http', 'json', 'mermaid', 'text']
-
-const SLOW = { timeout: 60_000 } // a block starts a dozen processes at most
 
 let sandbox: Sandbox
 let user: User
@@ -37,12 +36,11 @@ const pagesToRun = pages
   .map(({ path, blocks }) => [path, blocks.filter(runnable)] as const)
   .filter(([, blocks]) => blocks.length > 0)
 
-describe.each(pagesToRun)('%s', (_path, blocks) => {
+describe.skipIf(isWindows).each(pagesToRun)(`%s${needs('a shell of POSIX')}`, (_path, blocks) => {
   for (const block of blocks) {
     const lacked = lackedBy(block)
     it.skipIf(lacked.length > 0)(
       `shows a working ${block.language} block in line ${block.line}${lacked.length > 0 ? ` (skipped: needs ${lacked})` : ''}`,
-      SLOW,
       async () => {
         if (!block.text.includes('cadzero-auth login')) await user.signInUnlessSignedIn()
         const { code, output } = await run(block)

@@ -1,6 +1,7 @@
 // Runs each example against the real daemon and the sandbox.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Sandbox } from '../sandbox/index.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import { has, newUser, startSandbox, type User } from './user.ts'
 
 /** The example, the program that runs it, and the program that it needs. */
@@ -11,7 +12,7 @@ const EXAMPLES = [
 ] as const
 
 for (const [example, program, needed] of EXAMPLES) {
-  describe.skipIf(!has(needed))(example, () => {
+  describe.skipIf(isWindows || !has(needed))(`${example}${needs('a browser that is a script')}`, () => {
     let sandbox: Sandbox
     let user: User
     beforeAll(async () => {

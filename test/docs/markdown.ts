@@ -1,6 +1,6 @@
 // Reads the fenced blocks, the headings and the links of the documentation.
 import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
+import { join, posix, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -55,7 +55,7 @@ export function readPage(path: string): Page {
 function markdownIn(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: folder !== '.', encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
-    .map((name) => normalize(join(folder, name)))
+    .map((name) => posix.join(folder, name.split(sep).join('/')))
     .sort()
 }
 
@@ -79,7 +79,7 @@ export function linksOf(page: Pick<Page, 'path' | 'text'>): Link[] {
     .filter((target) => !/^[a-z]+:/.test(target))
     .map((target) => {
       const [file = '', anchor] = target.split('#')
-      return { path: file === '' ? page.path : normalize(join(dirname(page.path), file)), anchor, target }
+      return { path: file === '' ? page.path : posix.join(posix.dirname(page.path), file), anchor, target }
     })
 }
 

@@ -10,6 +10,7 @@ import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connect } from '../../src/rpc/client.ts'
 import { type Sandbox, startSandbox } from '../sandbox/index.ts'
+import { isWindows } from '../support/posix.ts'
 import { environment, PROGRAM } from '../support/program.ts'
 import { ROOT } from './markdown.ts'
 
@@ -70,7 +71,10 @@ export async function newUser(sandbox: Sandbox): Promise<User> {
     API_URL: `${person.url}/api`,
   }
   const run: User['run'] = async (program, args, env = {}) => {
-    const child = spawn(program, args, { cwd: ROOT, env: { ...own, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    // Windows starts no script without a shell.
+    const [file, ...first] = isWindows && program === 'cadzero-auth' ? [process.execPath, PROGRAM] : [program]
+    const command = [...first, ...args]
+    const child = spawn(file, command, { cwd: ROOT, env: { ...own, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
     return await ended(child)
   }
   return {

@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { BrowserError, isOpenable, systemBrowser, unitVariables } from '../../src/host/browser.ts'
 import { systemClock } from '../../src/host/clock.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
 const good = 'https://clerk.example.com/oauth/authorize?response_type=code&scope=openid+email&state=a_b-c%20d'
 
@@ -72,14 +73,17 @@ describe('systemBrowser', () => {
     },
   )
 
-  it('[D3 8252-2] passes the URL as the only argument, and none of the daemon’s settings', async () => {
-    const env = { ...process.env, CADZERO_AUTH_PASSPHRASE: 'canary', NODE_OPTIONS: '--no-warnings', DISPLAY: ':7' }
-    await systemBrowser(systemClock, await program('browser'), env)(good)
-    const seen = await seenBy('browser')
-    expect(seen.slice(0, 2)).toEqual(['1', good])
-    expect(seen).toContain('DISPLAY=:7')
-    expect(seen.join()).not.toMatch(/canary|NODE_OPTIONS/)
-  })
+  it.skipIf(isWindows)(
+    `[D3 8252-2] passes the URL as the only argument, and none of the daemon’s settings${needs('a shell script')}`,
+    async () => {
+      const env = { ...process.env, CADZERO_AUTH_PASSPHRASE: 'canary', NODE_OPTIONS: '--no-warnings', DISPLAY: ':7' }
+      await systemBrowser(systemClock, await program('browser'), env)(good)
+      const seen = await seenBy('browser')
+      expect(seen.slice(0, 2)).toEqual(['1', good])
+      expect(seen).toContain('DISPLAY=:7')
+      expect(seen.join()).not.toMatch(/canary|NODE_OPTIONS/)
+    },
+  )
 
   it.each(['/nowhere/browser', '/bin/false'])('throws if the program is %s, and starts no other', async (path) => {
     const env = { PATH: folder, BROWSER: await program('other') }
@@ -88,7 +92,7 @@ describe('systemBrowser', () => {
     expect([await isUnused('other'), await isUnused('xdg-open')]).toEqual([true, true])
   })
 
-  it('gives the browser the desktop of the client, once', async () => {
+  it.skipIf(isWindows)(`gives the browser the desktop of the client, once${needs('a shell script')}`, async () => {
     const browser = await program('browser')
     const env = { PATH: '/usr/bin:/bin', DISPLAY: ':0', http_proxy: 'http://old.example:1', QT_QPA_PLATFORM: 'xcb' }
     const open = systemBrowser(systemClock, browser, env)
@@ -108,7 +112,7 @@ describe('systemBrowser', () => {
   })
 })
 
-describe.skipIf(process.platform !== 'linux')('the browser is found', () => {
+describe.skipIf(process.platform !== 'linux')('the browser is found on Linux', () => {
   // Real openers of this computer come later than these, and are never reached.
   const open = (env: NodeJS.ProcessEnv, environment = {}) =>
     systemBrowser(systemClock, undefined, { PATH: folder, DISPLAY: ':7', ...env })(good, environment)

@@ -8,7 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { sendRequest } from '../../src/host/connection.ts'
 import type { FetchInit } from '../../src/host/network.ts'
 import { ConnectionError } from '../../src/host/network-failure.ts'
-import { type Authority, hasOpenssl, newAuthority } from '../support/certificates.ts'
+import { type Authority, hasOpenssl, newAuthority, skippedWithoutOpenssl } from '../support/certificates.ts'
 import { startProxy } from '../support/proxy.ts'
 
 const HOST = 'clerk.example.com'
@@ -184,7 +184,7 @@ describe('through a proxy', () => {
   })
 })
 
-describe.skipIf(!hasOpenssl)('TLS', () => {
+describe.skipIf(!hasOpenssl)(`TLS${skippedWithoutOpenssl}`, () => {
   const newCompany = async () => {
     const authority = await newAuthority()
     return { authority, trusted: createSecureContext({ ca: authority.pem }) }

@@ -84,7 +84,7 @@ describe('readSettingsFile', () => {
     },
   )
 
-  it.skipIf(process.getuid?.() !== 0)('refuses a file of another user', async () => {
+  it.skipIf(process.getuid?.() !== 0)('refuses a file of another user (needs root)', async () => {
     const path = join(await temporaryFolder(), 'config.json')
     await writeFile(path, '{}')
     await chown(path, 23456, 23456)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { checkBaseFolders, EnvironmentError, type HomeSystem, homeFolder, workingFolder } from '../../src/host/home.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
 const listed: HomeSystem = { platform: 'linux', registeredHome: () => '/home/ada' }
 const unlisted: HomeSystem = { platform: 'linux', registeredHome: () => undefined }
@@ -54,7 +55,8 @@ describe('homeFolder', () => {
 describe('workingFolder', () => {
   it('is the home folder', async () => {
     const home = await temporaryFolder()
-    expect(workingFolder({ HOME: home }, listed)).toBe(home)
+    const own = { HOME: home, USERPROFILE: home }
+    expect(workingFolder(own, isWindows ? windows : listed)).toBe(home)
   })
 
   it('is the root of the system if there is no usable home folder', async () => {
@@ -67,11 +69,14 @@ describe('workingFolder', () => {
     expect(workingFolder({ USERPROFILE: 'Z:\\gone' }, windows)).toBe('C:\\')
   })
 
-  it.skipIf(isRoot || process.platform === 'win32')('is the root of the system if the user may not enter', async () => {
-    const home = await temporaryFolder()
-    await chmod(home, 0o600)
-    expect(workingFolder({ HOME: home }, listed)).toBe('/')
-  })
+  it.skipIf(isRoot || isWindows)(
+    `is the root of the system if the user may not enter${needs('file modes')}`,
+    async () => {
+      const home = await temporaryFolder()
+      await chmod(home, 0o600)
+      expect(workingFolder({ HOME: home }, listed)).toBe('/')
+    },
+  )
 })
 
 describe('checkBaseFolders', () => {

@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest'
 import { systemRun } from '../../src/host/run.ts'
 import { TestClock } from '../support/clock.ts'
+import { isWindows, needs } from '../support/posix.ts'
 
-describe.skipIf(process.platform === 'win32')('a program that is run', () => {
+describe.skipIf(isWindows)(`a program that is run${needs('a shell of POSIX')}`, () => {
   it('gives its status and its output', async () => {
     const ran = await systemRun(new TestClock(), {})('/bin/sh', ['-c', 'echo out; echo err >&2; exit 3'])
     expect(ran).toEqual({ status: 3, stdout: 'out\n', stderr: 'err\n' })

@@ -73,7 +73,7 @@ describe('the owner of the other end', () => {
     expect(await socketOwnerFinder({ ownUid: undefined, read, addresses: () => [] })(socket)).toBe('unpublished')
   })
 
-  it.skipIf(process.platform !== 'linux')('is found in the table of this system', async () => {
+  it.skipIf(process.platform !== 'linux')('is found in the table of this system (Linux)', async () => {
     const server = createServer()
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     onTestFinished(() => void server.close())

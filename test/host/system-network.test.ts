@@ -10,7 +10,7 @@ import { ConnectionError } from '../../src/host/network-failure.ts'
 import type { NetworkSettings } from '../../src/host/network-view.ts'
 import type { Run } from '../../src/host/run.ts'
 import { SystemNetwork } from '../../src/host/system-network.ts'
-import { type Authority, hasOpenssl, newAuthority } from '../support/certificates.ts'
+import { type Authority, hasOpenssl, newAuthority, skippedWithoutOpenssl } from '../support/certificates.ts'
 import { TestClock } from '../support/clock.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { startProxy } from '../support/proxy.ts'
@@ -54,7 +54,7 @@ const failureOf = async (request: Promise<Response>) => {
   return error instanceof ConnectionError ? error.failure : error
 }
 
-describe.skipIf(!hasOpenssl)('the network', () => {
+describe.skipIf(!hasOpenssl)(`the network${skippedWithoutOpenssl}`, () => {
   it('reaches the provider through a proxy with the company’s authority, each from its own source', async () => {
     const authority = await newAuthority()
     const proxy = await startProxy(await startClerk(authority))

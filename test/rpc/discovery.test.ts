@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { systemFiles } from '../../src/host/files.ts'
 import { type Endpoint, readEndpoint, removeEndpoint, writeEndpoint } from '../../src/rpc/discovery.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import { temporaryFolder } from '../support/program.ts'
 
 const endpoint: Endpoint = {
@@ -25,10 +26,15 @@ async function newFile(content?: unknown): Promise<string> {
 }
 
 describe('the discovery file', () => {
-  it('holds what the daemon wrote, for the owner alone', async () => {
+  it('holds what the daemon wrote', async () => {
     const file = await newFile()
     await writeEndpoint(systemFiles, file, endpoint)
     expect(await readEndpoint(systemFiles, file)).toEqual(endpoint)
+  })
+
+  it.skipIf(isWindows)(`is refused if other users can read it${needs('file modes')}`, async () => {
+    const file = await newFile()
+    await writeEndpoint(systemFiles, file, endpoint)
     await chmod(file, 0o644)
     await expect(readEndpoint(systemFiles, file)).rejects.toMatchObject({ code: 'too_open' })
   })

@@ -13,6 +13,8 @@ export const hasOpenssl = (() => {
   }
 })()
 
+export const skippedWithoutOpenssl = hasOpenssl ? '' : ' (skipped: needs openssl)'
+
 const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'ignore' })
 const EC_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
 

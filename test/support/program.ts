@@ -9,6 +9,7 @@ import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connect, type RpcClient } from '../../src/rpc/client.ts'
 import { temporaryFolder } from './folder.ts'
+import { isWindows } from './posix.ts'
 
 export const PROGRAM = fileURLToPath(new URL('../../dist/cadzero-auth.cjs', import.meta.url))
 
@@ -106,7 +107,7 @@ export interface DaemonProcess {
   /** Its standard error so far. */
   stderr(): string
   connect(): Promise<RpcClient>
-  /** Resolves with the exit code. */
+  /** By default it ends cleanly, on Windows by a call: a program cannot handle a signal there. Resolves with the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>
 }
 
@@ -139,9 +140,13 @@ export async function startDaemonProcess(options: ProgramOptions, ...args: strin
       onTestFinished(() => client.close())
       return client
     },
-    stop(signal = 'SIGTERM') {
-      child.kill(signal)
-      return ended
+    async stop(signal) {
+      if (isWindows && signal === undefined) {
+        const client = await connect(systemFiles, discoveryFile, systemRandom)
+        await client.call('shutdown')
+        await client.closed
+      } else child.kill(signal ?? 'SIGTERM')
+      return await ended
     },
   }
 }

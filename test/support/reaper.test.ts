@@ -15,7 +15,7 @@ const RUN = `
   setInterval(() => undefined, 1000)
   console.log('started')`
 
-it.skipIf(process.platform !== 'linux')('ends the daemons of a run that was killed, and no other', async () => {
+it.skipIf(process.platform !== 'linux')('ends the daemons of a run that was killed, and no other (Linux)', async () => {
   const folder = await temporaryFolder()
   const [killed, other] = [join(folder, 'killed'), join(folder, 'other')]
   await Promise.all([killed, other].map((name) => mkdir(name)))
@@ -47,7 +47,7 @@ const BENCH = `
   console.log(JSON.stringify({ path, pid }))`
 
 it.skipIf(process.platform !== 'linux').each(['SIGTERM', 'SIGINT', 'SIGKILL'] as const)(
-  'no process and no file of a bench is left after %s',
+  'no process and no file of a bench is left after %s (Linux)',
   async (signal) => {
     const args = ['--import', 'tsx', '--input-type=module', '-e', BENCH, PROGRAM]
     const bench = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })

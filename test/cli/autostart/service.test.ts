@@ -9,7 +9,7 @@ import { PROGRAM, runProgram, startDaemonProcess, temporaryFolder } from '../../
 import { existingLaunch, launchFrom } from '../../support/service.ts'
 import { newSandbox, newWorld, settingsOf } from '../../support/world.ts'
 
-describe.runIf(process.platform === 'linux')('the service commands', () => {
+describe.runIf(process.platform === 'linux')('the service commands (Linux)', () => {
   /** A home folder without a unit, and no systemd that responds. */
   async function newHome() {
     const [home, user] = [await temporaryFolder(), await temporaryFolder()]
