@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { isSea } from 'node:sea'
-import { endDaemon, explainNoDaemon } from '../daemon/single-instance.ts'
+import { endDaemon, explainNoDaemon, StuckDaemonError } from '../daemon/single-instance.ts'
 import type { Clock } from '../host/clock.ts'
 import { workingFolder } from '../host/home.ts'
 import { withTimeout } from '../host/timeout.ts'
@@ -44,6 +44,7 @@ export async function connectToDaemon(context: Context, mayStart: boolean): Prom
   } catch (error) {
     if (!(error instanceof NoDaemonError)) throw error
     if (!mayStart) throw await explainNoDaemon(error, host, folders)
+    if (error.reason === 'no_answer') await throwIfStuck(error, context) // another daemon would wait for it as well
   }
   await startInBackground(process.env, host.clock)
   try {
@@ -51,6 +52,12 @@ export async function connectToDaemon(context: Context, mayStart: boolean): Prom
   } catch (error) {
     throw error instanceof NoDaemonError ? await explainNoDaemon(error, host, folders) : error
   }
+}
+
+/** @throws StuckDaemonError if a daemon runs that hangs; otherwise another program has its port */
+async function throwIfStuck(error: NoDaemonError, { host, folders }: Context): Promise<void> {
+  const cause = await explainNoDaemon(error, host, folders)
+  if (cause instanceof StuckDaemonError) throw cause
 }
 
 /**

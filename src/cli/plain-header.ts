@@ -5,10 +5,12 @@ import { systemRandom } from '../host/random.ts'
 import { connect } from '../rpc/client.ts'
 import { printAndExit, watchOutput } from './terminal.ts'
 
+const HANDSHAKE_MS = 1000 // a daemon answers within milliseconds; the whole program waits longer, and says what is wrong
+
 /** Whether it has printed the header. If not, the whole program has to try again: it starts the daemon, or says what is wrong. */
 export async function printPlainHeader(env: NodeJS.ProcessEnv): Promise<boolean> {
   try {
-    const client = await connect(systemFiles, usableFolders(env).discoveryFile, systemRandom)
+    const client = await connect(systemFiles, usableFolders(env).discoveryFile, systemRandom, HANDSHAKE_MS)
     try {
       const { headers } = await client.call('getAuthHeader', { interactive: false })
       watchOutput()

@@ -51,28 +51,34 @@ const HANDSHAKE_MS = 5000
 /**
  * Connects to the daemon of the discovery file. If that fails, it reads the file once more: the daemon may have been
  * replaced in between.
+ * @param handshakeMs how long the daemon may take to answer
  * @throws NoDaemonError; FileError if other users may access the discovery file
  */
-export async function connect(files: FileSystem, discoveryFile: string, random: Random): Promise<RpcClient> {
+export async function connect(
+  files: FileSystem,
+  discoveryFile: string,
+  random: Random,
+  handshakeMs?: number,
+): Promise<RpcClient> {
   const endpoint = await readEndpoint(files, discoveryFile)
   if (!endpoint) throw new NoDaemonError('absent')
   try {
-    return await connectTo(endpoint, random)
+    return await connectTo(endpoint, random, handshakeMs)
   } catch (error) {
     const again = await readEndpoint(files, discoveryFile)
     if (!again || again.instance === endpoint.instance) throw error
-    return await connectTo(again, random)
+    return await connectTo(again, random, handshakeMs)
   }
 }
 
 /** @throws NoDaemonError */
-export async function connectTo(endpoint: Endpoint, random: Random): Promise<RpcClient> {
+export async function connectTo(endpoint: Endpoint, random: Random, handshakeMs = HANDSHAKE_MS): Promise<RpcClient> {
   const { value, nonce } = authorization(endpoint, random)
   let isConnected = false
   const socket = new WebSocket(`ws://${endpoint.endpoint}${endpoint.path}`, [SUBPROTOCOL], {
     headers: { Authorization: value },
     perMessageDeflate: false,
-    handshakeTimeout: HANDSHAKE_MS,
+    handshakeTimeout: handshakeMs,
     maxPayload: 1024 * 1024,
     finishRequest(request) {
       request.once('socket', (tcp) =>
@@ -114,8 +120,9 @@ function createClient(socket: WebSocket, endpoint: Endpoint): RpcClient {
   const listeners: ((method: string, params: unknown) => void)[] = []
   const client = new JSONRPCClient((request) => socket.send(JSON.stringify(request)))
   socket.on('message', (data) => {
-    const message: unknown = JSON.parse(String(data))
-    if (typeof message === 'object' && message !== null && 'method' in message) {
+    const message = parseMessage(String(data))
+    if (message === undefined) return socket.terminate() // its text may hold a token: no error names it
+    if ('method' in message) {
       const { method, params } = message as { method: string; params: unknown }
       for (const listener of listeners) listener(method, params)
     } else client.receive(message as JSONRPCErrorResponse)
@@ -145,6 +152,16 @@ function createClient(socket: WebSocket, endpoint: Endpoint): RpcClient {
     onNotification: (listener) => void listeners.push(listener),
     closed,
     close: () => socket.close(),
+  }
+}
+
+/** Undefined if the text is no JSON object. */
+function parseMessage(text: string): object | undefined {
+  try {
+    const message: unknown = JSON.parse(text)
+    return typeof message === 'object' && message !== null ? message : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -1,9 +1,12 @@
 // Why no daemon is reached: each cause has its own words in commands and in the doctor. The Python client: test/embed.
-import { mkdir, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Finding } from '../../src/cli/doctor/finding.ts'
 import { hasNamespaces, newDiskWithoutLocks, OTHER_COMPUTER, OTHER_NETWORK } from '../support/elsewhere.ts'
+import { isWindows, needs } from '../support/posix.ts'
 import {
   PROGRAM,
   type ProgramOptions,
@@ -72,6 +75,36 @@ describe.skipIf(!hasNamespaces)(
     })
   },
 )
+
+describe.skipIf(isWindows)(`a daemon that hangs${needs('signals of POSIX')}`, { timeout: 60_000 }, () => {
+  it('is named by each command, which starts no other one', async () => {
+    const home = await temporaryFolder()
+    const { child } = await startDaemonProcess({ home })
+    child.kill('SIGSTOP')
+    const error = `error: the daemon (process ${child.pid}) runs, but does not respond`
+    const stderr = `${error}\nhint: end the daemon process that hangs, then try again\n`
+    const commands = [['header'], ['header', '--json'], ['status'], ['status', '--no-start']]
+    const ended = await Promise.all(commands.map((args) => runProgram(args, { home })))
+    for (const [i, one] of ended.entries()) {
+      expect(one).toMatchObject(i === 1 ? { code: 3, stdout: '' } : { code: 3, stdout: '', stderr })
+    }
+    expect(JSON.parse(String(ended[1]?.stderr)).error.message).toBe(error.slice('error: '.length))
+  })
+
+  it('is started although a program that does not answer has the port of the last one', async () => {
+    const home = await temporaryFolder()
+    const first = await startDaemonProcess({ home })
+    const endpoint = JSON.parse(await readFile(first.discoveryFile, 'utf8'))
+    await first.stop('SIGKILL')
+    const other = createServer().listen(0, '127.0.0.1')
+    onTestFinished(() => void other.close())
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+    await writeFile(first.discoveryFile, JSON.stringify({ ...endpoint, endpoint: `127.0.0.1:${port}` }))
+    stopDaemonAfterTest({ home })
+    expect(await runProgram(['header'], { home })).toMatchObject({ code: 4, stdout: '' })
+  })
+})
 
 describe('a daemon that does not start', () => {
   it('is told with its exit code and its error by a command and by the doctor', async () => {

@@ -75,6 +75,16 @@ describe('the client', () => {
     expect(error).toMatchObject({ code: 1001, message: 'interaction required', data: { reason: 'signed_out' } })
   })
 
+  it.each(['{"result":', '7', 'null', '"text"'])(
+    'closes the connection at the message %s, which is no response',
+    async (text) => {
+      const immediate = () => ({ responseTo: () => Buffer.from(text) }) as never
+      const methods = { broken: { params: v.any(), handle: () => undefined, immediate } }
+      const client = await (await startServer({ methods })).connect()
+      await expect(client.callAny('broken')).rejects.toMatchObject({ name: 'ConnectionClosedError' })
+    },
+  )
+
   it('rejects running and later calls with the close code once the connection is closed', async () => {
     const clock = new TestClock()
     let onStarted: () => void = () => undefined
