@@ -389,7 +389,7 @@ const host: readonly Defence[] = [
     'redirects are not followed',
     NETWORK,
     ["redirect: 'manual'", "redirect: 'follow'"],
-    ['test/clerk/authorization-server.test.ts', 'redirects'],
+    ['test/host/network.test.ts', 'a redirect is not followed'],
   ),
   one(
     'responses of a megabyte',
@@ -435,7 +435,7 @@ const host: readonly Defence[] = [
     'certificates are checked, whatever the environment says',
     PROCESS,
     ['delete process.env.NODE_TLS_REJECT_UNAUTHORIZED', 'void process.env.NODE_TLS_REJECT_UNAUTHORIZED'],
-    ['test/security/standards/rfc8414.test.ts', 'a self-signed certificate'],
+    ['test/daemon/process-hardening.test.ts', '[B10] closes the process'],
   ),
   one(
     'a clean environment of the daemon in the background',

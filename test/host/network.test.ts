@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { isLoopbackHost, isSafeUrl, limitedFetch, loopbackAddresses } from '../../src/host/network.ts'
 import { TestClock } from '../support/clock.ts'
+import { serve } from '../support/serve.ts'
 
 test.each(['127.0.0.1', 'localhost', '[::1]'])('%s is a loopback host', (host) => {
   expect(isLoopbackHost(host)).toBe(true)
@@ -47,4 +48,17 @@ test('a fetch ends although what it waits for does not heed the signal, such as 
   const response = limitedFetch(() => new Promise(() => undefined), clock)('https://clerk.example.com')
   clock.advance(11)
   await expect(response).rejects.toMatchObject({ name: 'NetworkError', code: 'timeout' })
+})
+
+test('a redirect is not followed, although the fetch inside would follow it', async () => {
+  const asked: string[] = []
+  const origin = await serve(({ url }, response) => {
+    asked.push(String(url))
+    response.writeHead(307, { Location: '/other' }).end()
+  })
+  const response = await limitedFetch((url, init) => fetch(url, init as RequestInit), new TestClock())(String(origin), {
+    method: 'POST',
+  })
+  expect(response.status).toBe(307)
+  expect(asked).toEqual(['/'])
 })
