@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import manifest from '../package.json' with { type: 'json' }
-import { UPDATE_KEY_FILE, updateKey } from './bundle.ts'
 import { assemble } from './package/assemble.ts'
 import { sectionOf } from './package/changelog.ts'
 import { writeManifests } from './package/manifests.ts'
 import { digestOf, packageExecutables, writeChecksums } from './package/package.ts'
+import { keyOfPrograms, NotReleasable, requireTools } from './package/releasable.ts'
 import { TARGETS, targetsNamed } from './package/targets.ts'
 import {
   publicKeyOf,
@@ -37,13 +37,14 @@ const time = Number(git('log', '-1', '--format=%ct'))
 const say = (path: string) =>
   void process.stdout.write(`${Math.round(performance.now() / 1000)} s  ${basename(path)}\n`)
 
-if (dryRun && values['signing-key'] !== undefined)
-  throw new Error('--dry-run makes its own key: programs would install what --signing-key signs')
 const targets = values.target === undefined ? TARGETS : targetsNamed(values.target)
-const key = values['signing-key'] === undefined ? temporaryKey() : await readSigningKey(values['signing-key'])
-if (!dryRun) refuseUnlessReleasable()
-const baseUrl = values['base-url'] ?? `https://releases.invalid/cadzero-auth/${version}` // RFC 6761: no such host
-const changes = sectionOf(await readFile('CHANGELOG.md', 'utf8'), dryRun ? undefined : version)
+const { key, changes } = await prepare().catch((error: unknown) => {
+  if (!(error instanceof NotReleasable)) throw error
+  process.stderr.write(`error: ${error.message}\nhint: ${error.hint}\n`)
+  process.exit(1)
+})
+const baseUrl = values['base-url']?.replace(/\/+$/, '') ?? `https://releases.invalid/cadzero-auth/${version}` // RFC 6761: no such host
+execFileSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit' })
 
 const out = resolve(values.out)
 const work = await mkdtemp(join(tmpdir(), 'cadzero-auth-release-'))
@@ -81,11 +82,35 @@ async function describe(programs: ReadonlyMap<string, UpdateProgram>): Promise<v
   await writeChecksums(out)
 }
 
-/** @throws an error that says what is missing for a release */
-function refuseUnlessReleasable(): void {
-  if (git('status', '--porcelain') !== '') throw new Error('there are changes that are not committed')
-  if (git('tag', '--points-at', 'HEAD') !== `v${version}`) throw new Error(`the commit has no tag v${version}`)
-  if (values['signing-key'] === undefined) throw new Error('--signing-key is missing')
-  if (updateKey() !== publicKeyOf(key)) throw new Error(`${UPDATE_KEY_FILE} is not the key of --signing-key`)
-  if (values['base-url'] === undefined) throw new Error('--base-url is missing')
+/** @throws {NotReleasable} if something is missing for a release */
+async function prepare() {
+  const text = await readFile('CHANGELOG.md', 'utf8')
+  if (dryRun && values['signing-key'] !== undefined)
+    throw new NotReleasable(
+      '--dry-run makes its own key: programs would install what --signing-key signs',
+      'leave out one of both',
+    )
+  if (dryRun) {
+    requireTools(targets)
+    return { key: temporaryKey(), changes: sectionOf(text, undefined) }
+  }
+  if (git('status', '--porcelain') !== '')
+    throw new NotReleasable('there are changes that are not committed', 'commit them, or use --dry-run')
+  if (!git('tag', '--points-at', 'HEAD').split('\n').includes(`v${version}`))
+    throw new NotReleasable(`the commit has no tag v${version}`, `git tag v${version}, or use --dry-run`)
+  const expected = keyOfPrograms()
+  if (values['signing-key'] === undefined)
+    throw new NotReleasable('--signing-key is missing', 'add --signing-key with the path of private.pem')
+  if (values['base-url'] === undefined)
+    throw new NotReleasable('--base-url is missing', 'add --base-url with the address that the files will have')
+  const key = await readSigningKey(values['signing-key']).catch((error: unknown) => {
+    throw new NotReleasable(`--signing-key cannot be read: ${(error as Error).message}`, 'name the file private.pem')
+  })
+  if (publicKeyOf(key) !== expected)
+    throw new NotReleasable(
+      '--signing-key is not the key of the programs in use',
+      'name the private key of the public one in scripts/package; to replace it, see docs/packaging.md',
+    )
+  requireTools(targets)
+  return { key, changes: sectionOf(text, version) }
 }

@@ -117,9 +117,10 @@ export class Systemd implements ServiceManager {
     try {
       if (!isCurrent) await writeEntry(files, this.place, text)
       await this.#must('daemon-reload')
-      await this.#must('enable', UNIT)
-      const running = (await this.#properties()).ActiveState === 'active'
-      if (isCurrent && running) return false
+      const { UnitFileState, ActiveState } = await this.#properties()
+      // A link of the user's own to the unit of a package would outlive the package.
+      if (before !== undefined || !isCurrent || UnitFileState !== 'enabled') await this.#must('enable', UNIT)
+      if (isCurrent && ActiveState === 'active') return false
       await this.restart()
       return true
     } catch (error) {

@@ -55,6 +55,8 @@ export interface LeftFile {
 export interface Uninstalled {
   /** Whether there was an entry that started the daemon at log-on. */
   readonly hadEntry: boolean
+  /** The process of the daemon that was ended; undefined if none ran, or it has ended with the entry. */
+  readonly ended: number | undefined
   /** Set if the key was to be removed from the keyring but was kept. */
   readonly keptKey: KeptKey | undefined
   /** Whether the key was removed from the keyring. */
@@ -81,7 +83,7 @@ export async function uninstall(options: UninstallOptions): Promise<Uninstalled>
   const after = new Set(await existingPaths(host, folders))
   const removed = before.filter((path) => !after.has(path))
   const keptKey = typeof key === 'string' ? undefined : key
-  return { hadEntry, keptKey, removedKey: key === 'removed', removed, left }
+  return { hadEntry, ended: ended?.pid, keptKey, removedKey: key === 'removed', removed, left }
 }
 
 /** The paths in the folders of this program, and the folders themselves. None of a folder that cannot be read. */

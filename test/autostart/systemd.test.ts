@@ -126,7 +126,9 @@ describe.skipIf(isWindows)(`a unit that a package has installed${needs('paths of
     const path = join(await temporaryFolder(), 'cadzero-auth.service')
     await writeFile(path, unitText(launch).replace(/^# .*$/m, '# Installed by a package'))
     const { unit, answer } = fakeSystemctl(undefined, path)
+    const asked: string[] = []
     const machine = await fakeMachine('linux', async (args) => {
+      asked.push(args.join(' '))
       if (args.includes('mask')) {
         await mkdir(dirname(manager.place), { recursive: true })
         await symlink('/dev/null', manager.place)
@@ -135,7 +137,7 @@ describe.skipIf(isWindows)(`a unit that a package has installed${needs('paths of
       return answer(args)
     })
     const manager: Systemd = new Systemd(machine, '/usr/bin/systemctl')
-    return { path, unit, manager }
+    return { path, unit, manager, asked }
   }
 
   it('counts as installed, and is what an installation starts', async () => {
@@ -148,6 +150,17 @@ describe.skipIf(isWindows)(`a unit that a package has installed${needs('paths of
     expect(unit.starts).toBe(1)
     expect(await manager.status(launch)).toMatchObject({ ...found, running: true })
     await expect(stat(manager.place)).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  it('gets no link of the user’s own, which would outlive the package, unless it is not enabled for all users', async () => {
+    const launch = { ...(await existingLaunch()), env: {} }
+    const { unit, manager, asked } = await newPackage(launch)
+    const enabled = () => asked.filter((words) => / enable /.test(words)).length
+    await manager.install(launch)
+    expect(enabled()).toBe(0)
+    unit.enabled = false
+    await manager.install(launch)
+    expect(enabled()).toBe(1)
   })
 
   it('is masked for the user by an uninstall, and unmasked by the next installation', async () => {

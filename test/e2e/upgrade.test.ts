@@ -2,6 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import manifest from '../../package.json' with { type: 'json' }
 import { programOfVersion } from '../support/other-version.ts'
 import { runProgram, startDaemonProcess } from '../support/program.ts'
 import { newWorld } from '../support/world.ts'
@@ -10,19 +11,23 @@ it('a newer version replaces the running daemon, and keeps its session and its s
   const { home, env, client, signIn, sandbox } = await newWorld()
   await signIn()
   const before = await client.call('getAuthHeader')
-  const program = await programOfVersion('1.1.0', 1)
+  const program = await programOfVersion('99.1.0', 1)
   const daemon = await startDaemonProcess({ home, env, program }, '--replace')
   expect(await client.closed).toBe(1012)
   const next = await daemon.connect()
-  expect(await next.call('status')).toMatchObject({ state: 'signed_in', daemon: { version: '1.1.0' } })
+  expect(await next.call('status')).toMatchObject({ state: 'signed_in', daemon: { version: '99.1.0' } })
   expect(await next.call('getAuthHeader')).toEqual(before)
+  // A command of another version says how to replace the daemon, without one that stays in the foreground.
+  expect((await runProgram(['doctor'], { home, env })).stdout).toMatch(
+    new RegExp(`99\\.1\\.0, process .*\\n.*cadzero-auth daemon --stop: .* ${manifest.version.replaceAll('.', '\\.')}`),
+  )
   expect((await next.call('refresh')).headers).not.toEqual(before.headers)
   expect(sandbox.requests.filter(({ path }) => path === '/oauth/authorize')).toHaveLength(1)
   // Downgrade: the version of the store is still the same.
   const older = await startDaemonProcess({ home, env }, '--replace')
   expect(await (await older.connect()).call('status')).toMatchObject({
     state: 'signed_in',
-    daemon: { version: '1.0.0' },
+    daemon: { version: manifest.version },
   })
 })
 

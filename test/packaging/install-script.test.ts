@@ -45,7 +45,7 @@ async function newArchive(program = PROGRAM) {
 describe.skipIf(process.platform === 'win32')('install.sh', () => {
   it('installs into a home folder with a space in its name, and uninstalls', async () => {
     const { home, bin, run } = await newArchive()
-    const note = `note: ${bin} is not in PATH`
+    const note = `note: ${bin} is not in PATH; for this shell, run: export PATH="${bin}:$PATH"`
     expect(await run([])).toEqual({
       status: 0,
       stdout: `installed ${bin}/cadzero-auth, 1.2.3\n${note}\n1.2.3\n`,

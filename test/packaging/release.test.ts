@@ -1,11 +1,13 @@
 // What a release says about its files: update.json and its signature, the manifests of package managers, the changelog section.
 import { spawnSync } from 'node:child_process'
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { sectionOf } from '../../scripts/package/changelog.ts'
 import { writeManifests } from '../../scripts/package/manifests.ts'
+import { keyOfPrograms, requireTools } from '../../scripts/package/releasable.ts'
+import { targetsNamed } from '../../scripts/package/targets.ts'
 import {
   isSigned,
   publicKeyOf,
@@ -57,7 +59,7 @@ describe('update.json', () => {
     const args = ['node_modules/tsx/dist/cli.mjs', 'scripts/release.ts', '--dry-run', '--signing-key', 'private.pem']
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
     expect(status).toBe(1)
-    expect(stderr).toContain('--dry-run makes its own key')
+    expect(stderr).toMatch(/^error: --dry-run makes its own key: .*\nhint: .*\n$/)
   })
 
   it('is signed by an Ed25519 key only', async () => {
@@ -68,6 +70,40 @@ describe('update.json', () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     await writeFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }))
     await expect(readSigningKey(path)).rejects.toThrow('no Ed25519 key')
+  })
+})
+
+describe('before a release', () => {
+  it('a key that cannot be read, a tag or a key that is missing ends it with a hint, and without a build', () => {
+    const args = ['node_modules/tsx/dist/cli.mjs', 'scripts/release.ts', '--signing-key', '/nonexistent/private.pem']
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    expect(stderr).toMatch(/^error: .+\nhint: .+\n$/)
+  }, 120_000)
+
+  it('names the packages of tools that are not installed, for its targets alone', () => {
+    const needed = (name: string) => () => requireTools(targetsNamed([name]), '/nonexistent')
+    expect(needed('linux-x64')).toThrow('not installed: rpmbuild, dpkg-deb')
+    expect(needed('win-x64')).toThrow(
+      expect.objectContaining({ hint: 'sudo apt-get install nsis libarchive-tools' }) as Error,
+    )
+    expect(needed('macos-arm64')).not.toThrow()
+  })
+
+  it('the key to sign with is that of the programs in use, also while the release brings the next one', async () => {
+    const folder = await temporaryFolder()
+    const [file, previous] = [join(folder, 'update-key.pem'), join(folder, 'update-key.previous.pem')]
+    const [old, next] = [publicKeyOf(temporaryKey()), publicKeyOf(temporaryKey())]
+    expect(() => keyOfPrograms(file, previous)).toThrow('there is no')
+    await writeFile(file, old)
+    expect(keyOfPrograms(file, previous)).toBe(old)
+    await rename(file, previous)
+    await writeFile(file, next)
+    expect(keyOfPrograms(file, previous)).toBe(old)
+    await rm(previous)
+    expect(keyOfPrograms(file, previous)).toBe(next)
+    await writeFile(previous, next)
+    expect(() => keyOfPrograms(file, previous)).toThrow('are the same key')
   })
 })
 
@@ -115,8 +151,13 @@ describe('the section of the changelog', () => {
     expect(sectionOf(changelog, '1.2.2')).toBe('- Old.\n')
   })
 
+  it('is the newest one with a text in a dry run, so that the commit of a release can be tried', () => {
+    expect(sectionOf(changelog, undefined)).toBe('### Fixed\n\n- A fault.\n')
+    expect(sectionOf(changelog.replace('[Unreleased]\n', '[Unreleased]\n\n- New.\n'), undefined)).toBe('- New.\n')
+  })
+
   it('is an error if it is missing or empty', () => {
     expect(() => sectionOf(changelog, '9.9.9')).toThrow('no text for 9.9.9')
-    expect(() => sectionOf(changelog, undefined)).toThrow('no text for Unreleased')
+    expect(() => sectionOf('# Changelog\n\n## [Unreleased]\n', undefined)).toThrow('no text for any version')
   })
 })

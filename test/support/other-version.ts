@@ -17,7 +17,7 @@ export async function copyProgram(folder: string, version: string, storeVersion 
   const program = join(folder, 'program.cjs')
   const text = await readFile(program, 'utf8')
   const changed = text
-    .replace('{name:"cadzero-auth",version:"1.0.0"', `{name:"cadzero-auth",version:"${version}"`)
+    .replace(/\{name:"cadzero-auth",version:"[^"]+"/, `{name:"cadzero-auth",version:"${version}"`)
     .replace('ENVELOPE_VERSION=1}', `ENVELOPE_VERSION=${storeVersion}}`)
   if (!changed.includes(`version:"${version}"`) || !changed.includes(`ENVELOPE_VERSION=${storeVersion}}`))
     throw new Error('the built program does not contain its version in the expected form')

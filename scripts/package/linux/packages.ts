@@ -1,5 +1,5 @@
 // Makes the Debian and the RPM package of an executable: the program, its user unit, its man page and its licences.
-import { chmod, cp, mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
@@ -35,7 +35,8 @@ export async function makeDeb(from: LinuxPackage, out: string, work: string): Pr
   const root = join(work, 'deb')
   await stage(from, root)
   const architecture = from.cpu === 'x64' ? 'amd64' : 'arm64'
-  const control = `Package: cadzero-auth\nVersion: ${from.version}\nArchitecture: ${architecture}\n${CONTROL}`
+  const size = `Installed-Size: ${await kibibytesOf(root)}`
+  const control = `Package: cadzero-auth\nVersion: ${from.version}\nArchitecture: ${architecture}\n${size}\n${CONTROL}`
   await put(join(root, 'DEBIAN/control'), control)
   const userManagers = await readFile(join(HERE, 'user-managers.sh'), 'utf8')
   for (const name of ['postinst', 'prerm', 'postrm']) {
@@ -91,6 +92,12 @@ async function stage({ executable, notices, time }: LinuxPackage, root: string):
     gzipSync(await readFile('dist/cadzero-auth.1'), { level: 9 }),
   )
   for (const path of await filesBelow(root)) await utimes(path, time, time)
+}
+
+/** The size of the files below a folder, as dpkg counts it: each rounded up to 1 KiB, and 1 KiB for a folder. */
+async function kibibytesOf(folder: string): Promise<number> {
+  const all = await Promise.all((await filesBelow(folder)).map((path) => stat(path)))
+  return all.reduce((sum, one) => sum + (one.isFile() ? Math.ceil(one.size / 1024) : 1), 0)
 }
 
 async function put(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {

@@ -57,7 +57,7 @@ install_program() {
   echo "installed $program, $version"
   case ":$PATH:" in
     *":$bin:"*) ;;
-    *) echo "note: $bin is not in PATH" ;;
+    *) echo "note: $bin is not in PATH; for this shell, run: export PATH=\"$bin:\$PATH\"" ;;
   esac
 }
 

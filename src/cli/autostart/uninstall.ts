@@ -19,7 +19,7 @@ export async function uninstallService(
 ): Promise<void> {
   const manager = findManager(context)
   let other: ServiceStatus | undefined
-  const { hadEntry, keptKey, removedKey, removed, left } = await uninstall({
+  const { hadEntry, ended, keptKey, removedKey, removed, left } = await uninstall({
     ...context,
     env: process.env,
     purge,
@@ -41,6 +41,7 @@ export async function uninstallService(
   const all = removedKey ? [...removed, 'the key in the keyring'] : removed
   if (json) return printJson({ uninstalled: hadEntry, purged: purge, removed: all, kept })
   print(hadEntry ? `uninstalled: ${manager?.place}` : 'it was not installed')
+  if (ended !== undefined) print(`stopped the daemon (process ${ended})`)
   if (!purge) print('the session, its key and the configuration are kept; --purge removes them as well')
   else if (all.length === 0) print('no files were found to remove')
   if (purge) for (const text of all) print(`removed: ${text}`)

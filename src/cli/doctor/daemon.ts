@@ -54,6 +54,6 @@ async function checkStart(context: Context, error: NoDaemonError): Promise<Findi
 function checkVersion({ daemonVersion, pid }: { readonly daemonVersion: string; readonly pid: number }): Finding {
   const found = `${daemonVersion}, process ${pid}`
   if (daemonVersion === version) return { check, verdict: 'ok', found }
-  const hint = `run cadzero-auth daemon --replace to replace it with this version (${version})`
+  const hint = `run cadzero-auth service restart if it is a service, else cadzero-auth daemon --stop: the next command starts ${version}`
   return { check, verdict: 'warning', found, hint }
 }

@@ -73,6 +73,7 @@ describe.runIf(process.platform === 'linux')('the service commands (Linux)', () 
     expect(await (await daemon.connect()).call('status')).toMatchObject({ state: 'signed_in' })
     const purged = await run('uninstall', '--purge')
     expect(purged).toMatchObject({ code: 0, stderr: '' })
+    expect(purged.stdout).toContain(`stopped the daemon (process ${daemon.child.pid})`)
     const removed = [...purged.stdout.matchAll(/^removed: (.*)$/gm)].map(([, path]) => path)
     const expected = [
       'config/sessions/production.jwe',
