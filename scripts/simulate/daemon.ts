@@ -86,6 +86,7 @@ export function newDaemon({ account, clerk, clock, random, accessToken, onReques
     host: {
       name: 'computer',
       bootId: null,
+      program: '/simulated/cadzero-auth',
       clock,
       random,
       files: systemFiles,

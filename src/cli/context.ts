@@ -1,4 +1,5 @@
 // What every command works with: the host, the folders, and the options that all commands share.
+import { isSea } from 'node:sea'
 import { type Folders, usableFolders } from '../config/paths.ts'
 import { type Host, systemHost } from '../host/host.ts'
 
@@ -21,7 +22,7 @@ export type Command = (context: Context) => Promise<unknown>
 export function createContext(env: NodeJS.ProcessEnv): Context {
   let folders: Folders | undefined
   return {
-    host: systemHost(env.CADZERO_AUTH_BROWSER || undefined),
+    host: systemHost(env.CADZERO_AUTH_BROWSER || undefined, isSea() ? undefined : process.argv[1]),
     get folders() {
       folders ??= usableFolders(env)
       return folders

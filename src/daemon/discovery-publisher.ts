@@ -109,6 +109,7 @@ export class DiscoveryPublisher {
       daemonVersion: this.#version,
       host: this.#host.name,
       bootId: this.#host.bootId,
+      program: this.#host.program,
     }
   }
 }

@@ -1,4 +1,5 @@
 // Everything outside the process in one object: the only thing that tests replace.
+
 import { hostname } from 'node:os'
 import { bootId } from './boot-id.ts'
 import { type OpenBrowser, systemBrowser } from './browser.ts'
@@ -18,6 +19,8 @@ export interface Host {
   readonly name: string
   /** The id of this start of the system; null if the system does not tell. */
   readonly bootId: string | null
+  /** The path of this program: the executable, or the script that Node runs. */
+  readonly program: string
   readonly clock: Clock
   readonly random: Random
   readonly files: FileSystem
@@ -30,12 +33,16 @@ export interface Host {
   readonly restrictFolder: (path: string) => Promise<FolderAccess>
 }
 
-/** @param browser a program to open URLs with, instead of the system's browser */
-export function systemHost(browser?: string): Host {
+/**
+ * @param browser a program to open URLs with, instead of the system's browser
+ * @param program the path of the script, if Node runs one
+ */
+export function systemHost(browser?: string, program = process.execPath): Host {
   const { fetch, ...network } = lazyNetwork(process.env)
   return {
     name: hostname(),
     bootId: bootId(),
+    program,
     clock: systemClock,
     random: systemRandom,
     files: systemFiles,

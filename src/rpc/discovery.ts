@@ -18,6 +18,8 @@ const endpointSchema = v.object({
   host: v.optional(v.string()),
   /** Changes with each start of that computer; null if it is not known. */
   bootId: v.optional(v.nullable(v.string())),
+  /** The path of the program that runs: there may be several on a computer. */
+  program: v.optional(v.string()),
 })
 
 /** The content of the discovery file. `key` is a secret. */

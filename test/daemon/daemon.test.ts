@@ -32,6 +32,7 @@ describe('the daemon', () => {
       daemonVersion: expect.stringMatching(/^\d+\.\d+\.\d+/),
       host: hostname(),
       bootId: process.platform === 'linux' ? expect.stringMatching(/^[0-9a-f-]{36}$/) : null,
+      program: PROGRAM,
     })
     expect(await first.stop()).toBe(0)
     expect(await readdir(join(home, 'data'))).not.toContain('endpoint.json')

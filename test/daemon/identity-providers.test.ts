@@ -12,6 +12,7 @@ import { directNetwork } from '../support/network.ts'
 const host: Host = {
   name: 'computer',
   bootId: null,
+  program: '/test/cadzero-auth',
   clock: new TestClock(),
   random: systemRandom,
   files: systemFiles,

@@ -265,6 +265,7 @@ class Life {
       host: {
         name: 'computer',
         bootId: null,
+        program: '/test/cadzero-auth',
         clock: this.#clock,
         random: systemRandom,
         files,

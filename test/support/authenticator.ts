@@ -135,6 +135,7 @@ export async function newAuthenticator(
     host: {
       name: 'computer',
       bootId: null,
+      program: '/test/cadzero-auth',
       clock,
       random: systemRandom,
       files,

@@ -31,6 +31,7 @@ export async function newClerkAuthenticator(settings: Readonly<Record<string, st
   const host: Host = {
     name: 'computer',
     bootId: null,
+    program: '/test/cadzero-auth',
     clock,
     random: systemRandom,
     files: systemFiles,

@@ -4,6 +4,7 @@ Target amd64-unicode
 Unicode true
 !include MUI2.nsh
 !include FileFunc.nsh
+!include LogicLib.nsh
 !define KEY "Software\Microsoft\Windows\CurrentVersion\Uninstall\cadzero-auth"
 !define NAME "CADZERO sign-in"
 
@@ -30,14 +31,34 @@ VIAddVersionKey LegalCopyright "CADZERO"
 !insertmacro MUI_UNPAGE_INSTFILES
 !insertmacro MUI_LANGUAGE English
 
+; One installation or removal at a time: a second one waits, since it would rename what the first one is writing.
+!macro WAIT_FOR_OTHERS
+  System::Call 'kernel32::CreateMutexW(p 0, i 0, w "cadzero-auth-setup") p .r0' ; it ends with this process
+  System::Call 'kernel32::WaitForSingleObject(p r0, i 180000) i .r1'
+  ${If} $1 = 258 ; WAIT_TIMEOUT
+    SetErrorLevel 1
+    Abort "Another installation of ${NAME} is running. Try again later."
+  ${EndIf}
+!macroend
+
+; What an interrupted `cadzero-auth update` has left, too: it would put an older program back.
+!macro REMOVE_LEFTOVERS
+  Delete "$INSTDIR\cadzero-auth.exe.old"
+  Delete "$INSTDIR\cadzero-authd.exe.old"
+  Delete "$INSTDIR\cadzero-auth.exe.previous"
+  Delete "$INSTDIR\cadzero-authd.exe.previous"
+  RMDir /r "$INSTDIR\.cadzero-auth-update"
+!macroend
+
 Section
+  !insertmacro WAIT_FOR_OTHERS
   SetOutPath "$INSTDIR"
   IfFileExists "$INSTDIR\cadzero-auth.exe" 0 fresh
     nsExec::Exec '"$INSTDIR\cadzero-auth.exe" daemon --stop'
     Pop $0 ; 3 if none runs
   fresh:
   ; A program that is still running can be renamed, not overwritten.
-  Delete "$INSTDIR\*.old"
+  !insertmacro REMOVE_LEFTOVERS
   Rename "$INSTDIR\cadzero-auth.exe" "$INSTDIR\cadzero-auth.exe.old"
   Rename "$INSTDIR\cadzero-authd.exe" "$INSTDIR\cadzero-authd.exe.old"
   ClearErrors
@@ -52,7 +73,7 @@ Section
     SetErrorLevel 1
     Abort "The files could not be written. The previous version is kept."
   written:
-  Delete "$INSTDIR\*.old"
+  !insertmacro REMOVE_LEFTOVERS
   CreateShortcut "$SMPROGRAMS\${NAME}.lnk" "$INSTDIR\cadzero-auth.exe" "login"
   WriteUninstaller "$INSTDIR\uninstall.exe"
   WriteRegStr HKCU "${KEY}" DisplayName "${NAME}"
@@ -75,26 +96,38 @@ SectionEnd
 
 ; /PURGE also signs out and removes the session, its key and the configuration.
 Section un.install
+  !insertmacro WAIT_FOR_OTHERS
   ${GetParameters} $1
   ClearErrors
   ${GetOptions} $1 "/PURGE" $2
   IfErrors keep
     nsExec::Exec '"$INSTDIR\cadzero-auth.exe" service uninstall --purge'
     Pop $0
-    Goto gone
+    StrCmp $0 0 gone
+    SetErrorLevel 1
+    Abort "The session could not be removed ($0). Run cadzero-auth doctor."
   keep:
     nsExec::Exec '"$INSTDIR\cadzero-auth.exe" service uninstall'
     Pop $0
   gone:
+  ; A daemon that hangs has its program open, which without the uninstaller would stay for ever.
+  ; cadzero-auth.exe goes last: the next attempt needs it.
+  ClearErrors
+  Delete "$INSTDIR\cadzero-authd.exe"
+  IfErrors running
+  Delete "$INSTDIR\cadzero-auth.exe"
+  IfErrors 0 deleted
+  running:
+    SetErrorLevel 1
+    Abort "A program is still running. Log off, then uninstall again."
+  deleted:
   ; Now that no program has it loaded.
   RMDir /r "$LOCALAPPDATA\cadzero-auth\Data\addon"
   RMDir "$LOCALAPPDATA\cadzero-auth\Data"
   RMDir "$LOCALAPPDATA\cadzero-auth"
   Delete "$SMPROGRAMS\${NAME}.lnk"
-  Delete "$INSTDIR\cadzero-auth.exe"
-  Delete "$INSTDIR\cadzero-authd.exe"
   Delete "$INSTDIR\THIRD-PARTY-NOTICES.txt"
-  Delete "$INSTDIR\*.old"
+  !insertmacro REMOVE_LEFTOVERS
   Delete "$INSTDIR\uninstall.exe"
   RMDir "$INSTDIR"
   DeleteRegKey HKCU "${KEY}"

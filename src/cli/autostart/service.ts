@@ -64,12 +64,17 @@ export async function serviceStatus(context: Context, options: ServiceOptions): 
 interface RunningDaemon {
   readonly pid: number
   readonly version: string
+  /** Null if its version does not say. */
+  readonly program: string | null
 }
 
 async function showStatus(context: Context, manager: ServiceManager, { json }: ServiceOptions): Promise<void> {
   const status = await manager.status(await launchOfThisProgram(context))
   const endpoint = await runningDaemon(context)
-  const daemon = endpoint === undefined ? null : { pid: endpoint.pid, version: endpoint.daemonVersion }
+  const daemon =
+    endpoint === undefined
+      ? null
+      : { pid: endpoint.pid, version: endpoint.daemonVersion, program: endpoint.program ?? null }
   if (json) printJson({ manager: manager.name, place: manager.place, ...status, daemon })
   else print(describeService(manager, status, daemon))
 }
@@ -95,6 +100,7 @@ function describeService(
   const isSupervised = installed && running !== null
   const outside = daemon && isSupervised && daemon.pid !== pid ? ', outside the service' : ''
   fields.push(['daemon', daemon ? `responds: ${daemon.version}, process ${daemon.pid}${outside}` : 'does not respond'])
+  if (daemon?.program) fields.push(['program', daemon.program])
   return describeFields(fields)
 }
 

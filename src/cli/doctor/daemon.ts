@@ -2,6 +2,8 @@
 import { explainNoDaemon } from '../../daemon/single-instance.ts'
 import { connect, NoDaemonError } from '../../rpc/client.ts'
 import type { Diagnosis } from '../../rpc/contract.ts'
+import type { Endpoint } from '../../rpc/discovery.ts'
+import { compareVersions } from '../../update/decision.ts'
 import type { CommonOptions, Context } from '../context.ts'
 import { tryToStart } from '../daemon-connection.ts'
 import { version } from '../version.ts'
@@ -25,7 +27,7 @@ export async function checkDaemon(
     const client = await connect(host.files, folders.discoveryFile, host.random)
     try {
       return [
-        checkVersion(client.endpoint),
+        checkVersion(client.endpoint, host.program),
         ...(own ? await compareNetwork(client, options, own) : []),
         ...(await checkSession(client, options, host.clock)),
       ]
@@ -51,9 +53,13 @@ async function checkStart(context: Context, error: NoDaemonError): Promise<Findi
   }
 }
 
-function checkVersion({ daemonVersion, pid }: { readonly daemonVersion: string; readonly pid: number }): Finding {
-  const found = `${daemonVersion}, process ${pid}`
+function checkVersion({ daemonVersion, pid, program }: Endpoint, own: string): Finding {
+  const isOther = program !== undefined && program !== own // an earlier version does not say
+  const found = `${daemonVersion}, process ${pid}${isOther ? `, ${program}` : ''}`
   if (daemonVersion === version) return { check, verdict: 'ok', found }
-  const hint = `run cadzero-auth service restart if it is a service, else cadzero-auth daemon --stop: the next command starts ${version}`
+  const isNewerCopy = isOther && compareVersions(daemonVersion, version) > 0
+  const hint = isNewerCopy
+    ? `use ${program}, which is newer than this program (${version}), or remove one of the two`
+    : `run cadzero-auth service restart if it is a service, else cadzero-auth daemon --stop: the next command starts ${version}`
   return { check, verdict: 'warning', found, hint }
 }

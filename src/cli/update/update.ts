@@ -80,9 +80,9 @@ async function createUpdater(context: Context): Promise<{ updater: Updater; conf
 }
 
 /** @throws CommandError if something else updates this program */
-async function findPrograms({ host: { files }, folders }: Context): Promise<ProgramFiles> {
+async function findPrograms({ host: { files, program: own }, folders }: Context): Promise<ProgramFiles> {
   const { platform } = process
-  const program = await files.realpath(isSea() ? process.execPath : String(process.argv[1]))
+  const program = await files.realpath(own)
   const owner = await ownerOf({
     files,
     platform,

@@ -1,10 +1,11 @@
 // The doctor on this computer and on an OAuth profile: a finding and a hint for each thing that is wrong.
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { runDoctor } from '../../support/doctor.ts'
+import { programOfVersion } from '../../support/other-version.ts'
 import { isWindows, isWine, needs, wineLacks } from '../../support/posix.ts'
-import { runProgram, temporaryFolder } from '../../support/program.ts'
+import { runProgram, startDaemonProcess, temporaryFolder } from '../../support/program.ts'
 import { newSandbox, newWorld, settingsOf } from '../../support/world.ts'
 
 describe('doctor', () => {
@@ -51,6 +52,21 @@ describe('doctor', () => {
     const { code, stdout } = await runProgram(['doctor'], { home })
     expect(code).toBe(1)
     expect(stdout).toMatch(/FAILED {3}file .*store-key\.jwk: .*other users may read or write it/)
+  })
+
+  it.each([
+    ['1.4.0', (program: string) => `use ${program}, which is newer`],
+    ['0.9.0', () => 'daemon --stop'],
+  ])('and service status name the program of a daemon that another copy has started: %s', async (other, hint) => {
+    const home = await temporaryFolder()
+    const command = await programOfVersion(other)
+    await startDaemonProcess({ home, program: command })
+    const { pid } = JSON.parse(await readFile(join(home, 'data', 'endpoint.json'), 'utf8'))
+    const found = (await runDoctor(home)).finding('daemon')
+    expect(found).toMatchObject({ verdict: 'warning', found: `${other}, process ${pid}, ${command[1]}` })
+    expect(found?.hint).toContain(hint(command[1]))
+    const { stdout } = await runProgram(['service', 'status'], { home, env: { HOME: home } })
+    expect(stdout.split('\n').at(-2)).toBe(`program    ${command[1]}`)
   })
 
   it('says how to get access to a folder that cannot be created, and does not refer to itself', async () => {
