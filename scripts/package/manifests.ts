@@ -60,6 +60,15 @@ ${block('intel', 'linux-x64')}
   def install
     bin.install "cadzero-auth"
     man1.install "cadzero-auth.1"
+    generate_completions_from_executable(bin/"cadzero-auth", "completion", shells: [:bash, :zsh, :fish])
+  end
+
+  def caveats
+    <<~EOS
+      To start the daemon at log-on, run:
+        brew services start cadzero-auth
+      "cadzero-auth service install" would start this version also after an upgrade.
+    EOS
   end
 
   service do

@@ -56,6 +56,8 @@ describe.skipIf(reason !== '')(`the files for Windows${reason === '' ? '' : ` (s
       expect(entry.stdout).toMatch(new RegExp(`DisplayVersion\\s+REG_SZ\\s+${version.replaceAll('.', '\\.')}`))
       const menu = windows.appData('Roaming', 'Microsoft', 'Windows', 'Start Menu', 'Programs')
       expect(await readdir(menu)).toContain('CADZERO sign-in.lnk')
+      const shortcut = (await readFile(join(menu, 'CADZERO sign-in.lnk'))).toString('latin1').replaceAll('\0', '')
+      expect(shortcut).toMatch(/\/d \/c ""C:\\.*\\Programs\\cadzero-auth\\cadzero-auth\.exe" login \|\| pause"/)
       expect((await windows.run(['reg', 'query', RUN_KEY])).stdout).toContain('cadzero-authd.exe')
 
       const first = await windows.connect()

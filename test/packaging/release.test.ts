@@ -115,6 +115,9 @@ describe('the manifests', () => {
     const formula = await read('homebrew/cadzero-auth.rb')
     for (const { name, sha256 } of files.filter(({ name }) => name.endsWith('.tar.gz')))
       expect(formula).toContain(`url "https://releases.example/1.2.3/${name}"\n      sha256 "${sha256}"`)
+    // The service that the program installs would name a version's own folder, which Homebrew removes after an upgrade.
+    expect(formula).toContain('brew services start cadzero-auth')
+    expect(formula).toContain('generate_completions_from_executable(bin/"cadzero-auth", "completion"')
     const scoop = JSON.parse(await read('scoop/cadzero-auth.json'))
     expect(scoop.architecture['64bit']).toEqual({
       url: 'https://releases.example/1.2.3/cadzero-auth-1.2.3-win-x64.zip',

@@ -74,7 +74,8 @@ Section
     Abort "The files could not be written. The previous version is kept."
   written:
   !insertmacro REMOVE_LEFTOVERS
-  CreateShortcut "$SMPROGRAMS\${NAME}.lnk" "$INSTDIR\cadzero-auth.exe" "login"
+  ; The window stays open after a failure, so that its hint can be read.
+  CreateShortcut "$SMPROGRAMS\${NAME}.lnk" "$SYSDIR\cmd.exe" '/d /c ""$INSTDIR\cadzero-auth.exe" login || pause"' "$INSTDIR\cadzero-auth.exe"
   WriteUninstaller "$INSTDIR\uninstall.exe"
   WriteRegStr HKCU "${KEY}" DisplayName "${NAME}"
   WriteRegStr HKCU "${KEY}" DisplayVersion "${VERSION}"
