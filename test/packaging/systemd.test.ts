@@ -228,7 +228,7 @@ test('a unit that a package has installed for all users is recognised, restarted
   expect(restarted.pid).not.toBe(pid)
   expect(await user.cadzeroAuth('service', 'install')).toContain('already installed')
 
-  await user.cadzeroAuth('service', 'uninstall')
+  expect(await user.cadzeroAuth('service', 'uninstall')).toContain(`switched off for you alone: ${place}`)
   expect(await user.status()).toMatchObject({ installed: false, daemon: null })
   expect(await user.property('LoadState')).toBe('masked')
   await user.run(['systemctl', '--user', 'restart', 'default.target']) // a log-on starts this target

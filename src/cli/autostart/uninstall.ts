@@ -18,6 +18,7 @@ export async function uninstallService(
   { json = false, purge = false }: UninstallArguments,
 ): Promise<void> {
   const manager = findManager(context)
+  let entry: string | undefined
   let other: ServiceStatus | undefined
   const { hadEntry, ended, keptKey, removedKey, removed, left } = await uninstall({
     ...context,
@@ -27,6 +28,7 @@ export async function uninstallService(
     removeEntry: async () => {
       if (manager === undefined) return false
       const launch = await launchOfThisProgram(context)
+      entry = (await manager.status(launch).catch(() => undefined))?.place // one that cannot be read goes all the same
       const removed = await manager.uninstall(launch)
       other = await manager.status(launch)
       return removed
@@ -40,7 +42,7 @@ export async function uninstallService(
   ]
   const all = removedKey ? [...removed, 'the key in the keyring'] : removed
   if (json) return printJson({ uninstalled: hadEntry, purged: purge, removed: all, kept })
-  print(hadEntry ? `uninstalled: ${manager?.place}` : 'it was not installed')
+  print(hadEntry ? entryText(entry, manager?.place) : 'it was not installed')
   if (ended !== undefined) print(`stopped the daemon (process ${ended})`)
   if (!purge) print('the session, its key and the configuration are kept; --purge removes them as well')
   else if (all.length === 0) print('no files were found to remove')
@@ -57,6 +59,11 @@ function findManager(context: Context): ServiceManager | undefined {
     note(`warning: no service was looked for: ${error.message}`)
     return undefined
   }
+}
+
+/** The entry of a package stays for the other users. */
+function entryText(entry: string | undefined, own: string | undefined): string {
+  return entry === undefined || entry === own ? `uninstalled: ${own}` : `switched off for you alone: ${entry}`
 }
 
 function warningText(warning: UninstallWarning): string {
