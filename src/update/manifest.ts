@@ -6,6 +6,7 @@ export const MANIFEST_BYTES = 256 * 1024
 export const SIGNATURE_BYTES = 1024
 const LARGEST_PROGRAM = 512 * 1024 * 1024
 const MOST_FILES = 100
+const LATEST_TIME = 253_402_300_799 // the end of the year 9999: a date for a later one has another form
 
 const PROGRAM_NAMES = ['cadzero-auth', 'cadzero-auth.exe', 'cadzero-authd.exe'] as const
 export type ProgramName = (typeof PROGRAM_NAMES)[number]
@@ -23,7 +24,7 @@ const manifestSchema = v.object({
   product: v.literal('cadzero-auth'),
   version,
   /** The time of the commit in Unix seconds: a release is newer than all with a smaller number. */
-  sequence: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  sequence: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LATEST_TIME)),
   expiresAt: v.pipe(
     v.string(),
     v.isoTimestamp(),

@@ -7,8 +7,9 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { lacking, makeDebian13 } from '../../scripts/trials/debian13.ts'
 import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
-import { connect } from '../../src/rpc/client.ts'
+import { connect, type RpcClient } from '../../src/rpc/client.ts'
 import { eventually } from '../packaging/user-manager.ts'
+import type { Sandbox } from '../sandbox/index.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { newSandbox, signIn } from '../support/world.ts'
 import { type DebianUser, startDebianUser } from './debian-user.ts'
@@ -50,6 +51,36 @@ async function installPackage(user: DebianUser, { install }: PackageKind, path: 
   expect(await user.runAsRoot(...install, place)).toMatchObject({ code: 0 })
 }
 
+async function configure(user: DebianUser, { issuer, clientId }: Sandbox): Promise<void> {
+  const production = { issuer, clientId }
+  await writeFile(join(user.home, '.config/cadzero-auth/config.json'), JSON.stringify({ profiles: { production } }))
+  await user.runAsRoot('chown', '5001:5001', '/home/designer/.config/cadzero-auth/config.json')
+}
+
+/** Root reads the address for the test: the file belongs to the user. */
+async function connectAs(user: DebianUser, of: string): Promise<RpcClient> {
+  const text = (await user.runAsRoot('cat', '/home/designer/.local/share/cadzero-auth/endpoint.json')).stdout
+  const file = join(await temporaryFolder(), 'endpoint.json')
+  await writeFile(file, text, { mode: 0o600 })
+  const client = await connect(systemFiles, file, systemRandom)
+  onTestFinished(() => client.close())
+  expect(client.endpoint.daemonVersion).toBe(of)
+  return client
+}
+
+/** The daemon takes a callback of the same user only. */
+async function signInAs(client: RpcClient, sandbox: Sandbox): Promise<void> {
+  const { authorizationUrl } = await client.call('login', { openBrowser: false, wait: false })
+  const { callbackUrl } = await sandbox.signIn(String(authorizationUrl), { deliver: false })
+  const visit = 'fetch(process.argv[1]).then(({ status }) => console.log(status))'
+  const visited = await run(process.execPath, ['-e', visit, callbackUrl], { uid: 5001, gid: 5001, cwd: '/' })
+  expect(visited.stdout).toBe('200\n')
+  await eventually(async () => {
+    const signedIn = { state: 'signed_in', store: { persisted: true, keyProtection: 'keyfile' } }
+    expect(await client.call('status')).toMatchObject(signedIn)
+  })
+}
+
 describe.skipIf(reason !== '')(`on Debian 13${skipped}`, () => {
   beforeAll(makeDebian13, 600_000)
 
@@ -73,33 +104,12 @@ describe.skipIf(reason !== '')(`on Debian 13${skipped}`, () => {
         const doctor = await user.run('cadzero-auth', 'doctor')
         expect(doctor.stdout).toContain(`service: systemd user unit ${unit.place}, starts /usr/bin/cadzero-auth`)
 
-        const config = join(user.home, '.config/cadzero-auth/config.json')
-        const production = { issuer: sandbox.issuer, clientId: sandbox.clientId }
-        await writeFile(config, JSON.stringify({ profiles: { production } }))
-        await user.runAsRoot('chown', '5001:5001', '/home/designer/.config/cadzero-auth/config.json')
+        await configure(user, sandbox)
         const restart = await user.run('cadzero-auth', 'service', 'restart')
         expect(restart).toMatchObject({ code: 0, stdout: expect.stringContaining('restarted the daemon') })
-        // Root reads the address for the test: the file belongs to the user.
-        const address = async (of = version) => {
-          const text = (await user.runAsRoot('cat', '/home/designer/.local/share/cadzero-auth/endpoint.json')).stdout
-          const file = join(await temporaryFolder(), 'endpoint.json')
-          await writeFile(file, text, { mode: 0o600 })
-          const client = await connect(systemFiles, file, systemRandom)
-          onTestFinished(() => client.close())
-          expect(client.endpoint.daemonVersion).toBe(of)
-          return client
-        }
+        const address = (of = version) => connectAs(user, of)
         const client = await address()
-        const { authorizationUrl } = await client.call('login', { openBrowser: false, wait: false })
-        const { callbackUrl } = await sandbox.signIn(String(authorizationUrl), { deliver: false })
-        // The daemon takes a callback of the same user only.
-        const visit = 'fetch(process.argv[1]).then(({ status }) => console.log(status))'
-        const visited = await run(process.execPath, ['-e', visit, callbackUrl], { uid: 5001, gid: 5001, cwd: '/' })
-        expect(visited.stdout).toBe('200\n')
-        await eventually(async () => {
-          const signedIn = { state: 'signed_in', store: { persisted: true, keyProtection: 'keyfile' } }
-          expect(await client.call('status')).toMatchObject(signedIn)
-        })
+        await signInAs(client, sandbox)
 
         const file = { this: releaseFile(kind.fileName(version)), next: nextReleaseFile(kind.fileName(nextVersion)) }
         const session = '/home/designer/.config/cadzero-auth/sessions/production.jwe'
@@ -129,6 +139,71 @@ describe.skipIf(reason !== '')(`on Debian 13${skipped}`, () => {
         expect((await user.runAsRoot('cat', session)).stdout).not.toBe('')
       },
     )
+
+  it('the package and the archive of the next release share one daemon and one session', MINUTES, async () => {
+    const [sandbox, user] = [await newSandbox({ accessTokenTtl: 3600 }), await startDebianUser()]
+    const [debian] = PACKAGES as [PackageKind, ...PackageKind[]]
+    const [packaged, own] = ['/usr/bin/cadzero-auth', '/home/designer/.local/bin/cadzero-auth']
+    const logOn = async () => {
+      for (const command of ['daemon-reload', 'restart default.target'])
+        expect(await user.run('systemctl', '--user', ...command.split(' '))).toMatchObject({ code: 0 })
+    }
+    const expectService = async (by: string, program: string, place: string, of: string) =>
+      await eventually(async () => {
+        const status = JSON.parse((await user.run(by, 'service', 'status', '--json')).stdout)
+        const { pid } = (await connectAs(user, of)).endpoint
+        expect(status).toMatchObject({
+          enabled: true,
+          running: true,
+          pid,
+          place,
+          daemon: { pid, version: of, program },
+        })
+      })
+    const units = { packaged: '/usr/lib/systemd/user', own: '/home/designer/.config/systemd/user' }
+    const expectPackaged = () => expectService(packaged, packaged, `${units.packaged}/cadzero-auth.service`, version)
+    const expectOwn = (by = own) => expectService(by, own, `${units.own}/cadzero-auth.service`, nextVersion)
+    await installPackage(user, debian, releaseFile(debian.fileName(version)))
+    await logOn()
+    await expectPackaged()
+    await configure(user, sandbox)
+    expect(await user.run(packaged, 'service', 'restart')).toMatchObject({ code: 0 })
+    const first = await connectAs(user, version)
+    await signInAs(first, sandbox)
+    const header = await first.call('getAuthHeader')
+    const expectHeader = async (client: RpcClient) =>
+      expect(await client.call('getAuthHeader', { interactive: false })).toEqual(header)
+
+    const archive = `cadzero-auth-${nextVersion}-linux-x64`
+    await run('tar', ['-xzf', nextReleaseFile(`${archive}.tar.gz`), '-C', join(user.home, '../../packages')])
+    const script = ['sh', `/packages/${archive}/install.sh`]
+    expect(await user.run(...script)).toMatchObject({ code: 0 })
+    await first.closed
+    await expectOwn()
+    const second = await connectAs(user, nextVersion)
+    await expectHeader(second)
+    const { stdout } = await user.run(packaged, 'doctor')
+    expect(stdout).toContain(`starts ${own}, not this program`)
+    expect(stdout).toContain(`hint: use ${own}, which is newer than this program (${version})`)
+
+    await installPackage(user, debian, releaseFile(debian.fileName(version)))
+    await expectOwn(packaged)
+    expect((await connectAs(user, nextVersion)).endpoint.pid).toBe(second.endpoint.pid)
+    expect(await user.run(...script, '--uninstall')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(`kept: ${units.packaged}`),
+    })
+    await logOn()
+    await expectPackaged()
+    await expectHeader(await connectAs(user, version))
+
+    expect(await user.run(...script)).toMatchObject({ code: 0 })
+    await expectOwn()
+    const third = await connectAs(user, nextVersion)
+    expect(await user.runAsRoot(...debian.remove, 'cadzero-auth')).toMatchObject({ code: 0 })
+    await expectOwn()
+    await expectHeader(third)
+  })
 })
 
 const isLinuxX64 = process.platform === 'linux' && process.arch === 'x64'

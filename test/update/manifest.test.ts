@@ -67,6 +67,7 @@ describe('a signed manifest', () => {
     ['no sequence', manifestValue({ sequence: undefined })],
     ['a sequence as text', manifestValue({ sequence: '1' })],
     ['a sequence beyond exact numbers', manifestValue({ sequence: 2 ** 53 })],
+    ['a sequence that no date can show', manifestValue({ sequence: Number.MAX_SAFE_INTEGER })],
     ['a negative sequence', manifestValue({ sequence: -1 })],
     ['no end', manifestValue({ expiresAt: undefined })],
     ['an end that is no time', manifestValue({ expiresAt: 'never' })],
