@@ -810,6 +810,12 @@ const update: readonly Defence[] = [
     ['test/faults/killed-update.test.ts', '[I6] leaves complete programs'],
   ),
   one(
+    'a program that was undone does not go on as the one in place',
+    UPDATE,
+    ['await requireInPlace(updater)', 'void requireInPlace'],
+    ['test/faults/killed-update.test.ts', '[I6] leaves complete programs'],
+  ),
+  one(
     'a download never goes from https to http',
     DOWNLOAD,
     [

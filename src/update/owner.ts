@@ -26,9 +26,11 @@ const SCRIPTS: readonly (readonly [RegExp, Owner])[] = [
   [/./, { name: 'npm run build', hint: 'get the newer sources, then run npm ci and npm run build' }],
 ]
 
+const SCOOP: Owner = { name: 'scoop', hint: 'scoop update cadzero-auth' }
+
 const EXECUTABLES: readonly (readonly [RegExp, Owner])[] = [
   [/\/(?:cellar|homebrew|linuxbrew)\//i, { name: 'Homebrew', hint: 'brew upgrade cadzero-auth' }],
-  [/\/scoop\/apps\//i, { name: 'scoop', hint: 'scoop update cadzero-auth' }],
+  [/\/scoop\/apps\//i, SCOOP],
   [/^\/nix\/store\//, { name: 'Nix', hint: 'update it as you have installed it' }],
 ]
 
@@ -55,6 +57,7 @@ export async function ownerOf(place: Place): Promise<Owner | undefined> {
   const { dirname, join } = platform === 'win32' ? win32 : posix
   const folder = dirname(program)
   if (platform === 'win32' && (await exists(join(folder, 'uninstall.exe')))) return INSTALLER
+  if (platform === 'win32' && (await exists(join(folder, 'install.json')))) return SCOOP // the folder of its apps has any name
   return (await isMarked(place)) ? ADD_IN : undefined
 }
 

@@ -215,6 +215,21 @@ test('after an update in place, service install replaces the daemon of the older
   expect((await user.status()).pid).toBe(pid)
 })
 
+test('service install replaces a daemon of the service that no longer responds', async () => {
+  const sandbox = await newSandbox({ accessTokenTtl: 3600 })
+  const user = await newUser(sandbox.issuer, sandbox.clientId)
+  await user.cadzeroAuth('service', 'install')
+  const hanging = await user.connect()
+  await signIn(hanging, sandbox)
+  const header = await hanging.call('getAuthHeader')
+  const { pid } = await user.status()
+  await user.run(['kill', '-STOP', String(pid)])
+  expect(await user.cadzeroAuth('service', 'install')).toContain('already installed')
+  expect(await user.status()).toMatchObject({ running: true, problem: null })
+  expect((await user.status()).pid).not.toBe(pid)
+  expect(await (await user.connect()).call('getAuthHeader', { interactive: false })).toEqual(header)
+})
+
 test('a unit that a package has installed for all users is recognised, restarted, masked and unmasked without a trace', async () => {
   const sandbox = await newSandbox()
   const user = await newUser(sandbox.issuer, sandbox.clientId, { globalUnit: [process.execPath, PROGRAM] })

@@ -59,6 +59,12 @@ describe('the owner', () => {
     expect(await ownerOf(place(`${folder}\\cadzero-auth.exe`))).toBeUndefined()
   })
 
+  it('of a program beside what scoop has noted is scoop, wherever that keeps its programs', async () => {
+    const files = withFiles('D:\\Portable\\apps\\cadzero-auth\\1.0.0\\install.json')
+    const program = 'D:\\Portable\\apps\\cadzero-auth\\1.0.0\\cadzero-auth.exe'
+    expect((await ownerOf(place(program, { files })))?.name).toBe('scoop')
+  })
+
   it('of a program that an add-in has installed is the add-in, until another one is there', async () => {
     const markFile = join(await temporaryFolder(), 'installed-by.json')
     const program = '/home/zoe/.local/bin/cadzero-auth'

@@ -114,6 +114,8 @@ Section un.install
   ; A daemon that hangs has its program open, which without the uninstaller would stay for ever.
   ; cadzero-auth.exe goes last: the next attempt needs it.
   ClearErrors
+  Delete "$INSTDIR\cadzero-auth.exe.old"
+  Delete "$INSTDIR\cadzero-authd.exe.old"
   Delete "$INSTDIR\cadzero-authd.exe"
   IfErrors running
   Delete "$INSTDIR\cadzero-auth.exe"
