@@ -59,7 +59,7 @@ describe('the owner', () => {
     expect(await ownerOf(place(`${folder}\\cadzero-auth.exe`))).toBeUndefined()
   })
 
-  it('of a program beside what scoop has noted is scoop, wherever that keeps its programs', async () => {
+  it('of a program beside what scoop has noted is scoop, in any folder', async () => {
     const files = withFiles('D:\\Portable\\apps\\cadzero-auth\\1.0.0\\install.json')
     const program = 'D:\\Portable\\apps\\cadzero-auth\\1.0.0\\cadzero-auth.exe'
     expect((await ownerOf(place(program, { files })))?.name).toBe('scoop')
