@@ -116,6 +116,7 @@ Section un.install
   ClearErrors
   Delete "$INSTDIR\cadzero-auth.exe.old"
   Delete "$INSTDIR\cadzero-authd.exe.old"
+  IfErrors running
   Delete "$INSTDIR\cadzero-authd.exe"
   IfErrors running
   Delete "$INSTDIR\cadzero-auth.exe"
