@@ -84,11 +84,11 @@ class HeaderCache:
     def store(self, profile: str | None, result: object, asked_at: float) -> None:
         """Keeps the header of a result; nothing if a daemon of version 1.0 does not say how long it may be kept.
 
-        asked_at: when the client asked for it. The answer to an earlier question than the last `drop` may hold the
-            header that was dropped.
+        asked_at: when the client asked for it. The answer to a question that does not follow the last `drop` may hold
+            the header that was dropped; on Windows the clock shows the same time for up to 16 ms.
         """
         drops = [at for name, at in list(self._dropped_at.items()) if profile is None or name in {None, profile}]
-        if asked_at < max(drops, default=asked_at):
+        if any(asked_at <= at for at in drops):
             return
         if not isinstance(result, dict) or not isinstance(result.get('headers'), dict):
             return

@@ -101,6 +101,17 @@ class FreshnessTest(unittest.TestCase):
         self.assertEqual(asked, [True, False, True])
 
 
+class StoreTest(unittest.TestCase):
+    def test_an_answer_is_kept_only_if_it_was_asked_for_after_the_last_drop(self):
+        for asked_at, is_kept in ((9.0, False), (10.0, False), (10.1, True)):  # a clock may stand still for a while
+            with self.subTest(asked_at):
+                cache = header_cache.HeaderCache()
+                with mock.patch.object(header_cache.time, 'monotonic', return_value=10.0):
+                    cache.drop('production')
+                cache.store('production', token(1), asked_at)
+                self.assertEqual(cache.find('production') is not None, is_kept)
+
+
 class Server:
     """A daemon that counts its calls, gives the current token, and sends notifications."""
 
