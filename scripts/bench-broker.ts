@@ -3,20 +3,22 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { beginBench, reasonOf } from './bench/begin.ts'
 import { Client, type LoadRequest, percentile, sendAll, sendAtRate } from './bench/broker/load.ts'
 import { type ServerProcess, startBare, startBroker, startClerk } from './bench/broker/processes.ts'
 import { type BenchSession, newSessions } from './bench/broker/sessions.ts'
 import { median } from './bench/rounds.ts'
-import { newRunFolder } from './bench/run-folder.ts'
 import { formatTable } from './table.ts'
 
 const PROGRAM = fileURLToPath(new URL('../dist/cadzero-auth.cjs', import.meta.url))
 const PUBLIC_URL = 'https://api.example.com'
 const PATH = '/api/auth/refresh'
 const [MIN_RATIO, MAX_MEMORY, MAX_LIVEZ_MS, MAX_SECONDS_AFTER_429] = [0.6, 120, 50, 2]
-const MAX_RUN_MS = 600_000
 
-const quick = process.argv.includes('--quick')
+const say = (text: string) => void process.stdout.write(`${text}\n`)
+const rows: string[][] = []
+const table = () => formatTable([['', 'broker', 'bare', 'ratio', 'target', ''], ...rows], [0, 5])
+const { quick, runFolder } = beginBench('bench:broker', { onLate: () => say(`\n${table()}`) })
 const ROUNDS = quick ? 3 : 9
 const SESSIONS = quick ? 500 : 2000 // each has a key of its own
 const MEMORY_SESSIONS = quick ? 5000 : 100_000
@@ -25,8 +27,6 @@ const BATCH = 5000 // sessions whose refreshes are prepared at once
 const BATCH_KEYS = 256 // of a batch: in the whole run more than the copy keeps
 const RATE = 200 // requests per second while Clerk hangs
 
-const say = (text: string) => void process.stdout.write(`${text}\n`)
-const runFolder = newRunFolder('bench', MAX_RUN_MS)
 const key = randomBytes(32)
 const clerk = await startClerk()
 const start = (env: Record<string, string> = {}) =>
@@ -41,10 +41,17 @@ const control = async (command = 'state') =>
   (await (await fetch(`${clerk.url}/_control/${command}`)).json()) as { sockets: number }
 
 say(`Node ${process.version}, ${availableParallelism()} processors; ${ROUNDS} rounds of ${SESSIONS} refreshes a side`)
-const rows = [await rowOfThroughput(), await rowOfMemory(), ...(await rowsOfHang()), await rowOfLimit()]
-say(`\n${formatTable([['', 'broker', 'bare', 'ratio', 'target', ''], ...rows], [0, 5])}`)
+const measures: readonly (readonly [string, () => Promise<string[][]>])[] = [
+  ['refreshes per CPU second', async () => [await rowOfThroughput()]],
+  ['memory', async () => [await rowOfMemory()]],
+  ['Clerk hangs', rowsOfHang],
+  ['Clerk answers 429', async () => [await rowOfLimit()]],
+]
+for (const [what, measure] of measures)
+  rows.push(...(await measure().catch((error: unknown) => [[what, `not measured: ${reasonOf(error)}`]])))
+say(`\n${table()}`)
 await runFolder.end()
-process.exit(0) // speed depends on the machine and fails no run
+process.exit() // speed depends on the machine and fails no run
 
 function refreshOf({ sessionId, refreshToken, proof }: BenchSession): LoadRequest {
   const body = JSON.stringify({ refresh_token: refreshToken, session_id: sessionId })

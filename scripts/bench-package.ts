@@ -4,8 +4,8 @@ import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import manifest from '../package.json' with { type: 'json' }
+import { beginBench } from './bench/begin.ts'
 import { compare, type Pair, rounds } from './bench/rounds.ts'
-import { newRunFolder } from './bench/run-folder.ts'
 import { startBare, startDaemon } from './bench/servers.ts'
 import { timeToLoadWs, timeToRun } from './bench/start.ts'
 import { type Row, tableOf } from './bench/table.ts'
@@ -16,9 +16,8 @@ import { writeCodeCaches } from './write-code-caches.ts'
 const ROUNDS = 15
 const REST_ROUNDS = 3
 const REST_SECONDS = 3
-const MAX_RUN_MS = 600_000
 
-const runFolder = newRunFolder('bench', MAX_RUN_MS)
+const { runFolder } = beginBench('bench:package', { hasQuick: false })
 const folder = runFolder.path
 const host = hostTarget()
 // Both are fresh copies: how much of a file the system maps at once depends on how the page cache got it.

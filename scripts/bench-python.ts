@@ -1,5 +1,5 @@
 // Measures how long the drop-in for the add-in keeps Fusion's main thread waiting, in each state of the daemon.
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
@@ -9,7 +9,8 @@ import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Sandbox, startSandbox } from '../test/sandbox/index.ts'
-import { keep, newRunFolder } from './bench/run-folder.ts'
+import { beginBench, reasonOf } from './bench/begin.ts'
+import { keep } from './bench/run-folder.ts'
 import { discoveryFile } from './bench/servers.ts'
 import { signIn } from './bench/sign-in.ts'
 import { plainEnvironment } from './plain-environment.ts'
@@ -18,7 +19,6 @@ import { formatTable } from './table.ts'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const DRIVER = join(ROOT, 'scripts/bench/add_in.py')
 const CALLS = 2000
-const MAX_RUN_MS = 600_000
 const MISSING = '/no/such/program'
 
 interface Run {
@@ -32,7 +32,8 @@ interface State {
   readonly run: () => Promise<Run>
 }
 
-const runFolder = newRunFolder('bench', MAX_RUN_MS)
+const rows: string[][] = []
+const { runFolder } = beginBench('bench:python', { hasQuick: false, onLate: printTable })
 const folder = runFolder.path
 
 const program = join(folder, 'program', 'dist', 'cadzero-auth.cjs')
@@ -62,23 +63,31 @@ const states: readonly State[] = [
   },
   { name: 'disk full', run: () => diskFull() },
 ]
-const python = execFileSync('python3', ['--version'], { encoding: 'utf8' }).trim()
-process.stdout.write(`${python}, ${availableParallelism()} processors; ${CALLS} calls of each function\n`)
+const python = spawnSync('python3', ['--version'], { encoding: 'utf8' })
+if (python.status !== 0) {
+  process.stdout.write('not measured: python3 is not installed\n')
+  await runFolder.end()
+  process.exit()
+}
+process.stdout.write(`${python.stdout.trim()}, ${availableParallelism()} processors; ${CALLS} calls of each function\n`)
 const bare = await measure(homes.signedOut, `bare ${CALLS}`)
-const rows = [rowOf('bare: a function that copies a dict', bare)]
+rows.push(rowOf('bare: a function that copies a dict', bare))
 for (const { name, run } of states) {
-  // A state that this machine cannot make is a row without numbers.
   rows.push(
     await run().then(
       (one) => rowOf(name, one),
-      (error: Error) => [name, `not measured: ${error.message}`],
+      (error: unknown) => [name, `not measured: ${reasonOf(error)}`],
     ),
   )
 }
-const head = ['', 'headers p50', 'p99.9', 'max', 'against bare', 'user p50', 'p99.9', 'max', 'answers']
-process.stdout.write(`\n${formatTable([head, ...rows], [0, 8])}\n`)
+printTable()
 await runFolder.end() // with the daemons that add-ins have started
-process.exit(0) // speed depends on the machine and fails no run
+process.exit() // speed depends on the machine and fails no run
+
+function printTable(): void {
+  const head = ['', 'headers p50', 'p99.9', 'max', 'against bare', 'user p50', 'p99.9', 'max', 'answers']
+  process.stdout.write(`\n${formatTable([head, ...rows], [0, 8])}\n`)
+}
 
 async function newHome(): Promise<string> {
   return await mkdtemp(join(folder, 'home-'))

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startSandbox } from '../test/sandbox/index.ts'
+import { beginBench } from './bench/begin.ts'
 import { type Expiry, measureExpiry, PROVIDER_MS } from './bench/expiry.ts'
 import { type Idle, measureIdle } from './bench/idle.ts'
 import { ask, load, loadOfConnects, type Sample } from './bench/load.ts'
 import { compare, median, type Pair, rounds, spreadOf } from './bench/rounds.ts'
-import { newRunFolder } from './bench/run-folder.ts'
 import {
   type DaemonOptions,
   discoveryFile,
@@ -20,7 +20,7 @@ import {
 } from './bench/servers.ts'
 import { signIn } from './bench/sign-in.ts'
 import { timeToFirstHeader, timeToLoadWs, timeToRun } from './bench/start.ts'
-import { type Row, tableOf } from './bench/table.ts'
+import { type Row, rowsOrReason, tableOf } from './bench/table.ts'
 import { measureWakeUps, type WakeUps } from './bench/wake.ts'
 
 const DIST = fileURLToPath(new URL('../dist', import.meta.url))
@@ -31,9 +31,10 @@ const MAX_HEADER = 1.3
 const MAX_BURST_MS = 20
 const MAX_WAKE_MS = 1000
 const MAX_IDLE = { connected: 6, alone: 2, cpuSeconds: 5, megabytes: 20 }
-const MAX_RUN_MS = 600_000
 
-const quick = process.argv.includes('--quick')
+const say = (text: string) => void process.stdout.write(`${text}\n`)
+const rows: Row[] = []
+const { quick, runFolder } = beginBench('bench', { onLate: () => say(`\n${tableOf(rows)}`) })
 const ROUNDS = quick ? 5 : 15 // many short ones, so that other load on the machine affects both sides alike
 const ROUND_SECONDS = quick ? 0.2 : 0.3
 const STARTS = quick ? 5 : 11
@@ -42,20 +43,27 @@ const REST_SECONDS = quick ? 3 : 5
 const WAKE_UPS = quick ? 1 : 5
 const IDLE_SECONDS = 120 // the rarest timer runs once a minute
 
-const say = (text: string) => void process.stdout.write(`${text}\n`)
-const runFolder = newRunFolder('bench', MAX_RUN_MS)
 const folder = runFolder.path
 say(`Node ${process.version}, ${availableParallelism()} processors; ${ROUNDS} rounds of ${ROUND_SECONDS} s a side`)
 const program = await copyOfProgram()
-const idle = quick ? Promise.resolve([]) : measureRest(program) // beside the others: their load adds no wake-up to it
-const ofDaemon = await measureDaemon(program)
-const expiry = await measureExpiry(program, join(folder, 'expiry'), EXPIRIES, REST_SECONDS)
-const ofExpiry = rowsOfExpiry(expiry)
-const ofWake = rowOfWake(await measureWakeUps(program, join(folder, 'wake'), WAKE_UPS))
-say(`\n${tableOf([...ofDaemon, ...ofExpiry, ofWake, ...(await idle)])}`)
+const add = async (what: string, measure: () => Promise<readonly Row[]>) => {
+  rows.push(...(await rowsOrReason(what, measure)))
+}
+// Beside the others: their load adds no wake-up to it.
+const idle = rowsOrReason('11 at rest', async () => (quick ? [] : await measureRest(program)))
+await add('1 to 7 one session', () => measureDaemon(program))
+await add('8 an expiry', measureExpiries)
+await add('10 a wake-up', async () => [rowOfWake(await measureWakeUps(program, folder, WAKE_UPS))])
+await add('11 at rest', () => idle)
+say(`\n${tableOf(rows)}`)
 await runFolder.end()
-// Speed depends on the machine and fails no run; the numbers of requests do not.
-process.exitCode = expiry.idleRequests === 0 && expiry.bursts.every(({ refreshes }) => refreshes === 1) ? 0 : 1
+process.exit() // speed depends on the machine and fails no run; the numbers of requests do not
+
+async function measureExpiries(): Promise<Row[]> {
+  const expiry = await measureExpiry(program, join(folder, 'expiry'), EXPIRIES, REST_SECONDS)
+  if (expiry.idleRequests > 0 || expiry.bursts.some(({ refreshes }) => refreshes !== 1)) process.exitCode = 1
+  return rowsOfExpiry(expiry)
+}
 
 /** The bench runs a copy, because another build would replace the files of a running bench. */
 async function copyOfProgram(): Promise<string> {
@@ -79,9 +87,11 @@ async function measureDaemon(program: string): Promise<Row[]> {
     const bare = await startBare(answer)
     const bytes = Buffer.byteLength(answer)
     say(`one answer: ${bytes} bytes`)
-    const rows = [...(await rowsOfLoad(daemon, bare, answer)), await rowOfHeader(options)]
+    const ofLoad = await rowsOrReason('1 to 4 load', () => rowsOfLoad(daemon, bare, answer))
+    const ofHeader = await rowsOrReason('5 cadzero-auth header', async () => [await rowOfHeader(options)])
     await Promise.all([daemon.stop(), bare.stop()])
-    return [...rows, ...(await rowsOfStart(options, bytes)), await rowOfMemory(options, answer)]
+    const ofStart = await rowsOrReason('6 start to first header', () => rowsOfStart(options, bytes))
+    return [...ofLoad, ...ofHeader, ...ofStart, await rowOfMemory(options, answer)]
   } finally {
     await sandbox.close()
   }
@@ -141,6 +151,7 @@ function rowOfRate(what: string, pairs: readonly Pair<Sample>[], least = MIN_THR
 
 function rowOfNumber<T>(what: string, pairs: readonly Pair<T>[], value: (one: T) => number, digits = 0): Row {
   const { daemon, bare, ratio, spread } = compare(pairs, value)
+  if (Number.isNaN(ratio)) return { what, daemon: 'not measured: no /proc here' }
   return { what, daemon: daemon.toFixed(digits), bare: bare.toFixed(digits), ratio, spread }
 }
 
@@ -171,7 +182,7 @@ async function rowOfMemory(options: DaemonOptions, answer: string): Promise<Row>
   await wait(REST_SECONDS * 1000)
   const [ofDaemon, ofBare] = [daemon.residentMegabytes(), bare.residentMegabytes()]
   await Promise.all([daemon.stop(), bare.stop()])
-  if (ofDaemon === undefined || ofBare === undefined) return { what, daemon: 'no /proc here' }
+  if (ofDaemon === undefined || ofBare === undefined) return { what, daemon: 'not measured: no /proc here' }
   const difference = (ofDaemon - ofBare).toFixed(1)
   return {
     what: `${what} (${difference} more)`,
@@ -234,7 +245,7 @@ async function measureRest(program: string): Promise<Row[]> {
     const measure = (connected: boolean) =>
       measureIdle({ sandbox, program, home: join(folder, `idle-${connected}`), seconds: IDLE_SECONDS, connected })
     const [connected, alone] = await Promise.all([measure(true), measure(false)])
-    if (!connected || !alone) return [{ what: '11 at rest', daemon: 'no /proc here' }]
+    if (!connected || !alone) return [{ what: '11 at rest', daemon: 'not measured: no /proc here' }]
     return rowsOfRest(connected, alone)
   } finally {
     await sandbox.close()

@@ -5,6 +5,7 @@ import { type Sandbox, startSandbox } from '../../test/sandbox/index.ts'
 import { isNotification, REQUEST } from './load.ts'
 import { discoveryFile, type ServerProcess, startBare, startDaemon } from './servers.ts'
 import { signIn } from './sign-in.ts'
+import { WrongAnswerError } from './table.ts'
 
 const TOKEN_SECONDS = 2
 const CONNECTIONS = 50
@@ -108,10 +109,10 @@ async function askAll(sockets: readonly WebSocket[], calls: number): Promise<Ans
   const start = performance.now()
   const texts = (await Promise.all(sockets.map((socket) => answersOf(socket, calls)))).flat()
   const ms = performance.now() - start
-  if (new Set(texts).size !== 1) throw new Error('callers at one expiry were given different answers')
+  if (new Set(texts).size !== 1) throw new WrongAnswerError('callers at one expiry were given different answers')
   const text = String(texts[0])
   const { result } = JSON.parse(text) as { result?: { expiresAt: number } }
-  if (!result) throw new Error('a caller at an expiry was given an error')
+  if (!result) throw new WrongAnswerError('a caller at an expiry was given an error')
   return { ms, text, expiresAt: result.expiresAt }
 }
 

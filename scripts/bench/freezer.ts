@@ -1,5 +1,6 @@
 // Freezes a process as a suspended machine does: by the freezer of its control group if that can be written, or by SIGSTOP.
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 export interface Freezer {
   readonly kind: 'cgroup freezer' | 'SIGSTOP'
@@ -12,9 +13,12 @@ export interface Freezer {
 // Version 2 alone: a process that version 1 has frozen cannot be killed, and would survive a bench that was.
 const ROOTS = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified']
 
-export function freezerOf(pid: number): Freezer {
+/** @param runFolder the reaper of a bench that is killed finds the control group there, and removes it */
+export function freezerOf(pid: number, runFolder: string): Freezer {
   for (const root of ROOTS) {
-    const freezer = cgroupFreezer(pid, `${root}/cadzero-auth-bench-${pid}`)
+    const group = `${root}/cadzero-auth-bench-${pid}`
+    appendFileSync(join(runFolder, 'control-groups'), `${group}\n`)
+    const freezer = cgroupFreezer(pid, group)
     if (freezer !== undefined) return freezer
   }
   return signalFreezer(pid)

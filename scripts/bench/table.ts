@@ -1,5 +1,6 @@
 // The rows of a bench's table.
 import { formatTable } from '../table.ts'
+import { reasonOf } from './begin.ts'
 
 export interface Row {
   readonly what: string
@@ -24,4 +25,17 @@ export function tableOf(rows: readonly Row[]): string {
     met === undefined ? '' : met ? 'ok' : 'missed',
   ])
   return formatTable([['', 'daemon', 'bare', 'ratio', 'middle half', 'target', ''], ...cells], [0, 6])
+}
+
+/** The daemon has answered wrongly. Unlike a speed, that does not depend on the machine: it fails the bench. */
+export class WrongAnswerError extends Error {}
+
+/** The rows; or one that says why this machine cannot measure them. @throws WrongAnswerError */
+export async function rowsOrReason(what: string, measure: () => Promise<readonly Row[]>): Promise<readonly Row[]> {
+  try {
+    return await measure()
+  } catch (error) {
+    if (error instanceof WrongAnswerError) throw error
+    return [{ what, daemon: `not measured: ${reasonOf(error)}` }]
+  }
 }

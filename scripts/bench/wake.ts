@@ -1,6 +1,7 @@
 // Measures a wake-up after a sleep: the daemon was frozen until its token expired, and the network comes back later.
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { startSandbox } from '../../test/sandbox/index.ts'
 import { type Freezer, freezerOf } from './freezer.ts'
@@ -18,12 +19,13 @@ export interface WakeUps {
   readonly times: readonly number[]
 }
 
-export async function measureWakeUps(program: string, home: string, rounds: number): Promise<WakeUps> {
+export async function measureWakeUps(program: string, folder: string, rounds: number): Promise<WakeUps> {
+  const home = join(folder, 'wake')
   const network = await newNetwork()
   const sandbox = await startSandbox({ accessTokenTtl: TOKEN_SECONDS, issuer: network.url })
   network.leadTo(sandbox.port)
   const daemon = await startDaemon({ program, home, issuer: sandbox.issuer, clientId: sandbox.clientId })
-  const freezer = freezerOf(daemon.pid)
+  const freezer = freezerOf(daemon.pid, folder)
   try {
     await signIn(sandbox, discoveryFile(home))
     const times: number[] = []

@@ -1,7 +1,7 @@
 // Ends what a run of tests, or of a bench, has left behind: node reaper.mjs FOLDER. It waits until its standard input ends, as
 // it does when the run has ended, however that happened. Then it ends every process whose environment names a path in the folder
-// (Linux), and removes the folder.
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+// (Linux), and removes the folder, and the control groups that its file `control-groups` names.
+import { readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 
 const [, , folder] = process.argv
@@ -29,6 +29,24 @@ function signal(pid, name) {
   }
 }
 
+function removeGroups() {
+  for (const group of linesOf(`${folder}/control-groups`)) {
+    try {
+      rmdirSync(group) // fails if a process is in it
+    } catch {
+      // it was never made, or is gone
+    }
+  }
+}
+
+function linesOf(path) {
+  try {
+    return readFileSync(path, 'utf8').trim().split('\n')
+  } catch {
+    return []
+  }
+}
+
 process.stdin.resume()
 await new Promise((resolve) => process.stdin.once('close', resolve))
 const found = left()
@@ -36,5 +54,7 @@ for (const pid of found) signal(pid, 'SIGTERM')
 const deadline = Date.now() + PATIENCE_MS
 while (left().length > 0 && Date.now() < deadline) await wait(50)
 for (const pid of left()) signal(pid, 'SIGKILL')
+while (left().length > 0 && Date.now() < deadline + PATIENCE_MS) await wait(50)
+removeGroups()
 rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
 if (found.length > 0) process.stderr.write(`ended what was left behind: process ${found.join(', ')}\n`)

@@ -43,11 +43,16 @@ const BENCH = `
   const env = { ...plainEnvironment(), CADZERO_AUTH_HOME: path + '/home', CADZERO_AUTH_KEY_PROTECTION: 'keyfile' }
   spawnSync(process.execPath, [process.argv[1], 'status'], { env })
   const { pid } = JSON.parse(readFileSync(path + '/home/data/endpoint.json', 'utf8'))
+  const { freezerOf } = await import('./scripts/bench/freezer.ts')
+  freezerOf(pid, path).freeze()
   setInterval(() => undefined, 1000)
   console.log(JSON.stringify({ path, pid }))`
 
+const groupsOf = (pid: number) =>
+  ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'].filter((root) => existsSync(`${root}/cadzero-auth-bench-${pid}`))
+
 it.skipIf(process.platform !== 'linux').each(['SIGTERM', 'SIGINT', 'SIGKILL'] as const)(
-  'no process and no file of a bench is left after %s (Linux)',
+  'no process, file or control group of a bench is left after %s, also if its daemon is frozen (Linux)',
   async (signal) => {
     const args = ['--import', 'tsx', '--input-type=module', '-e', BENCH, PROGRAM]
     const bench = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -59,5 +64,6 @@ it.skipIf(process.platform !== 'linux').each(['SIGTERM', 'SIGINT', 'SIGKILL'] as
     bench.kill(signal)
     await expect.poll(() => existsSync(path), { timeout: 15_000 }).toBe(false)
     await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 15_000 }).toBe(false)
+    await expect.poll(() => groupsOf(pid), { timeout: 15_000 }).toEqual([])
   },
 )
