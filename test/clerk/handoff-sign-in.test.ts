@@ -65,7 +65,7 @@ describe('a sign-in by hand-off', () => {
       title: 'Signed in',
     })
     await signedIn
-    await expect.poll(() => fetch(callback).catch(() => 'closed'), { timeout: 5000 }).toBe('closed')
+    await expect.poll(() => fetch(callback).catch(() => 'closed')).toBe('closed')
   })
 
   it('does not start if another program has the port on one loopback address', async () => {

@@ -88,7 +88,7 @@ describe('a command that needs the daemon', () => {
     const clock = new TestClock()
     const folders = locateFolders({ CADZERO_AUTH_HOME: home })
     const connection = connectToDaemon({ host: { ...systemHost(), clock }, folders }, true).catch((error) => error)
-    await expect.poll(() => readFile(pidFile, 'utf8').catch(() => ''), { timeout: 10_000 }).not.toBe('')
+    await expect.poll(() => readFile(pidFile, 'utf8').catch(() => '')).not.toBe('')
     const pid = Number(await readFile(pidFile, 'utf8'))
     clock.advance(60)
     expect(await connection).toMatchObject({

@@ -30,7 +30,7 @@ async function startServer(file: string, args: readonly string[], env: Record<st
     }
   })
   const answers = async () => (child.exitCode === null ? (await fetch(url)).text() : `ended: ${said}`)
-  await expect.poll(() => answers().catch(() => ''), { timeout: 15_000 }).toContain('the rest of the server')
+  await expect.poll(() => answers().catch(() => '')).toContain('the rest of the server')
 }
 
 /** Signs in, refreshes and signs out through the server at `url`. */
