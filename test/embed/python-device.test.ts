@@ -18,16 +18,20 @@ print(status['state'], status['deviceAuthorization'])
 
 const python = findPythons().at(0)
 
-it.skipIf(python === undefined)('the code is in the status, and login waits for the user who enters it', async () => {
-  const { sandbox, home, client } = await newWorld({ deviceInterval: 1 })
-  const child = spawn(String(python?.program), ['-B', '-c', SCRIPT], {
-    cwd: EMBED,
-    env: environment({ home }),
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const userCode = String((await lines.next()).value)
-  expect(await client.call('status')).toMatchObject({ deviceAuthorization: { userCode } })
-  await sandbox.authorizeDevice(`${sandbox.issuer}/oauth/device`, { userCode })
-  expect((await lines.next()).value).toBe('signed_in None')
-})
+const skipped = python ? '' : ' (skipped: needs Python)'
+it.skipIf(python === undefined)(
+  `the code is in the status, and login waits for the user who enters it${skipped}`,
+  async () => {
+    const { sandbox, home, client } = await newWorld({ deviceInterval: 1 })
+    const child = spawn(String(python?.program), ['-B', '-c', SCRIPT], {
+      cwd: EMBED,
+      env: environment({ home }),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    const userCode = String((await lines.next()).value)
+    expect(await client.call('status')).toMatchObject({ deviceAuthorization: { userCode } })
+    await sandbox.authorizeDevice(`${sandbox.issuer}/oauth/device`, { userCode })
+    expect((await lines.next()).value).toBe('signed_in None')
+  },
+)
