@@ -8,8 +8,9 @@ import manifest from '../package.json' with { type: 'json' }
 import { assemble } from './package/assemble.ts'
 import { sectionOf } from './package/changelog.ts'
 import { writeManifests } from './package/manifests.ts'
+import { packForNpm } from './package/npm.ts'
 import { digestOf, packageExecutables, writeChecksums } from './package/package.ts'
-import { keyOfPrograms, NotReleasable, requireTools } from './package/releasable.ts'
+import { keyOfPrograms, NotReleasable, requireReleaseVersion, requireTools } from './package/releasable.ts'
 import { TARGETS, targetsNamed } from './package/targets.ts'
 import {
   publicKeyOf,
@@ -54,7 +55,7 @@ try {
   const executables = join(work, 'executables')
   await packageExecutables(targets, executables)
   for (const name of ['THIRD-PARTY-NOTICES.txt', 'sbom.cdx.json']) await cp(join(executables, name), join(out, name))
-  execFileSync('npm', ['pack', '--silent', '--pack-destination', out], { stdio: ['ignore', 'ignore', 'inherit'] })
+  await packForNpm(out, work)
   await assemble({ folder: executables, version, time }, targets, out, work, say)
   await writeFile(join(out, 'CHANGES.md'), changes)
   await describe(await compressPrograms(executables, version, targets, out))
@@ -84,6 +85,7 @@ async function describe(programs: ReadonlyMap<string, UpdateProgram>): Promise<v
 
 /** @throws {NotReleasable} if something is missing for a release */
 async function prepare() {
+  requireReleaseVersion(version)
   const text = await readFile('CHANGELOG.md', 'utf8')
   if (dryRun && values['signing-key'] !== undefined)
     throw new NotReleasable(

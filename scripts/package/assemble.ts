@@ -1,5 +1,5 @@
 // Makes the files of a release out of the executables: archives, packages and the installer.
-import { cp, mkdir, rm } from 'node:fs/promises'
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeDeb, makeRpm } from './linux/packages.ts'
 import type { Target } from './targets.ts'
@@ -23,6 +23,7 @@ export async function assemble(
   work: string,
   onFile: (path: string) => void,
 ): Promise<void> {
+  process.umask(0o022) // all users may read the files of a package, whatever the umask of the build is
   const notices = join(folder, 'THIRD-PARTY-NOTICES.txt')
   for (const { name, os, cpu } of targets) {
     const executable = join(folder, `cadzero-auth-${version}-${name}`)
@@ -54,9 +55,10 @@ async function makeZip({ console, windowed, notices }: WindowsPair, path: string
   await mkdir(folder)
   const names = ['cadzero-auth.exe', 'cadzero-authd.exe', 'THIRD-PARTY-NOTICES.txt']
   for (const [index, from] of [console, windowed, notices].entries()) await cp(from, join(folder, String(names[index])))
-  const touch = names.map((name) => join(folder, name))
-  runTool('touch', ['--no-dereference', `--date=@${time}`, ...touch], 'coreutils')
-  const zip = ['--format', 'zip', '--uid', '0', '--gid', '0', '-C', folder, '-cf', path, ...names]
+  // From a list: a file of the folder also has the times of its last change and access, which bsdtar would keep.
+  const entries = names.map((name) => `${name} type=file mode=0644 uid=0 gid=0 time=${time}.0\n`)
+  await writeFile(join(folder, 'list'), `#mtree\n${entries.join('')}`)
+  const zip = ['--format', 'zip', '-C', folder, '-cf', path, '@list']
   runTool('bsdtar', zip, 'libarchive-tools', { TZ: 'UTC' }) // zip has local times
   await rm(folder, { recursive: true })
   return path

@@ -29,6 +29,7 @@ const OWN = Object.keys(OWN_FILES).map((file) => join('dist', file))
 export async function packageExecutables(targets: readonly Target[], out: string): Promise<void> {
   if (ADDON_VERSION !== manifest.dependencies['@napi-rs/keyring'])
     throw new Error('scripts/package/package.json has another version of @napi-rs/keyring than package.json')
+  process.umask(0o022) // all users may read the files, whatever the umask of the build is
   const folder = resolve(out)
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })

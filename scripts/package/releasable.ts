@@ -1,6 +1,7 @@
 // What must be there before a release is made. All of it is checked first: the release itself takes minutes.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { RELEASE_VERSION } from '../../src/update/manifest.ts'
 import { UPDATE_KEY_FILE, updateKey } from '../bundle.ts'
 import type { Target } from './targets.ts'
 
@@ -23,6 +24,15 @@ const TOOLS = {
   makensis: { debian: 'nsis', os: 'win32' },
   bsdtar: { debian: 'libarchive-tools', os: 'win32' },
 } as const
+
+/** @throws {NotReleasable} if installed programs would not accept the version */
+export function requireReleaseVersion(version: string): void {
+  if (RELEASE_VERSION.test(version)) return
+  throw new NotReleasable(
+    `${version} is not the version of a release: programs update to versions such as 1.2.3 only`,
+    'set such a version; npm run package makes executables of this one',
+  )
+}
 
 /** @throws {NotReleasable} if a tool that the targets need is not installed */
 export function requireTools(targets: readonly Target[], path = process.env.PATH): void {

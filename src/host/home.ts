@@ -115,7 +115,8 @@ export function checkBaseFolders(bases: readonly BaseFolder[], uid: number | und
         `set ${variable} to a folder that exists, or set CADZERO_AUTH_HOME to an absolute path`,
       )
     }
-    if (uid === 0 && !isOwnedByRoot(path)) {
+    // In this order, so that a build by root compiles the same functions as one by another user (scripts/code-cache.cjs).
+    if (!isOwnedByRoot(path) && uid === 0) {
       throw new EnvironmentError(
         variable,
         `this is root, but ${path} belongs to another user (${variable})`,

@@ -12,7 +12,9 @@ const PROGRAM_NAMES = ['cadzero-auth', 'cadzero-auth.exe', 'cadzero-authd.exe'] 
 export type ProgramName = (typeof PROGRAM_NAMES)[number]
 
 /** Releases alone: a program is never updated to a version under test. */
-const version = v.pipe(v.string(), v.regex(/^(0|[1-9]\d{0,5})(\.(0|[1-9]\d{0,5})){2}$/))
+export const RELEASE_VERSION = /^(0|[1-9]\d{0,5})(\.(0|[1-9]\d{0,5})){2}$/
+
+const version = v.pipe(v.string(), v.regex(RELEASE_VERSION))
 const systemVersion = v.pipe(v.string(), v.regex(/^\d{1,6}(\.\d{1,6}){0,3}$/))
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
 const size = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(LARGEST_PROGRAM))

@@ -4,9 +4,10 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import manifest from '../../package.json' with { type: 'json' }
 import { sectionOf } from '../../scripts/package/changelog.ts'
 import { writeManifests } from '../../scripts/package/manifests.ts'
-import { keyOfPrograms, requireTools } from '../../scripts/package/releasable.ts'
+import { keyOfPrograms, requireReleaseVersion, requireTools } from '../../scripts/package/releasable.ts'
 import { targetsNamed } from '../../scripts/package/targets.ts'
 import {
   isSigned,
@@ -60,6 +61,13 @@ describe('update.json', () => {
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
     expect(status).toBe(1)
     expect(stderr).toMatch(/^error: --dry-run makes its own key: .*\nhint: .*\n$/)
+  })
+
+  it('has no version that programs do not accept', () => {
+    for (const version of ['1.2.3-rc.1', '1.2', '01.2.3', '1.2.3+linux'])
+      expect(() => requireReleaseVersion(version), version).toThrow('is not the version of a release')
+    requireReleaseVersion('1.2.3')
+    requireReleaseVersion(manifest.version)
   })
 
   it('is signed by an Ed25519 key only', async () => {

@@ -31,3 +31,12 @@ it('a Windows program has the name, version and icon of CADZERO, and none of Nod
   expect(expected.length).toBeGreaterThan(1)
   expect(icons).toEqual([expected])
 })
+
+it('a version under test has its numbers in the file, and its suffix in the text', async () => {
+  const path = join(await temporaryFolder(), 'program.exe')
+  await evaluate(NODES_PROGRAM, path)
+  await brand(path, '1.2.3-rc.1')
+  const { values, numbers } = await readBrand(path)
+  expect(values).toMatchObject([{ FileVersion: '1.2.3-rc.1' }])
+  expect(numbers).toEqual([[0x1_0002, 0x1_0002, 0x3_0000]])
+})

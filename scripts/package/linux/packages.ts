@@ -48,8 +48,9 @@ export async function makeDeb(from: LinuxPackage, out: string, work: string): Pr
     )
   }
   const path = join(out, `cadzero-auth_${from.version}_${architecture}.deb`)
-  // zstd, which Debian 12 and Ubuntu 22.04 know: xz takes ten times as long.
-  runTool('dpkg-deb', ['--root-owner-group', '-Zzstd', '-z10', '--build', root, path], 'dpkg', epoch(from))
+  // zstd, which Debian 12 and Ubuntu 22.04 know: xz takes ten times as long. With one thread, so that the bytes depend on no number of them.
+  const compression = ['-Zzstd', '-z10', '--threads-max=1']
+  runTool('dpkg-deb', ['--root-owner-group', ...compression, '--build', root, path], 'dpkg', epoch(from))
   await rm(root, { recursive: true })
   return path
 }

@@ -11,7 +11,7 @@ const ICON = fileURLToPath(new URL('icon.ico', import.meta.url))
  * Gives an executable the name, version and icon of the program in place of Node's. After the program was put into it, since
  * the tool that does that does not read what resedit writes.
  * @param {string} path
- * @param {string} version three numbers
+ * @param {string} version three numbers, perhaps with a suffix (1.2.3-rc.1)
  */
 export async function brand(path, version) {
   const executable = NtExecutable.from(await readFile(path))
@@ -19,7 +19,7 @@ export async function brand(path, version) {
   const [info] = Resource.VersionInfo.fromEntries(resources.entries)
   const [group] = Resource.IconGroupEntry.fromEntries(resources.entries)
   if (info === undefined || group === undefined) throw new Error(`${path} has no version or no icon`)
-  const numbers = version.split('.').map(Number)
+  const numbers = version.replace(/-.*/, '').split('.').map(Number)
   info.setFileVersion(...numbers, 0, ENGLISH)
   info.setProductVersion(...numbers, 0, ENGLISH)
   info.setStringValues(
