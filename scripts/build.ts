@@ -21,4 +21,5 @@ execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'script
 })
 await chmod(LAUNCHER, 0o755)
 await writeFile('dist/cadzero-auth.1', manPage())
-await writeCodeCaches('dist', 'dist', process.execPath)
+// A program without one of its defences may not start a daemon, which the code caches need.
+if (!process.argv.includes('--without-caches')) await writeCodeCaches('dist', 'dist', process.execPath)

@@ -94,7 +94,7 @@ async function compiles(tree: string, file: string): Promise<boolean> {
   const args = [TSC, '--noEmit', '--noUnusedLocals', 'false', '--noUnusedParameters', 'false']
   return (
     (await run(tree, process.execPath, args)) === 0 &&
-    (await run(tree, process.execPath, [TSX, 'scripts/build.ts'])) === 0
+    (await run(tree, process.execPath, [TSX, 'scripts/build.ts', '--without-caches'])) === 0
   )
 }
 
