@@ -1,5 +1,4 @@
 // Everything outside the process in one object: the only thing that tests replace.
-
 import { hostname } from 'node:os'
 import { bootId } from './boot-id.ts'
 import { type OpenBrowser, systemBrowser } from './browser.ts'
