@@ -29,13 +29,19 @@ function signal(pid, name) {
   }
 }
 
-function removeGroups() {
+/** A process that has ended stays in its control group until its parent has noticed. */
+async function removeGroups() {
   for (const group of linesOf(`${folder}/control-groups`)) {
-    try {
-      rmdirSync(group) // fails if a process is in it
-    } catch {
-      // it was never made, or is gone
-    }
+    while (!isRemoved(group) && Date.now() < deadline + 2 * PATIENCE_MS) await wait(50)
+  }
+}
+
+function isRemoved(group) {
+  try {
+    rmdirSync(group)
+    return true
+  } catch ({ code }) {
+    return code !== 'EBUSY' // it was never made, or is gone
   }
 }
 
@@ -55,6 +61,6 @@ const deadline = Date.now() + PATIENCE_MS
 while (left().length > 0 && Date.now() < deadline) await wait(50)
 for (const pid of left()) signal(pid, 'SIGKILL')
 while (left().length > 0 && Date.now() < deadline + PATIENCE_MS) await wait(50)
-removeGroups()
+await removeGroups()
 rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
 if (found.length > 0) process.stderr.write(`ended what was left behind: process ${found.join(', ')}\n`)
