@@ -7,14 +7,10 @@ import { respondToParseError } from '../../src/callback/parse-error.ts'
 /** What is written to a socket that has read `bytesRead` bytes, `packet` last; and the refusal. */
 function responseTo(packet: string, bytesRead: number) {
   const socket = Object.assign(new PassThrough(), { bytesRead })
-  let written = ''
-  socket.on('data', (chunk) => {
-    written += chunk
-  })
   const rawPacket = Buffer.from(packet, 'latin1')
   const error = Object.assign(new Error('Parse Error'), { code: 'HPE_INVALID_CONSTANT', rawPacket })
   const refusal = respondToParseError(error, socket)
-  return { refusal, written: written || String(socket.read() ?? '') }
+  return { refusal, written: String(socket.read() ?? '') }
 }
 
 it('closes a connection that starts with a TLS handshake', () => {

@@ -18,31 +18,24 @@ export async function uninstallService(
   { json = false, purge = false }: UninstallArguments,
 ): Promise<void> {
   const manager = findManager(context)
-  let entry: string | undefined
-  let other: ServiceStatus | undefined
+  const launch = await launchOfThisProgram(context)
+  const before = await manager?.status(launch).catch(() => undefined) // one that cannot be read goes all the same
   const { hadEntry, ended, keptKey, removedKey, removed, left } = await uninstall({
     ...context,
     env: process.env,
     purge,
     connectToDaemon: () => connectToDaemon(context, true),
-    removeEntry: async () => {
-      if (manager === undefined) return false
-      const launch = await launchOfThisProgram(context)
-      entry = (await manager.status(launch).catch(() => undefined))?.place // one that cannot be read goes all the same
-      const removed = await manager.uninstall(launch)
-      other = await manager.status(launch)
-      return removed
-    },
+    removeEntry: async () => (await manager?.uninstall(launch)) ?? false,
     onWarning: (warning) => note(`warning: ${warningText(warning)}`),
   })
   const kept = [
     ...(keptKey === undefined ? [] : [keptKeyText(keptKey)]),
     ...left.map(leftFileText),
-    ...otherEntryText(other),
+    ...otherEntryText(await manager?.status(launch)),
   ]
   const all = removedKey ? [...removed, 'the key in the keyring'] : removed
   if (json) return printJson({ uninstalled: hadEntry, purged: purge, removed: all, kept })
-  print(hadEntry ? entryText(entry, manager?.place) : 'it was not installed')
+  print(hadEntry ? entryText(before?.place, manager?.place) : 'it was not installed')
   if (ended !== undefined) print(`stopped the daemon (process ${ended})`)
   if (!purge) print('the session, its key and the configuration are kept; --purge removes them as well')
   else if (all.length === 0) print('no files were found to remove')
