@@ -9,7 +9,8 @@ import { join } from 'node:path'
  */
 export function runTool(name: string, args: readonly string[], debian: string, env: NodeJS.ProcessEnv = {}): void {
   try {
-    execFileSync(name, args, { env: { ...process.env, ...env }, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+    const all = { ...process.env, LC_ALL: 'C.UTF-8', ...env } // NSIS fails in another locale if a path is not ASCII
+    execFileSync(name, args, { env: all, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
   } catch (error) {
     const { code, stdout = '', stderr = '' } = error as NodeJS.ErrnoException & { stdout?: string; stderr?: string }
     if (code === 'ENOENT') throw new Error(`${name} is needed (Debian: apt-get install ${debian})`)

@@ -6,7 +6,11 @@ interface Details {
   readonly certificateProblem?: unknown
   readonly proxyHost?: unknown
   readonly proxyProblem?: unknown
+  /** What should have responded; the provider unless it is named. */
+  readonly server?: string
 }
+
+const PROVIDER = 'the provider'
 
 type Hint = (details: Details) => string
 
@@ -18,8 +22,8 @@ const HINTS: Readonly<Record<string, Hint>> = {
   proxy: (details) => (PROXY_HINTS[String(details.proxyProblem)] ?? unreachableProxy)(details),
   captive_portal: () =>
     'open a web page in your browser and sign in to the network, then try again: it responds with a page of its own',
-  protocol: () =>
-    'open a web page in your browser, sign in to the network if it asks you to, and try again, or run cadzero-auth doctor: there was no complete response of the provider',
+  protocol: ({ server = PROVIDER }) =>
+    `open a web page in your browser, sign in to the network if it asks you to, and try again, or run cadzero-auth doctor: there was no complete response of ${server}`,
 }
 
 const untrusted: Hint = ({ certificateIssuer }) =>
@@ -44,8 +48,8 @@ const PROXY_HINTS: Readonly<Record<string, Hint>> = {
     `ask for a proxy without NTLM and Kerberos, or run a local one that supports them, and set proxy in config.json to it: the proxy ${nameOf(proxyHost)} accepts nothing else`,
   refused: ({ proxyHost }) =>
     `ask your IT department to allow the hosts that cadzero-auth doctor names: the proxy ${nameOf(proxyHost)} refused the connection, or could not make one`,
-  no_tunnel: ({ proxyHost }) =>
-    `open a web page in your browser and sign in to the network, or ask your IT department to allow the hosts that cadzero-auth doctor names: the proxy ${nameOf(proxyHost)} responds in place of the provider`,
+  no_tunnel: ({ proxyHost, server = PROVIDER }) =>
+    `open a web page in your browser and sign in to the network, or ask your IT department to allow the hosts that cadzero-auth doctor names: the proxy ${nameOf(proxyHost)} responds in place of ${server}`,
   pac: () =>
     'set proxy in config.json to http://HOST:PORT: a script (PAC) in the system’s settings chooses the proxy, which cadzero-auth does not run',
   socks: () => 'set proxy in config.json to http://HOST:PORT, or to none: a SOCKS proxy is not supported',

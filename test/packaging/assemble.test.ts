@@ -1,6 +1,6 @@
 // The packages of all systems, made twice out of the same stand-ins for the executables. `npm run test:reproducible` makes whole releases.
 import { execFile, spawnSync } from 'node:child_process'
-import { readdir } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -18,8 +18,9 @@ const TOOLS = { makensis: ['-VERSION'], rpmbuild: ['--version'], bsdtar: ['--ver
 const missing = Object.entries(TOOLS).flatMap(([name, args]) => (spawnSync(name, args).status === 0 ? [] : [name]))
 const skipped = missing.length === 0 ? '' : ` (skipped: needs ${missing.join(', ')})`
 
-async function packagesOf(umask: string, env: NodeJS.ProcessEnv): Promise<ReadonlyMap<string, string>> {
-  const [out, work, home] = [await temporaryFolder(), await temporaryFolder(), await temporaryFolder()]
+async function packagesOf(umask: string, name: string, env: NodeJS.ProcessEnv): Promise<ReadonlyMap<string, string>> {
+  const [out, work, home] = [await temporaryFolder(), join(await temporaryFolder(), name), await temporaryFolder()]
+  await mkdir(work)
   const command = [process.execPath, TSX, SCRIPT, out, work]
   const options = { cwd: ROOT, env: { PATH: process.env.PATH, HOME: home, TMPDIR: work, ...env } }
   await run('sh', ['-c', `umask ${umask} && exec "$@"`, 'sh', ...command], options)
@@ -31,8 +32,8 @@ it.skipIf(missing.length > 0)(
   `the packages have the same bytes in another folder, at another time, with another home and umask${skipped}`,
   { timeout: 300_000 },
   async () => {
-    const first = await packagesOf('022', { LANG: 'C.UTF-8', TZ: 'UTC' })
-    const second = await packagesOf('077', { LANG: 'C', TZ: 'Asia/Tokyo' })
+    const first = await packagesOf('022', 'work', { LANG: 'C.UTF-8', TZ: 'UTC' })
+    const second = await packagesOf('077', 'Zoë’s work folder', { LANG: 'C', TZ: 'Asia/Tokyo' })
     expect(first.size).toBeGreaterThan(15)
     expect(second).toEqual(first)
   },

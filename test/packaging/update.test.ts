@@ -143,6 +143,10 @@ describe.skipIf(!isLinuxX64)(`an executable${isLinuxX64 ? '' : ' (skipped: needs
       const { code, stderr } = await run('update')
       expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining(text) })
     }
+    server.offer(releaseOf('1.1.0'))
+    server.interrupt(async () => undefined)
+    const interrupted = await run('update')
+    expect(interrupted).toMatchObject({ code: 1, stderr: expect.stringContaining('response of the server of updates') })
     expect((await stat(program)).ino).toBe(ino)
     expect((await daemon()).endpoint).toEqual(endpoint)
     await expectVersion('1.0.0')

@@ -119,7 +119,7 @@ async function found(updater: Updater): Promise<Usable> {
 
 function explainNetwork(error: unknown): never {
   if (error instanceof NetworkError) {
-    const hint = networkHint(error.failure) ?? 'try again'
+    const hint = networkHint({ ...error.failure, server: 'the server of updates' }) ?? 'try again'
     throw new CommandError(`no update was downloaded: ${error.message} (${error.failure.cause})`, hint)
   }
   if (error instanceof DownloadError) {
