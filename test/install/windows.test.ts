@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { lacking, makeDebian13 } from '../../scripts/trials/debian13.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { newSandbox, signIn } from '../support/world.ts'
-import { nextReleaseFile, nextVersion, releaseFile, version } from './release.ts'
+import { hasNextRelease, nextReleaseFile, nextVersion, releaseFile, version } from './release.ts'
 import { upgradeAndDowngrade } from './upgrade.ts'
 import { newWindows, type Windows, winePath } from './wine.ts'
 
@@ -35,16 +35,25 @@ describe.skipIf(reason !== '')(`the files for Windows${reason === '' ? '' : ` (s
     await writeFile(join(folder, 'config.json'), JSON.stringify({ profiles }))
   }
 
+  /** A Windows with the program, a signed-in daemon, and a profile that opens a page. */
+  const newInstalled = async () => {
+    const sandbox = await newSandbox({ accessTokenTtl: 3600 })
+    const windows = await newWindows()
+    const page = { issuer: sandbox.issuer, signInUrl: 'http://127.0.0.1:1/page', redirectPort: 0 }
+    await configure(windows, { production: { issuer: sandbox.issuer, clientId: sandbox.clientId }, page })
+    await install(windows)
+    const client = await windows.connect()
+    const status = await signIn(client, sandbox)
+    expect(status).toMatchObject({ state: 'signed_in', store: { persisted: true, keyProtection: 'keyring' } })
+    return { windows, client, header: await client.call('getAuthHeader') }
+  }
+  const sessionsOf = (windows: Windows) => windows.appData('Roaming', 'cadzero-auth', 'Config', 'sessions')
+
   it(
-    'install for one user, keep the session over an upgrade, a downgrade and a log-on, and uninstall',
+    'install for one user, keep the session over an installation over themselves and a log-on, and uninstall',
     MINUTES,
     async () => {
-      const sandbox = await newSandbox({ accessTokenTtl: 3600 })
-      const windows = await newWindows()
-      const page = { issuer: sandbox.issuer, signInUrl: 'http://127.0.0.1:1/page', redirectPort: 0 }
-      await configure(windows, { production: { issuer: sandbox.issuer, clientId: sandbox.clientId }, page })
-
-      await install(windows)
+      const { windows, client: first, header } = await newInstalled()
       expect((await readdir(installed(windows))).sort()).toEqual([
         'THIRD-PARTY-NOTICES.txt',
         'cadzero-auth.exe',
@@ -60,28 +69,10 @@ describe.skipIf(reason !== '')(`the files for Windows${reason === '' ? '' : ` (s
       expect(shortcut).toMatch(/\/d \/c ""C:\\.*\\Programs\\cadzero-auth\\cadzero-auth\.exe" login \|\| pause"/)
       expect((await windows.run(['reg', 'query', RUN_KEY])).stdout).toContain('cadzero-authd.exe')
 
-      const first = await windows.connect()
-      const status = await signIn(first, sandbox)
-      expect(status).toMatchObject({ state: 'signed_in', store: { persisted: true, keyProtection: 'keyring' } })
-      const header = await first.call('getAuthHeader')
-
       await install(windows)
       const second = await windows.connect(first.endpoint.instance)
       expect(await second.call('getAuthHeader', { interactive: false })).toEqual(header)
       expect((await readdir(installed(windows))).filter((name) => name.endsWith('.old'))).toEqual([])
-
-      const sessions = windows.appData('Roaming', 'cadzero-auth', 'Config', 'sessions')
-      let { instance } = second.endpoint
-      const connect = async (of: string) => {
-        const client = await windows.connect(instance)
-        expect(client.endpoint.daemonVersion).toBe(of)
-        instance = client.endpoint.instance
-        return client
-      }
-      const readSession = () => readFile(join(sessions, 'production.jwe'), 'utf8')
-      await upgradeAndDowngrade({ install: (which) => install(windows, which), connect, readSession }, header)
-      const shown = await windows.run(['reg', 'query', UNINSTALL_KEY])
-      expect(shown.stdout).toContain(nextVersion)
 
       // Wine opens a web address with xdg-open: this one, first in the path, records the address.
       const [bin, opened] = [await temporaryFolder(), join(await temporaryFolder(), 'opened')]
@@ -89,8 +80,8 @@ describe.skipIf(reason !== '')(`the files for Windows${reason === '' ? '' : ` (s
       await writeFile(join(bin, 'xdg-open'), record)
       await chmod(join(bin, 'xdg-open'), 0o755)
       await windows.logOn({ PATH: `${bin}:/usr/bin:/bin` })
-      const third = await windows.connect(instance)
-      const upgraded = await third.call('getAuthHeader', { interactive: false })
+      const third = await windows.connect(second.endpoint.instance)
+      expect(await third.call('getAuthHeader', { interactive: false })).toEqual(header)
       // The hand-off opens the browser without a request to Clerk.
       const { authorizationUrl } = await third.call('login', { profile: 'page', wait: false })
       await expect.poll(() => readFile(opened, 'utf8').catch(() => ''), { timeout: 60_000 }).toBe(authorizationUrl)
@@ -108,14 +99,34 @@ describe.skipIf(reason !== '')(`the files for Windows${reason === '' ? '' : ` (s
       }
       await uninstall()
       await third.closed
-      expect(await readdir(sessions)).toEqual(['production.jwe'])
+      expect(await readdir(sessionsOf(windows))).toEqual(['production.jwe'])
 
-      await install(windows, 'next')
+      await install(windows)
       const fourth = await windows.connect(third.endpoint.instance)
-      expect(await fourth.call('getAuthHeader', { interactive: false })).toEqual(upgraded)
+      expect(await fourth.call('getAuthHeader', { interactive: false })).toEqual(header)
       await uninstall('/PURGE')
       await expect(readdir(windows.appData('Roaming', 'cadzero-auth'))).rejects.toMatchObject({ code: 'ENOENT' })
       await expect(readdir(windows.appData('Local', 'cadzero-auth'))).rejects.toMatchObject({ code: 'ENOENT' })
+    },
+  )
+
+  const upgrade = 'keep the session over an upgrade, a downgrade and an upgrade'
+  it.skipIf(!hasNextRelease)(
+    hasNextRelease ? upgrade : `${upgrade} (skipped: needs the next release)`,
+    MINUTES,
+    async () => {
+      const { windows, client, header } = await newInstalled()
+      let { instance } = client.endpoint
+      const connect = async (of: string) => {
+        const next = await windows.connect(instance)
+        expect(next.endpoint.daemonVersion).toBe(of)
+        instance = next.endpoint.instance
+        return next
+      }
+      const readSession = () => readFile(join(sessionsOf(windows), 'production.jwe'), 'utf8')
+      await upgradeAndDowngrade({ install: (which) => install(windows, which), connect, readSession }, header)
+      const shown = await windows.run(['reg', 'query', UNINSTALL_KEY])
+      expect(shown.stdout).toContain(nextVersion)
     },
   )
 

@@ -1,5 +1,5 @@
 ; The installer for Windows x64, for one user: no administrator, no prompt. /S installs silently.
-; Built by installer.ts, which defines VERSION, SIZE (KiB), CONSOLE, WINDOWED, NOTICES, ICON and OUT.
+; Built by installer.ts, which defines VERSION, SIZE (KiB), CONSOLE, WINDOWED, NOTICES, ICON and OUT, and QUICK for tests.
 Target amd64-unicode
 Unicode true
 !include MUI2.nsh
@@ -13,8 +13,12 @@ OutFile "${OUT}"
 RequestExecutionLevel user
 InstallDir "$LOCALAPPDATA\Programs\cadzero-auth"
 InstallDirRegKey HKCU "${KEY}" "InstallLocation"
-SetCompressor /SOLID lzma
-SetCompressorDictSize 128 ; MiB: the second file differs from the first in one byte, and begins that far behind it
+!ifdef QUICK ; for tests: twice the size, in seconds
+  SetCompressor zlib
+!else
+  SetCompressor /SOLID lzma
+  SetCompressorDictSize 128 ; MiB: the second file differs from the first in one byte, and begins that far behind it
+!endif
 SetDateSave off ; the files have the time of the installation, so that each build has the same bytes
 ManifestDPIAware true
 ManifestSupportedOS all

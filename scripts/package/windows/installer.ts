@@ -15,6 +15,8 @@ export interface WindowsFiles {
   readonly version: string
   /** The time of the build, in Unix seconds. */
   readonly time: number
+  /** For tests: compresses in seconds rather than minutes, to twice the size. */
+  readonly isQuick?: boolean
 }
 
 /** @returns the path of the installer */
@@ -29,6 +31,7 @@ export async function makeInstaller(files: WindowsFiles, out: string): Promise<s
     NOTICES: resolve(files.notices),
     ICON,
     OUT: path,
+    ...(files.isQuick === true ? { QUICK: 1 } : {}),
   }
   const defines = Object.entries(values).map(([name, value]) => `-D${name}=${value}`)
   runTool('makensis', ['-V2', '-WX', ...defines, SCRIPT], 'nsis', { SOURCE_DATE_EPOCH: String(files.time) })
