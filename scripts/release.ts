@@ -1,6 +1,6 @@
 // Makes everything that a release publishes, in dist-release/: npm run release -- [--dry-run] [--target NAME]… See docs/packaging.md.
 import { execFileSync } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -9,8 +9,16 @@ import { assemble } from './package/assemble.ts'
 import { sectionOf } from './package/changelog.ts'
 import { writeManifests } from './package/manifests.ts'
 import { packForNpm } from './package/npm.ts'
+import { makeEmptyFolder, requireReplaceable } from './package/out.ts'
 import { digestOf, packageExecutables, writeChecksums } from './package/package.ts'
-import { keyOfPrograms, NotReleasable, requireReleaseVersion, requireTools } from './package/releasable.ts'
+import {
+  endWithHint,
+  keyOfPrograms,
+  NotReleasable,
+  requireReleaseVersion,
+  requireTime,
+  requireTools,
+} from './package/releasable.ts'
 import { TARGETS, targetsNamed } from './package/targets.ts'
 import {
   publicKeyOf,
@@ -39,19 +47,14 @@ const say = (path: string) =>
   void process.stdout.write(`${Math.round(performance.now() / 1000)} s  ${basename(path)}\n`)
 
 const targets = values.target === undefined ? TARGETS : targetsNamed(values.target)
-const { key, changes } = await prepare().catch((error: unknown) => {
-  if (!(error instanceof NotReleasable)) throw error
-  process.stderr.write(`error: ${error.message}\nhint: ${error.hint}\n`)
-  process.exit(1)
-})
+const { key, changes } = await prepare().catch(endWithHint)
 const baseUrl = values['base-url']?.replace(/\/+$/, '') ?? `https://releases.invalid/cadzero-auth/${version}` // RFC 6761: no such host
 execFileSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit' })
 
 const out = resolve(values.out)
 const work = await mkdtemp(join(tmpdir(), 'cadzero-auth-release-'))
 try {
-  await rm(out, { recursive: true, force: true })
-  await mkdir(out, { recursive: true })
+  await makeEmptyFolder(out)
   const executables = join(work, 'executables')
   await packageExecutables(targets, executables)
   for (const name of ['THIRD-PARTY-NOTICES.txt', 'sbom.cdx.json']) await cp(join(executables, name), join(out, name))
@@ -86,6 +89,7 @@ async function describe(programs: ReadonlyMap<string, UpdateProgram>): Promise<v
 /** @throws {NotReleasable} if something is missing for a release */
 async function prepare() {
   requireReleaseVersion(version)
+  await requireReplaceable(values.out)
   const text = await readFile('CHANGELOG.md', 'utf8')
   if (dryRun && values['signing-key'] !== undefined)
     throw new NotReleasable(
@@ -100,6 +104,7 @@ async function prepare() {
     throw new NotReleasable('there are changes that are not committed', 'commit them, or use --dry-run')
   if (!git('tag', '--points-at', 'HEAD').split('\n').includes(`v${version}`))
     throw new NotReleasable(`the commit has no tag v${version}`, `git tag v${version}, or use --dry-run`)
+  requireTime(time)
   const expected = keyOfPrograms()
   if (values['signing-key'] === undefined)
     throw new NotReleasable('--signing-key is missing', 'add --signing-key with the path of private.pem')

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, relative, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -14,6 +14,7 @@ import { packagesIn } from './bundled.ts'
 import { fetchBuilder, fetchTarget } from './fetch.ts'
 import { signAdHoc } from './macos/signature.ts'
 import { collectNotices } from './notices.ts'
+import { makeEmptyFolder } from './out.ts'
 import { type Builder, buildExecutable } from './pkg.ts'
 import { createSbom, validateSbom } from './sbom.ts'
 import { ADDON_VERSION, hostTarget, packageOf, type Target } from './targets.ts'
@@ -25,14 +26,13 @@ export const IDENTIFIER = 'com.cadzero.cadzero-auth'
 const MAIN = 'main.cjs'
 const OWN = Object.keys(OWN_FILES).map((file) => join('dist', file))
 
-/** Replaces the folder `out`. @throws an error if a part is missing or does not fit */
+/** Replaces the folder `out`. @throws {NotReleasable} if it has other files; an error if a part is missing or does not fit */
 export async function packageExecutables(targets: readonly Target[], out: string): Promise<void> {
   if (ADDON_VERSION !== manifest.dependencies['@napi-rs/keyring'])
     throw new Error('scripts/package/package.json has another version of @napi-rs/keyring than package.json')
   process.umask(0o022) // all users may read the files, whatever the umask of the build is
   const folder = resolve(out)
-  await rm(folder, { recursive: true, force: true })
-  await mkdir(folder, { recursive: true })
+  await makeEmptyFolder(folder)
   const host = hostTarget()
   const builder = { node: join(await fetchTarget(host), host.node), packages: await fetchBuilder(host) }
   const work = await mkdtemp(join(tmpdir(), 'cadzero-auth-package-'))

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { RELEASE_VERSION } from '../../src/update/manifest.ts'
 import { UPDATE_KEY_FILE, updateKey } from '../bundle.ts'
 import type { Target } from './targets.ts'
+import { VALID_SECONDS } from './update.ts'
 
 /** The key that programs in use have, while a release brings the next one (docs/packaging.md). */
 export const PREVIOUS_KEY_FILE = 'scripts/package/update-key.previous.pem'
@@ -16,6 +17,13 @@ export class NotReleasable extends Error {
   ) {
     super(message)
   }
+}
+
+/** Ends the process with what a NotReleasable says. @throws the error if it is another one */
+export function endWithHint(error: unknown): never {
+  if (!(error instanceof NotReleasable)) throw error
+  process.stderr.write(`error: ${error.message}\nhint: ${error.hint}\n`)
+  process.exit(1)
 }
 
 const TOOLS = {
@@ -32,6 +40,25 @@ export function requireReleaseVersion(version: string): void {
     `${version} is not the version of a release: programs update to versions such as 1.2.3 only`,
     'set such a version; npm run package makes executables of this one',
   )
+}
+
+const CLOCK_TOLERANCE = 3600 // s; the clocks of two computers differ by less
+
+/**
+ * The time of the commit is the sequence number of the release. Programs that were built from a time in the future would refuse all
+ * releases until then.
+ * @param time of the commit, in Unix seconds
+ * @throws {NotReleasable} if it is in the future, or so long ago that the release has expired
+ */
+export function requireTime(time: number, now = Date.now() / 1000): void {
+  const date = new Date(time * 1000).toISOString()
+  if (time > now + CLOCK_TOLERANCE)
+    throw new NotReleasable(
+      `the commit is of ${date}, which is in the future: programs would refuse this release and those after it`,
+      'set the clock of this computer, or make the commit again with the right time',
+    )
+  if (time + VALID_SECONDS <= now)
+    throw new NotReleasable(`the commit is of ${date}: the release would have expired`, 'make a newer commit')
 }
 
 /** @throws {NotReleasable} if a tool that the targets need is not installed */

@@ -24,7 +24,8 @@ export interface Update {
   readonly files: readonly UpdateFile[]
 }
 
-const VALID_SECONDS = 180 * 86_400 // a reader that sees nothing newer for so long may be shown an old file on purpose
+/** A reader that sees nothing newer for so long may be shown an old file on purpose. */
+export const VALID_SECONDS = 180 * 86_400
 
 /** What the executables need, as docs/install.md says. The kernel of macOS 13.5 is Darwin 22.6. */
 const MINIMUM_SYSTEM = { windows: '10.0.17763', darwin: '22.6', glibc: '2.28' }

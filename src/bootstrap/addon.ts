@@ -50,8 +50,13 @@ export function placeAddon(folder: string, content: Buffer): string {
   if (isIntact(path, content)) return path
   const temporary = `${path}.${process.pid}`
   rmSync(temporary, { force: true })
-  writeFileSync(temporary, content, { flag: 'wx', mode: 0o600 })
-  renameSync(temporary, path)
+  try {
+    writeFileSync(temporary, content, { flag: 'wx', mode: 0o600 })
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true }) // on a full disk it would take what is left for the session
+    throw error
+  }
   if (!isIntact(path, content)) throw new Error('the addon was changed while it was written')
   removeOthers(folder, name)
   return path

@@ -1,5 +1,18 @@
 // The addon file of the single executable: it is compared with the executable's copy before each load.
-import { chmod, chown, link, lstat, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  link,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { placeAddon } from '../../src/bootstrap/addon.ts'
@@ -41,6 +54,14 @@ describe('placeAddon', () => {
     expect((await readdir(folder)).sort()).toEqual([basename(other), 'notes.txt'].sort())
     expect(placeAddon(folder, CONTENT)).toBe(path) // a downgrade
     expect((await readdir(folder)).sort()).toEqual([basename(path), 'notes.txt'].sort())
+  })
+
+  it('leaves no part of a file that it cannot write, as on a full disk', async () => {
+    const { folder, path } = await newAddon()
+    await rm(path)
+    await mkdir(join(path, 'in the way'), { recursive: true })
+    for (let start = 0; start < 2; start++) expect(() => placeAddon(folder, CONTENT)).toThrow()
+    expect(await readdir(folder)).toEqual([basename(path)])
   })
 
   it.each([

@@ -35,6 +35,8 @@ for (const { file, from, to } of CHANGES) {
   if (text.split(from).length !== 2) throw new Error(`${file} does not have «${from}» once`)
   await writeFile(path, text.replace(from, to))
 }
-const release = ['run', '--silent', 'release', '--', '--dry-run', '--out', resolve('dist-release/test-next')]
+const OUT = resolve('dist-release/test-next')
+await rm(OUT, { recursive: true, force: true }) // an interrupted one, too
+const release = ['run', '--silent', 'release', '--', '--dry-run', '--out', OUT]
 execFileSync('npm', [...release, ...process.argv.slice(2)], { cwd: SOURCE, stdio: 'inherit' })
 await rm(SOURCE, { recursive: true })

@@ -1,7 +1,7 @@
 // install.sh of an archive, with a small program in place of the executable.
 import { spawnSync } from 'node:child_process'
 import { chmod, chown, copyFile, lstat, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../support/folder.ts'
 
@@ -14,6 +14,8 @@ interface Options {
   /** The script is read from standard input, as from a pipe. */
   readonly piped?: boolean
   readonly cwd?: string
+  /** How the script is named, if not by its whole path. */
+  readonly script?: string
   readonly umask?: string
 }
 
@@ -24,8 +26,9 @@ async function newArchive(program = PROGRAM) {
   for (const path of [archive, home]) await mkdir(path)
   await copyFile('scripts/package/unix/install.sh', join(archive, 'install.sh'))
   await writeFile(join(archive, 'cadzero-auth'), program, { mode: 0o755 })
-  const run = async (args: readonly string[], { env = {}, piped = false, cwd = home, umask = '022' }: Options = {}) => {
-    const script = join(archive, 'install.sh')
+  const path = join(archive, 'install.sh')
+  const run = async (args: readonly string[], options: Options = {}) => {
+    const { env = {}, piped = false, cwd = home, script = path, umask = '022' } = options
     const command = piped ? ['-s', '--', ...args] : [script, ...args]
     const { status, stdout, stderr } = spawnSync(
       '/bin/sh',
@@ -33,7 +36,7 @@ async function newArchive(program = PROGRAM) {
       {
         cwd,
         env: { PATH: '/usr/bin:/bin', HOME: home, ...env },
-        input: piped ? await readFile(script) : '',
+        input: piped ? await readFile(path) : '',
         encoding: 'utf8',
       },
     )
@@ -82,6 +85,19 @@ describe.skipIf(process.platform === 'win32')('install.sh', () => {
     expect(await run(['--no-service'], { umask })).toMatchObject({ status: 0 })
     for (const path of [join(home, '.local'), bin]) expect((await stat(path)).mode & 0o777).toBe(mode)
     expect((await stat(join(bin, 'cadzero-auth'))).mode & 0o777).toBe(0o755)
+  })
+
+  it('runs by a relative path, whatever CDPATH is', async () => {
+    const { archive, home, bin, run } = await newArchive()
+    await mkdir(join(home, 'the archive'))
+    const env = { CDPATH: `.:${home}` }
+    expect(await run(['--no-service'], { env, cwd: dirname(archive), script: 'the archive/install.sh' })).toMatchObject(
+      {
+        status: 0,
+        stderr: '',
+      },
+    )
+    expect(await readdir(bin)).toEqual(['cadzero-auth'])
   })
 
   it('installs below a PREFIX that is relative', async () => {

@@ -1,13 +1,15 @@
 // What a release says about its files: update.json and its signature, the manifests of package managers, the changelog section.
 import { spawnSync } from 'node:child_process'
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
 import { sectionOf } from '../../scripts/package/changelog.ts'
 import { writeManifests } from '../../scripts/package/manifests.ts'
-import { keyOfPrograms, requireReleaseVersion, requireTools } from '../../scripts/package/releasable.ts'
+import { makeEmptyFolder, requireReplaceable } from '../../scripts/package/out.ts'
+import { writeChecksums } from '../../scripts/package/package.ts'
+import { keyOfPrograms, requireReleaseVersion, requireTime, requireTools } from '../../scripts/package/releasable.ts'
 import { targetsNamed } from '../../scripts/package/targets.ts'
 import {
   isSigned,
@@ -89,6 +91,13 @@ describe('before a release', () => {
     expect(stderr).toMatch(/^error: .+\nhint: .+\n$/)
   }, 120_000)
 
+  it('refuses a commit from the future, and one whose release would have expired', () => {
+    const now = 1_800_000_000
+    for (const time of [now, now + 60, now - 179 * 86_400]) requireTime(time, now)
+    expect(() => requireTime(now + 86_400, now)).toThrow('is in the future')
+    expect(() => requireTime(now - 180 * 86_400, now)).toThrow('would have expired')
+  })
+
   it('names the packages of tools that are not installed, for its targets alone', () => {
     const needed = (name: string) => () => requireTools(targetsNamed([name]), '/nonexistent')
     expect(needed('linux-x64')).toThrow('not installed: rpmbuild, dpkg-deb')
@@ -112,6 +121,35 @@ describe('before a release', () => {
     expect(keyOfPrograms(file, previous)).toBe(next)
     await writeFile(previous, next)
     expect(() => keyOfPrograms(file, previous)).toThrow('are the same key')
+  })
+})
+
+describe('the folder of a build', () => {
+  it('is made, or replaced if it has the files of an earlier build alone', async () => {
+    const folder = join(await temporaryFolder(), 'a', 'build')
+    for (let build = 0; build < 2; build++) {
+      await makeEmptyFolder(folder)
+      expect(await readdir(folder)).toEqual([])
+      await mkdir(join(folder, 'manifests'))
+      for (const name of ['cadzero-auth', 'manifests/cadzero-auth.rb']) await writeFile(join(folder, name), 'built')
+      await writeChecksums(folder)
+    }
+  })
+
+  it('is not emptied if it has other files, whether a build was there or not', async () => {
+    const folder = await temporaryFolder()
+    await writeFile(join(folder, 'cadzero-auth'), 'built')
+    await expect(makeEmptyFolder(folder)).rejects.toThrow('has files of no build: cadzero-auth')
+    await writeChecksums(folder)
+    await writeFile(join(folder, 'private.pem'), 'mine')
+    await expect(makeEmptyFolder(folder)).rejects.toThrow('has files of no build: private.pem')
+    expect((await readdir(folder)).sort()).toEqual(['SHA256SUMS', 'cadzero-auth', 'private.pem'])
+  })
+
+  it('is replaced below dist-release, and is never the repository or a file', async () => {
+    for (const folder of ['dist-release', 'dist-release/no such build']) await requireReplaceable(folder)
+    for (const folder of ['.', '..', '/']) await expect(requireReplaceable(folder)).rejects.toThrow('of no build')
+    await expect(requireReplaceable('package.json')).rejects.toMatchObject({ code: 'ENOTDIR' })
   })
 })
 

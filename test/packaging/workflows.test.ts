@@ -34,6 +34,19 @@ describe.each(workflows)('%s', (name, text) => {
     expect(before).not.toContain('write')
   })
 
+  it('gives secrets to jobs of a protected environment alone, and never to a pull request', () => {
+    const jobs = text.slice(text.indexOf('\njobs:\n')).split(/\n(?= {2}\w+:\n)/)
+    const withSecrets = jobs.filter((job) => /\bsecrets\b/.test(job))
+    if (name === 'release.yml') expect(withSecrets).toHaveLength(1)
+    if (text.includes('pull_request')) expect(withSecrets).toEqual([])
+    for (const job of withSecrets) expect(job).toMatch(/^ {4}environment: release\b/m)
+  })
+
+  it('says how each script of PowerShell ends, which otherwise ends as its last program did', () => {
+    for (const [, script = ''] of text.matchAll(/shell: pwsh\n {8}run: \|\n((?: {10}.*\n)+)/g))
+      expect(script.trimEnd().split('\n').at(-1)).toMatch(/^ {10}exit 0\b/)
+  })
+
   it('calls npm scripts that exist', () => {
     for (const [, script = ''] of text.matchAll(/npm (?:run )?(test|(?<=run )[\w:]+)/g))
       expect(Object.keys(manifest.scripts)).toContain(script)

@@ -6,6 +6,7 @@
 #   INSTALLER_IDENTITY   "Developer ID Installer: …"; without it, the package is unsigned
 #   NOTARY_PROFILE       made once with `xcrun notarytool store-credentials`; without it, nothing is sent to Apple
 set -eu
+unset CDPATH # with it, cd prints a path, and may lead to another folder
 folder=$(cd "$1" && pwd)
 entitlements=$(cd "$(dirname "$0")" && pwd)/entitlements.plist
 work=$(mktemp -d)

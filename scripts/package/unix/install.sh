@@ -5,6 +5,7 @@
 #   sh install.sh [--no-service]          PREFIX=DIR installs into DIR/bin instead
 #   sh install.sh --uninstall [--purge]   --purge also signs out and removes the session, its key and the configuration
 set -eu
+unset CDPATH   # with it, cd prints a path, and may lead to another folder
 umask g-w,o-w # who can write to the program, or to its folder, can replace it
 
 fail() { # message, hint
