@@ -107,6 +107,8 @@ export interface BaseFolder {
  * @throws EnvironmentError
  */
 export function checkBaseFolders(bases: readonly BaseFolder[], uid: number | undefined = process.getuid?.()): void {
+  // Both facts are always computed, so that a build by root runs the same code as one by another user (scripts/code-cache.cjs).
+  const isRoot = uid === 0
   for (const { variable, path } of bases) {
     if ((variable === 'HOME' || variable === 'USERPROFILE') && !isFolder(path)) {
       throw new EnvironmentError(
@@ -115,8 +117,7 @@ export function checkBaseFolders(bases: readonly BaseFolder[], uid: number | und
         `set ${variable} to a folder that exists, or set CADZERO_AUTH_HOME to an absolute path`,
       )
     }
-    // In this order, so that a build by root compiles the same functions as one by another user (scripts/code-cache.cjs).
-    if (!isOwnedByRoot(path) && uid === 0) {
+    if (!isOwnedByRoot(path) && isRoot) {
       throw new EnvironmentError(
         variable,
         `this is root, but ${path} belongs to another user (${variable})`,
