@@ -1,5 +1,5 @@
 // The bill of materials and the licences: every package of the bundles is listed, and the schema of CycloneDX is kept.
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { describe, expect, it } from 'vitest'
@@ -24,6 +24,42 @@ describe('the packages of the bundles', () => {
       expect.arrayContaining(['jose', 'ws', '@clerk/shared', '@clerk/backend', 'pino', 'commander']),
     )
     expect(names).not.toContain('esbuild')
+  })
+
+  it('are also those that another package has bundled into its own files, with their versions and licences', async () => {
+    const packages = await packagesIn(BUNDLES)
+    const text = (await Promise.all(BUNDLES.map(({ outfile = '' }) => readFile(outfile, 'utf8')))).join('')
+    // A text that only the source of that package has.
+    for (const [name, own] of [
+      ['cookie', 'argument val is invalid'],
+      ['path-to-regexp', 'Must have text between two parameters'],
+      ['map-obj', 'Expected an object, got'],
+      ['rfc4648', 'Unexpected end of data'],
+    ] as const) {
+      expect(text).toContain(own)
+      const found = packages.find((one) => one.name === name)
+      expect(found, name).toMatchObject({ version: expect.stringMatching(/^\d+\.\d+\.\d+$/), license: 'MIT' })
+      expect(await collectNotices({ [name]: String(found?.folder) })).toMatch(
+        /Copyright .*Permission is hereby granted/s,
+      )
+    }
+    expect(packages.map(({ name }) => name)).toEqual(expect.arrayContaining(['change-case', 'snakecase-keys']))
+  })
+
+  it.each([
+    ['of another version', '../node_modules/.pnpm/@a+b@1.0.0_c@2.0.0/node_modules/cookie/index.js', 'cookie 1.0.0'],
+    ['that is not known', '../../../node_modules/@scope/inner/index.js', '@scope/inner'],
+    ['in a folder for copies', './src/vendor/inner/index.js', 'outer/src/vendor/inner/index.js'],
+  ])('have none inside %s: its licence would be missing', async (_title, source, named) => {
+    const folder = await temporaryFolder()
+    const outer = join(folder, 'node_modules', 'outer')
+    await mkdir(outer, { recursive: true })
+    await writeFile(join(outer, 'package.json'), '{ "name": "outer", "version": "1.0.0", "license": "ISC" }')
+    const map = { version: 3, sources: [source], names: [], mappings: 'AAAA' }
+    const url = `data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString('base64')}`
+    await writeFile(join(outer, 'index.js'), `console.log('inner')\n//# sourceMappingURL=${url}\n`)
+    const stdin = { contents: "import 'outer'", resolveDir: folder }
+    await expect(packagesIn([{ bundle: true, stdin, logLevel: 'silent' }])).rejects.toThrow(named)
   })
 
   it('are found for a package within a package, and left out if no byte of them is bundled', async () => {
