@@ -58,7 +58,7 @@ try {
   const executables = join(work, 'executables')
   await packageExecutables(targets, executables)
   for (const name of ['THIRD-PARTY-NOTICES.txt', 'sbom.cdx.json']) await cp(join(executables, name), join(out, name))
-  await packForNpm(out, work)
+  await packForNpm(join(out, 'THIRD-PARTY-NOTICES.txt'), out, work)
   await assemble({ folder: executables, version, time }, targets, out, work, say)
   await writeFile(join(out, 'CHANGES.md'), changes)
   await describe(await compressPrograms(executables, version, targets, out))

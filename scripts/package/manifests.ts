@@ -60,7 +60,8 @@ ${block('intel', 'linux-x64')}
   def install
     bin.install "cadzero-auth"
     man1.install "cadzero-auth.1"
-    generate_completions_from_executable(bin/"cadzero-auth", "completion", shells: [:bash, :zsh, :fish])
+    doc.install "THIRD-PARTY-NOTICES.txt"
+    generate_completions_from_executable(bin/"cadzero-auth", "completion")
   end
 
   def caveats
@@ -92,9 +93,13 @@ function scoop(release: Release): string {
     license: 'Proprietary',
     architecture: { '64bit': { url, hash: sha256 } },
     bin: 'cadzero-auth.exe',
+    notes: [
+      'To update, run "cadzero-auth daemon --stop" first: scoop updates no program that runs.',
+      'Your session is kept by an update, and when you uninstall the program.',
+    ],
     post_install: '& "$dir\\cadzero-auth.exe" service install',
     pre_uninstall: [
-      '& "$dir\\cadzero-auth.exe" daemon --stop', // scoop also runs this before an update
+      '& "$dir\\cadzero-auth.exe" daemon --stop', // also before an update, if scoop is told to ignore programs that run
       'if ($cmd -eq "uninstall") { & "$dir\\cadzero-auth.exe" service uninstall }',
     ],
   }

@@ -47,28 +47,45 @@ export function placeAddon(folder: string, content: Buffer): string {
   const digest = createHash('sha256').update(content).digest('hex')
   const name = `${digest}.node`
   const path = join(folder, name)
-  if (isIntact(path, content)) return path
+  if (!isIntact(path, content)) {
+    write(path, content)
+    if (!isIntact(path, content)) throw new Error('the addon was changed while it was written')
+  }
+  removeOthers(folder, name)
+  return path
+}
+
+function write(path: string, content: Buffer): void {
   const temporary = `${path}.${process.pid}`
-  rmSync(temporary, { force: true })
   try {
+    rmSync(temporary, { force: true })
     writeFileSync(temporary, content, { flag: 'wx', mode: 0o600 })
     renameSync(temporary, path)
   } catch (error) {
     rmSync(temporary, { force: true }) // on a full disk it would take what is left for the session
     throw error
   }
-  if (!isIntact(path, content)) throw new Error('the addon was changed while it was written')
-  removeOthers(folder, name)
-  return path
 }
 
-/** Removes the addons of other versions. A process that has loaded one keeps it; Windows does not even remove the file then. */
+/**
+ * Removes the addons of other versions, and what an interrupted start has left. At each start: Windows does not remove a file
+ * that a process has loaded. On other systems that process keeps it.
+ */
 function removeOthers(folder: string, own: string): void {
   for (const name of readdirSync(folder)) {
-    if (name === own || !/^[0-9a-f]{64}\.node$/.test(name)) continue
+    const [isAddon, writer] = /^[0-9a-f]{64}\.node(?:\.(\d+))?$/.exec(name) ?? []
+    if (isAddon === undefined || name === own || (writer !== undefined && isRunning(Number(writer)))) continue
     try {
       rmSync(join(folder, name), { force: true })
     } catch {}
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM' // a process of another user
   }
 }
 

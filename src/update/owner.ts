@@ -26,7 +26,8 @@ const SCRIPTS: readonly (readonly [RegExp, Owner])[] = [
   [/./, { name: 'npm run build', hint: 'get the newer sources, then run npm ci and npm run build' }],
 ]
 
-const SCOOP: Owner = { name: 'scoop', hint: 'scoop update cadzero-auth' }
+// scoop updates no program that runs.
+const SCOOP: Owner = { name: 'scoop', hint: 'run cadzero-auth daemon --stop, then scoop update cadzero-auth' }
 
 const EXECUTABLES: readonly (readonly [RegExp, Owner])[] = [
   [/\/(?:cellar|homebrew|linuxbrew)\//i, { name: 'Homebrew', hint: 'brew upgrade cadzero-auth' }],

@@ -1,4 +1,5 @@
 // The addon file of the single executable: it is compared with the executable's copy before each load.
+import { spawnSync } from 'node:child_process'
 import {
   chmod,
   chown,
@@ -54,6 +55,23 @@ describe('placeAddon', () => {
     expect((await readdir(folder)).sort()).toEqual([basename(other), 'notes.txt'].sort())
     expect(placeAddon(folder, CONTENT)).toBe(path) // a downgrade
     expect((await readdir(folder)).sort()).toEqual([basename(path), 'notes.txt'].sort())
+  })
+
+  it('removes the addon of another version that an earlier start could not remove', async () => {
+    const { folder, path } = await newAddon()
+    await writeFile(join(folder, `${'a'.repeat(64)}.node`), 'was loaded then')
+    expect(placeAddon(folder, CONTENT)).toBe(path)
+    expect(await readdir(folder)).toEqual([basename(path)])
+  })
+
+  it('removes what an interrupted start has left, and keeps what another start is writing', async () => {
+    const { folder, path } = await newAddon()
+    const ended = spawnSync(process.execPath, ['--version']).pid
+    await writeFile(`${path}.${ended}`, 'half of it')
+    const other = `${'a'.repeat(64)}.node.${process.ppid}`
+    await writeFile(join(folder, other), 'half of it')
+    placeAddon(folder, CONTENT)
+    expect((await readdir(folder)).sort()).toEqual([basename(path), other].sort())
   })
 
   it('leaves no part of a file that it cannot write, as on a full disk', async () => {

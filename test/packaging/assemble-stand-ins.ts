@@ -21,4 +21,4 @@ for (const name of [...names, 'THIRD-PARTY-NOTICES.txt']) {
 }
 await assemble({ folder, version, time: 1_700_000_000 }, TARGETS, out, work, () => undefined)
 await compressPrograms(folder, version, TARGETS, out)
-await packForNpm(out, work)
+await packForNpm(join(folder, 'THIRD-PARTY-NOTICES.txt'), out, work)

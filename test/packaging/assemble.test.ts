@@ -1,11 +1,12 @@
 // The packages of all systems, made twice out of the same stand-ins for the executables. `npm run test:reproducible` makes whole releases.
 import { execFile, spawnSync } from 'node:child_process'
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
+import { packForNpm } from '../../scripts/package/npm.ts'
 import { digestOf } from '../../scripts/package/package.ts'
 import { temporaryFolder } from '../support/folder.ts'
 
@@ -38,3 +39,13 @@ it.skipIf(missing.length > 0)(
     expect(second).toEqual(first)
   },
 )
+
+it('the npm package has the licences of the packages that are bundled in it', { timeout: 120_000 }, async () => {
+  const [out, work] = [await temporaryFolder(), await temporaryFolder()]
+  const notices = join(work, 'THIRD-PARTY-NOTICES.txt')
+  await writeFile(notices, 'the licences')
+  await packForNpm(notices, out, work)
+  const [name = ''] = await readdir(out)
+  const { stdout } = await run('tar', ['-xOzf', join(out, name), 'package/dist/THIRD-PARTY-NOTICES.txt'])
+  expect(stdout).toBe('the licences')
+})

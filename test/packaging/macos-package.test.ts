@@ -16,7 +16,8 @@ async function makePackage(env: NodeJS.ProcessEnv): Promise<{ calls: string[]; c
   const [folder, bin] = [await temporaryFolder(), await temporaryFolder()]
   const name = 'cadzero-auth-1.2.3-macos-arm64'
   await mkdir(join(folder, name))
-  for (const file of ['cadzero-auth', 'cadzero-auth.1', 'install.sh']) await writeFile(join(folder, name, file), file)
+  for (const file of ['cadzero-auth', 'cadzero-auth.1', 'install.sh', 'THIRD-PARTY-NOTICES.txt'])
+    await writeFile(join(folder, name, file), file)
   await run('tar', ['-czf', `${name}.tar.gz`, name], { cwd: folder })
   const record = `#!/bin/sh\necho "\${0##*/} $*" >>'${bin}/calls'\n`
   const lists = `[ "\${0##*/}" != pkgbuild ] || (cd "$2" && find . -type f | sort >'${bin}/content')\n`
@@ -33,10 +34,14 @@ async function makePackage(env: NodeJS.ProcessEnv): Promise<{ calls: string[]; c
 }
 
 it.skipIf(skipped !== '')(
-  `a package has the program and its man page, unsigned without identities${skipped}`,
+  `a package has the program, its licences and its man page, unsigned without identities${skipped}`,
   async () => {
     const { calls, content } = await makePackage({})
-    expect(content).toBe('./bin/cadzero-auth\n./share/man/man1/cadzero-auth.1\n')
+    expect(content.trimEnd().split('\n')).toEqual([
+      './bin/cadzero-auth',
+      './share/doc/cadzero-auth/THIRD-PARTY-NOTICES.txt',
+      './share/man/man1/cadzero-auth.1',
+    ])
     expect(calls).toEqual([
       expect.stringMatching(/^codesign --verify --strict .*\/bin\/cadzero-auth$/),
       expect.stringMatching(

@@ -163,12 +163,15 @@ describe('the manifests', () => {
       expect(formula).toContain(`url "https://releases.example/1.2.3/${name}"\n      sha256 "${sha256}"`)
     // The service that the program installs would name a version's own folder, which Homebrew removes after an upgrade.
     expect(formula).toContain('brew services start cadzero-auth')
-    expect(formula).toContain('generate_completions_from_executable(bin/"cadzero-auth", "completion"')
+    // `brew style` refuses the shells that Homebrew makes completions for anyway: bash, zsh and fish.
+    expect(formula).toContain('generate_completions_from_executable(bin/"cadzero-auth", "completion")')
+    expect(formula).toContain('doc.install "THIRD-PARTY-NOTICES.txt"')
     const scoop = JSON.parse(await read('scoop/cadzero-auth.json'))
     expect(scoop.architecture['64bit']).toEqual({
       url: 'https://releases.example/1.2.3/cadzero-auth-1.2.3-win-x64.zip',
       hash: hash('4'),
     })
+    expect(scoop.notes.join(' ')).toContain('run "cadzero-auth daemon --stop" first')
     const winget = await read('winget/CADZERO.SignIn.installer.yaml')
     expect(winget).toContain('InstallerUrl: https://releases.example/1.2.3/cadzero-auth-1.2.3-win-x64-setup.exe')
     expect(winget).toContain(`InstallerSha256: ${hash('5')}`)

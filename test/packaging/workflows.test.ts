@@ -47,6 +47,11 @@ describe.each(workflows)('%s', (name, text) => {
       expect(script.trimEnd().split('\n').at(-1)).toMatch(/^ {10}exit 0\b/)
   })
 
+  it('waits for an installer, not for the daemon that it starts', () => {
+    const commands = text.replaceAll(/^ *#.*$/gm, '')
+    expect(commands).not.toMatch(/Start-Process.*-Wait/) // waits for all descendants
+  })
+
   it('calls npm scripts that exist', () => {
     for (const [, script = ''] of text.matchAll(/npm (?:run )?(test|(?<=run )[\w:]+)/g))
       expect(Object.keys(manifest.scripts)).toContain(script)

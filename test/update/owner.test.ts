@@ -65,6 +65,10 @@ describe('the owner', () => {
     expect((await ownerOf(place(program, { files })))?.name).toBe('scoop')
   })
 
+  it('is scoop with a hint to stop the daemon first, since scoop updates no program that runs', async () => {
+    expect((await ownerOf(place(SCOOP)))?.hint).toBe('run cadzero-auth daemon --stop, then scoop update cadzero-auth')
+  })
+
   it('of a program that an add-in has installed is the add-in, until another one is there', async () => {
     const markFile = join(await temporaryFolder(), 'installed-by.json')
     const program = '/home/zoe/.local/bin/cadzero-auth'

@@ -19,9 +19,10 @@ for archive in "$folder"/cadzero-auth-*-macos-*.tar.gz; do
   root=$work/$name.root
   package=$folder/$name.pkg
   tar -xzf "$archive" -C "$work"
-  mkdir -p "$root/bin" "$root/share/man/man1"
+  mkdir -p "$root/bin" "$root/share/man/man1" "$root/share/doc/cadzero-auth"
   mv "$work/$name/cadzero-auth" "$root/bin/"
   mv "$work/$name/cadzero-auth.1" "$root/share/man/man1/"
+  mv "$work/$name/THIRD-PARTY-NOTICES.txt" "$root/share/doc/cadzero-auth/"
   if [ -n "${SIGN_IDENTITY:-}" ]; then
     codesign --force --sign "$SIGN_IDENTITY" --timestamp --options runtime --entitlements "$entitlements" \
       --identifier com.cadzero.cadzero-auth "$root/bin/cadzero-auth"
