@@ -1,8 +1,8 @@
 // Installs the npm packages of one target: exact versions, with the integrity from a lockfile.
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Target } from './targets.ts'
@@ -35,16 +35,12 @@ export async function fetchPackages(
     if (missingIn(folder).length === 0) return join(folder, 'node_modules')
     await rm(folder, { recursive: true }) // left by an interrupted removal
   }
+  await removeUnfinished(cache)
   const unfinished = `${folder}.${process.pid}`
   try {
     await mkdir(unfinished, { recursive: true })
     for (const file of ['package.json', 'package-lock.json']) await cp(join(manifest, file), join(unfinished, file))
-    const system = [`--os=${os}`, `--cpu=${cpu}`, '--libc=glibc']
-    execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--silent', ...system], {
-      cwd: unfinished,
-      stdio: ['ignore', 'ignore', 'inherit'],
-      shell: process.platform === 'win32', // npm is a .cmd file on Windows
-    })
+    install(unfinished, [`--os=${os}`, `--cpu=${cpu}`, '--libc=glibc'])
     const missing = missingIn(unfinished)
     if (missing.length > 0) throw new Error(`npm did not install ${missing.join(', ')} (see npm's log); try again`)
     await rename(unfinished, folder).catch((error) => {
@@ -54,6 +50,37 @@ export async function fetchPackages(
     await rm(unfinished, { recursive: true, force: true })
   }
   return join(folder, 'node_modules')
+}
+
+/** @throws an error if npm fails, or has not written a file to its end: on a full disk it only warns, and ends with 0 */
+function install(folder: string, system: readonly string[]): void {
+  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=warn']
+  const { status, error, stderr } = spawnSync('npm', ['ci', ...quiet, '--include=optional', ...system], {
+    cwd: folder,
+    encoding: 'utf8',
+    stdio: ['ignore', 'ignore', 'pipe'],
+    shell: process.platform === 'win32', // npm is a .cmd file on Windows
+  })
+  if (error !== undefined) throw error
+  const [unwritten] = /TAR_ENTRY_ERROR .*/.exec(stderr) ?? []
+  if (unwritten !== undefined) throw new Error(`npm could not write a file: ${unwritten}`)
+  if (status !== 0) throw new Error(`npm ci ended with ${status}: ${stderr.trim()}`)
+}
+
+/** Removes the folders of builds that were killed. */
+async function removeUnfinished(cache: string): Promise<void> {
+  for (const name of await readdir(cache).catch(() => [])) {
+    const [, pid] = /\.(\d+)$/.exec(name) ?? []
+    if (pid !== undefined && !isRunning(Number(pid))) await rm(join(cache, name), { recursive: true, force: true })
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
 }
 
 /** The packages with Node and the keyring addon of a target. */
