@@ -42,9 +42,9 @@ async function accessOf(path: string, sid: string, { run, readAndRemove }: Windo
   return text === undefined ? 'unknown' : accessOfSddl(text, sid)
 }
 
-/** The SID in a line of `whoami /user /fo csv /nh`. */
+/** The SID in a line of `whoami /user /fo csv /nh`: S-1-5-21-… of a computer or a domain, S-1-12-1-… of Entra ID. */
 export function userSid(line: string | undefined): string | undefined {
-  return /"(S-1-5-[0-9-]+)"\s*$/.exec(line?.trim() ?? '')?.[1]
+  return /"(S-1-\d+(?:-\d+)+)"\s*$/.exec(line?.trim() ?? '')?.[1]
 }
 
 const TRUSTED = ['SY', SYSTEM, 'BA', 'S-1-5-32-544'] // the system and administrators, who have access to everything anyway
@@ -53,7 +53,8 @@ const BROAD = /^(WD|BU|AU|BG|AN|IU|NU|S-1-1-0|S-1-5-32-545|S-1-5-11|S-1-5-32-546
 
 /** Who has access by the DACL of an SDDL text. Entries that deny access are ignored. */
 export function accessOfSddl(sddl: string, sid: string): FolderAccess {
-  const [, flags = '', entries] = /D:([A-Z_]*)((?:\([^()]*\))*)/.exec(sddl) ?? []
+  // An entry with a condition has parentheses of its own: then nothing matches, and the answer is not known.
+  const [, flags = '', entries] = /D:([A-Z_]*)((?:\([^()]*\))*)(?=\s|S:|$)/.exec(sddl) ?? []
   if (entries === undefined) return 'unknown'
   const aces = [...entries.matchAll(/\(([^()]*)\)/g)].map(([, ace = '']) => ace.split(';'))
   const allowed = aces.filter(([type]) => type?.endsWith('A')).map((ace) => ace[5] ?? '')

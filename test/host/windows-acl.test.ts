@@ -17,6 +17,8 @@ describe('accessOfSddl', () => {
     ['unknown', 'allows one other user', `D:P(A;OICI;FA;;;${SID})(A;OICI;FA;;;S-1-5-21-1-2-3-1002)`],
     ['open', 'does not exist', 'D:NO_ACCESS_CONTROL'],
     ['unknown', 'is empty', 'D:P'],
+    ['unknown', 'has an entry with a condition', `D:P(A;;FA;;;${SID})(XA;;FX;;;S-1-1-0;(@User.Title=="PM"))`],
+    ['own', 'is followed by labels', `D:P(A;OICI;FA;;;${SID})S:AI(ML;;NW;;;ME)`],
     ['unknown', 'is not SDDL', 'Successfully processed 0 files'],
   ])('returns %s for a list that %s', (access, _name, sddl) => {
     expect(accessOfSddl(sddl, SID)).toBe(access)
@@ -26,6 +28,9 @@ describe('accessOfSddl', () => {
 describe('userSid', () => {
   it('reads the SID from the output of whoami, in any language', () => {
     expect(userSid(`"büro\\ada","${SID}"\r\n`)).toBe(SID)
+    expect(userSid('"azuread\\ada","S-1-12-1-1234567890-1234567890-123456789-1234567890"\r\n')).toBe(
+      'S-1-12-1-1234567890-1234567890-123456789-1234567890',
+    )
     for (const text of [undefined, '', 'ada', '"ada","x"', `"ada","${SID} & calc"`])
       expect(userSid(text)).toBeUndefined()
   })

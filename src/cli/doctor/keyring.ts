@@ -18,7 +18,7 @@ export async function checkKeyring(
   const verdict = isRequired ? 'failed' : 'warning'
   const alternative = isRequired
     ? 'set keyProtection to auto, keyfile or passphrase'
-    : 'set keyProtection to passphrase for better protection, unless a service starts the daemon, which cannot know it: without a keyring, the key is in a file that only you can read'
+    : 'set keyProtection to passphrase for better protection, unless a service starts the daemon, which cannot know it: without a keyring, the key is in a file'
   switch (await inspectKeyring(host.clock)) {
     case 'responds':
       return { check, verdict: 'ok', found: 'it responds' }

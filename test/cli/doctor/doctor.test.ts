@@ -54,6 +54,17 @@ describe('doctor', () => {
     expect(stdout).toMatch(/FAILED {3}file .*store-key\.jwk: .*other users may read or write it/)
   })
 
+  it.skipIf(process.platform !== 'linux')(
+    `says that the key is in a file without a keyring, not who can read it${process.platform === 'linux' ? '' : ' (Linux)'}`,
+    async () => {
+      const env = { CADZERO_AUTH_KEY_PROTECTION: 'auto', DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent' }
+      const found = (await runDoctor(await temporaryFolder(), [], env)).finding('keyring')
+      expect(found).toMatchObject({ verdict: 'warning', found: expect.stringContaining('no keyring') })
+      expect(found?.hint).toContain('the key is in a file')
+      expect(found?.hint).not.toContain('only you')
+    },
+  )
+
   it.each([
     ['1.4.0', (program: string) => `use ${program}, which is newer`],
     ['0.9.0', () => 'daemon --stop'],
