@@ -1,8 +1,9 @@
 // The installer for Windows under Wine 10, with a small program in place of the executable: two at once, odd folders, and what fails.
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { runTool } from '../../scripts/package/tools.ts'
 import { makeInstaller } from '../../scripts/package/windows/installer.ts'
 import { lacking, makeDebian13 } from '../../scripts/trials/debian13.ts'
@@ -23,11 +24,15 @@ describe.skipIf(reason !== '')(`the installer for Windows${reason === '' ? '' : 
     runTool('makensis', ['-V2', '-WX', `-DOUT=${program}`, PROGRAM], 'nsis')
     const notices = join(work, 'notices.txt')
     await writeFile(notices, 'notices')
-    const setup = await makeInstaller({ console: program, windowed: program, notices, version: '1.2.3', time: 0 }, work)
+    const newSetup = async (file: string) => {
+      const folder = await mkdtemp(join(work, 'setup-'))
+      return await makeInstaller({ console: file, windowed: file, notices, version: '1.2.3', time: 0 }, folder)
+    }
+    const setup = await newSetup(program)
     const windows = await newWindows()
     // NSIS takes the rest of the line as a folder, without quotes, which Wine would put around an argument with a space.
-    const install = (folder?: string) =>
-      windows.run([winePath(setup), '/S', ...(folder === undefined ? [] : `/D=${folder}`.split(' '))])
+    const install = (folder?: string, file = setup) =>
+      windows.run([winePath(file), '/S', ...(folder === undefined ? [] : `/D=${folder}`.split(' '))])
     const uninstall = (folder: string, ...options: string[]) =>
       windows.run([`${folder}\\uninstall.exe`, '/S', ...options, ...`_?=${folder}`.split(' ')])
     const isEntered = async () =>
@@ -38,7 +43,7 @@ describe.skipIf(reason !== '')(`the installer for Windows${reason === '' ? '' : 
           String.raw`HKCU\Software\Microsoft\Windows\CurrentVersion\Uninstall\cadzero-auth`,
         ])
       ).code === 0
-    return { windows, install, uninstall, isEntered }
+    return { windows, install, uninstall, isEntered, work, newSetup }
   }
 
   const FILES = ['THIRD-PARTY-NOTICES.txt', 'cadzero-auth.exe', 'cadzero-authd.exe', 'calls.txt', 'uninstall.exe']
@@ -68,6 +73,28 @@ describe.skipIf(reason !== '')(`the installer for Windows${reason === '' ? '' : 
     expect((await callsIn(local)).slice(-2)).toEqual(both('service uninstall'))
     expect((await readdir(local)).sort()).toEqual(['calls.txt', 'letter.old', 'uninstall.exe']) // the last runs from there, because of `_?=`
     expect(await isEntered()).toBe(false)
+  })
+
+  it('keeps the program that is there, and its daemon, on a full disk', MINUTES, async () => {
+    const disk = await temporaryFolder() // mounted before the start of Wine, whose server would not see it
+    runTool('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'none', disk], 'mount')
+    onTestFinished(() => runTool('umount', ['--lazy', disk], 'mount'))
+    const { install, uninstall, work, newSetup } = await newInstaller()
+    const large = join(work, 'large.exe')
+    await writeFile(large, randomBytes(3 * 1024 * 1024)) // the second of two does not fit
+    const next = await newSetup(large)
+    const local = join(disk, 'program')
+    const folder = winePath(local)
+    expect((await install(folder, next)).code).not.toBe(0)
+    expect(await readdir(disk)).toEqual([])
+    expect(await install(folder)).toMatchObject({ code: 0 })
+    const program = await readFile(join(local, 'cadzero-auth.exe'))
+    expect((await install(folder, next)).code).not.toBe(0)
+    expect((await readdir(local)).sort()).toEqual([...FILES].sort())
+    for (const name of ['cadzero-auth.exe', 'cadzero-authd.exe'])
+      expect((await readFile(join(local, name))).equals(program)).toBe(true)
+    expect(await callsIn(local)).toEqual(both('service install'))
+    expect(await uninstall(folder)).toMatchObject({ code: 0 })
   })
 
   it('keeps its program and its uninstaller while a program hangs that cannot be replaced', MINUTES, async () => {

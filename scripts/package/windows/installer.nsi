@@ -54,33 +54,67 @@ VIAddVersionKey LegalCopyright "CADZERO"
   RMDir /r "$INSTDIR\.cadzero-auth-update"
 !macroend
 
+; A program that is still running can be renamed, not overwritten. An older one that runs keeps the name for that: then it is deleted.
+!macro REPLACE PROGRAM
+  Rename "$INSTDIR\${PROGRAM}" "$INSTDIR\${PROGRAM}.old"
+  Delete "$INSTDIR\${PROGRAM}"
+  ClearErrors
+  Rename "$INSTDIR\${PROGRAM}.new" "$INSTDIR\${PROGRAM}"
+!macroend
+!macro RESTORE PROGRAM
+  ${If} ${FileExists} "$INSTDIR\${PROGRAM}.old"
+    Delete "$INSTDIR\${PROGRAM}"
+    Rename "$INSTDIR\${PROGRAM}.old" "$INSTDIR\${PROGRAM}"
+  ${EndIf}
+!macroend
+
+!macro REMOVE_NEW
+  Delete "$INSTDIR\cadzero-auth.exe.new"
+  Delete "$INSTDIR\cadzero-authd.exe.new"
+  Delete "$INSTDIR\uninstall.exe.new"
+!macroend
+
+Var writes ; 1 if this installer, and no other, may have written files
+Function .onInstFailed
+  StrCmp $writes 1 0 done
+    !insertmacro REMOVE_NEW
+    SetOutPath "$TEMP"
+    RMDir "$INSTDIR"
+  done:
+FunctionEnd
+
 Section
   !insertmacro WAIT_FOR_OTHERS
+  StrCpy $writes 1
   SetOutPath "$INSTDIR"
+  ; All of it is written before the present program is touched: NSIS ends here, without a further line, if the disk is full.
+  ClearErrors
+  File "/oname=cadzero-auth.exe.new" "${CONSOLE}"
+  File "/oname=cadzero-authd.exe.new" "${WINDOWED}"
+  WriteUninstaller "$INSTDIR\uninstall.exe.new"
+  File "/oname=THIRD-PARTY-NOTICES.txt" "${NOTICES}"
+  IfErrors failed
   IfFileExists "$INSTDIR\cadzero-auth.exe" 0 fresh
     nsExec::Exec '"$INSTDIR\cadzero-auth.exe" daemon --stop'
     Pop $0 ; 3 if none runs
   fresh:
-  ; A program that is still running can be renamed, not overwritten.
   !insertmacro REMOVE_LEFTOVERS
-  Rename "$INSTDIR\cadzero-auth.exe" "$INSTDIR\cadzero-auth.exe.old"
-  Rename "$INSTDIR\cadzero-authd.exe" "$INSTDIR\cadzero-authd.exe.old"
-  ClearErrors
-  File "/oname=cadzero-auth.exe" "${CONSOLE}"
-  File "/oname=cadzero-authd.exe" "${WINDOWED}"
-  File "/oname=THIRD-PARTY-NOTICES.txt" "${NOTICES}"
+  !insertmacro REPLACE "cadzero-authd.exe"
+  IfErrors windowless
+  !insertmacro REPLACE "cadzero-auth.exe"
   IfErrors 0 written
-    Delete "$INSTDIR\cadzero-auth.exe"
-    Delete "$INSTDIR\cadzero-authd.exe"
-    Rename "$INSTDIR\cadzero-auth.exe.old" "$INSTDIR\cadzero-auth.exe"
-    Rename "$INSTDIR\cadzero-authd.exe.old" "$INSTDIR\cadzero-authd.exe"
+    !insertmacro RESTORE "cadzero-auth.exe"
+  windowless:
+    !insertmacro RESTORE "cadzero-authd.exe"
+  failed:
     SetErrorLevel 1
     Abort "The files could not be written. The previous version is kept."
   written:
   !insertmacro REMOVE_LEFTOVERS
   ; The window stays open after a failure, so that its hint can be read.
   CreateShortcut "$SMPROGRAMS\${NAME}.lnk" "$SYSDIR\cmd.exe" '/d /c ""$INSTDIR\cadzero-auth.exe" login || pause"' "$INSTDIR\cadzero-auth.exe"
-  WriteUninstaller "$INSTDIR\uninstall.exe"
+  Delete "$INSTDIR\uninstall.exe"
+  Rename "$INSTDIR\uninstall.exe.new" "$INSTDIR\uninstall.exe"
   WriteRegStr HKCU "${KEY}" DisplayName "${NAME}"
   WriteRegStr HKCU "${KEY}" DisplayVersion "${VERSION}"
   WriteRegStr HKCU "${KEY}" Publisher "CADZERO"
@@ -136,6 +170,7 @@ Section un.install
   Delete "$SMPROGRAMS\${NAME}.lnk"
   Delete "$INSTDIR\THIRD-PARTY-NOTICES.txt"
   !insertmacro REMOVE_LEFTOVERS
+  !insertmacro REMOVE_NEW
   Delete "$INSTDIR\uninstall.exe"
   RMDir "$INSTDIR"
   DeleteRegKey HKCU "${KEY}"
