@@ -131,7 +131,7 @@ describe.skipIf(reason !== '')(`the files for Windows${reason === '' ? '' : ` (s
   )
 
   it(
-    'have the name of the product, ignore NODE_OPTIONS, and do not claim what Windows does not tell',
+    'have the name of the product, ignore NODE_OPTIONS, do not claim what Windows does not tell, and remove all they wrote',
     MINUTES,
     async () => {
       const windows = await newWindows()
@@ -150,6 +150,12 @@ describe.skipIf(reason !== '')(`the files for Windows${reason === '' ? '' : ` (s
       for (const { verdict, found } of findings.filter(({ check }) => check.startsWith('folder ')))
         expect({ verdict, found }).toEqual({ verdict: 'warning', found: 'Windows does not tell who can access it' })
       expect(stdout).not.toMatch(/chmod|only you can/)
+
+      const uninstall = (...options: string[]) => windows.run([program, 'service', 'uninstall', ...options])
+      const kept = /^kept: .*\.node, .*; run cadzero-auth service uninstall to remove it\r?$/m
+      expect((await uninstall('--purge')).stdout).toMatch(kept) // it has loaded the addon to remove the key
+      await uninstall()
+      await expect(readdir(windows.appData('Local', 'cadzero-auth'))).rejects.toMatchObject({ code: 'ENOENT' })
     },
   )
 })

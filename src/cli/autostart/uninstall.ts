@@ -77,7 +77,8 @@ function leftFileText({ path, reason }: LeftFile): string {
     case 'other_installation':
       return `${path}, which belongs to another installation of cadzero-auth`
     case 'open':
-      return `${path}, which a running program has open; delete it yourself`
+      // This process may be the one: Windows removes no addon that is loaded, which the key in the keyring needs.
+      return `${path}, which a running program has loaded; run cadzero-auth service uninstall to remove it`
     case 'in_use':
       return `${path}, which another installation of cadzero-auth uses as well`
   }
