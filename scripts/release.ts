@@ -15,6 +15,7 @@ import {
   endWithHint,
   keyOfPrograms,
   NotReleasable,
+  requireBaseUrl,
   requireReleaseVersion,
   requireTime,
   requireTools,
@@ -110,6 +111,7 @@ async function prepare() {
     throw new NotReleasable('--signing-key is missing', 'add --signing-key with the path of private.pem')
   if (values['base-url'] === undefined)
     throw new NotReleasable('--base-url is missing', 'add --base-url with the address that the files will have')
+  requireBaseUrl(values['base-url'])
   const key = await readSigningKey(values['signing-key']).catch((error: unknown) => {
     throw new NotReleasable(`--signing-key cannot be read: ${(error as Error).message}`, 'name the file private.pem')
   })

@@ -26,6 +26,12 @@ export function endWithHint(error: unknown): never {
   process.exit(1)
 }
 
+/** @throws {NotReleasable} if manifests with this address would lead nowhere */
+export function requireBaseUrl(url: string): void {
+  if (/^https:\/\/[\w.-]+(:\d+)?(\/[\w.~%+-]*)*$/.test(url)) return
+  throw new NotReleasable('--base-url is no plain address that begins with https', 'name the folder of the files')
+}
+
 const TOOLS = {
   rpmbuild: { debian: 'rpm', os: 'linux' },
   'dpkg-deb': { debian: 'dpkg', os: 'linux' },

@@ -145,6 +145,18 @@ describe.skipIf(process.platform === 'win32')('install.sh', () => {
     expect(await readdir(home)).toEqual([])
   })
 
+  it('says on macOS how to lift a quarantine if the program does not start', async () => {
+    const { archive, home, run } = await newArchive('#!/bin/sh\nkill -9 $$\n')
+    const tools = join(home, 'tools')
+    await mkdir(tools)
+    await writeFile(join(tools, 'uname'), '#!/bin/sh\necho Darwin\n', { mode: 0o755 })
+    const { status, stderr } = await run([], { env: { PATH: `${tools}:/usr/bin:/bin` } })
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringContaining(`run xattr -dr com.apple.quarantine '${archive}'`),
+    })
+  })
+
   it('keeps the previous program, and leaves no part of the new one, if that cannot be written', async () => {
     const { home, bin, run } = await newArchive()
     await mkdir(bin, { recursive: true })

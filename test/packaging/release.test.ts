@@ -9,7 +9,13 @@ import { sectionOf } from '../../scripts/package/changelog.ts'
 import { writeManifests } from '../../scripts/package/manifests.ts'
 import { makeEmptyFolder, requireReplaceable } from '../../scripts/package/out.ts'
 import { writeChecksums } from '../../scripts/package/package.ts'
-import { keyOfPrograms, requireReleaseVersion, requireTime, requireTools } from '../../scripts/package/releasable.ts'
+import {
+  keyOfPrograms,
+  requireBaseUrl,
+  requireReleaseVersion,
+  requireTime,
+  requireTools,
+} from '../../scripts/package/releasable.ts'
 import { targetsNamed } from '../../scripts/package/targets.ts'
 import {
   isSigned,
@@ -90,6 +96,12 @@ describe('before a release', () => {
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
     expect(stderr).toMatch(/^error: .+\nhint: .+\n$/)
   }, 120_000)
+
+  it('refuses an address of the files that leads nowhere', () => {
+    for (const url of ['releases.example/1.2.3', 'http://releases.example', 'https://releases.example/"', 'https://…'])
+      expect(() => requireBaseUrl(url), url).toThrow('--base-url is no plain address')
+    requireBaseUrl('https://github.com/cadzero/cadzero-auth/releases/download/v1.2.3')
+  })
 
   it('refuses a commit from the future, and one whose release would have expired', () => {
     const now = 1_800_000_000

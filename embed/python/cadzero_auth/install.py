@@ -199,8 +199,13 @@ def _move(copy: str, target: str) -> None:
     except PermissionError:
         # Windows does not replace a program that runs, but lets it be renamed.
         folder, name = os.path.split(target)
-        os.replace(target, os.path.join(folder, f'{_TEMPORARY}{secrets.token_hex(4)}-{name}'))
-        os.replace(copy, target)
+        aside = os.path.join(folder, f'{_TEMPORARY}{secrets.token_hex(4)}-{name}')
+        os.replace(target, aside)
+        try:
+            os.replace(copy, target)
+        except OSError:  # a virus scanner may hold the copy
+            os.replace(aside, target)
+            raise
 
 
 def _sweep(folder: str) -> None:

@@ -332,6 +332,25 @@ class InstallTest(InstallTestCase):
         self.install()
         self.assert_nothing_left_behind()
 
+    def test_a_copy_that_a_virus_scanner_holds_leaves_what_was_there(self):
+        self.put('1.2.0')
+        self.install()
+        self.put('1.3.0')
+        replace, aside = os.replace, []
+
+        def windows(source, target):
+            if source == self.program:
+                aside.append(target)
+            elif source not in aside:
+                raise PermissionError
+            replace(source, target)
+
+        with mock.patch('os.replace', windows), self.assertRaises(InstallError) as caught:
+            self.install()
+        self.assertEqual(caught.exception.reason, 'not_writable')
+        self.assertEqual(self.installed_version(), '1.2.0')
+        self.assert_nothing_left_behind()
+
     def test_a_held_lock_is_told_after_a_while(self):
         self.put('1.2.0')
         os.makedirs(os.path.dirname(self.program))

@@ -35,6 +35,14 @@ refuse_foreign_folder() { # sudo keeps HOME on some systems: root would leave fi
   [ "$owner" = 0 ] || fail "$folder belongs to another user" 'run it as that user, without sudo'
 }
 
+start_hint() {
+  if [ "$(uname)" = Darwin ]; then
+    echo "unless it is for another processor, macOS blocks it: run xattr -dr com.apple.quarantine '$here', then try again"
+  else # the shell or the loader has named the cause
+    echo 'install the library that the line above names, or get the archive for this processor; see docs/install.md'
+  fi
+}
+
 uninstall() { # option…
   [ -x "$program" ] || fail "$program does not exist" "set PREFIX to the folder that it was installed into"
   "$program" service uninstall "$@" || fail 'the service was not uninstalled' "run $program doctor"
@@ -45,9 +53,7 @@ uninstall() { # option…
 install_program() {
   [ -f "$here/cadzero-auth" ] ||
     fail "there is no cadzero-auth in $here" 'unpack the archive, and run install.sh in its folder'
-  # On a minimal Linux the loader names the library that is missing.
-  version=$("$here/cadzero-auth" --version) ||
-    fail 'the program does not start on this computer' 'install the library that the line above names; see docs/install.md'
+  version=$("$here/cadzero-auth" --version) || fail 'the program does not start on this computer' "$(start_hint)"
   trap 'rm -f "$new"' EXIT
   trap 'exit 1' HUP INT TERM
   # A copy beside it, then a rename: a running program cannot be written over.
