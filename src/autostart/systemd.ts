@@ -183,10 +183,11 @@ export class Systemd implements ServiceManager {
     return (await this.#machine.files.readlink(this.place).catch(() => '')) === '/dev/null'
   }
 
-  /** The unit that a package has installed; undefined if there is none, or the user has a unit of their own. */
+  /** The unit that a package has installed; undefined if there is none, it is masked, or the user has a unit of their own. */
   async #packageUnit(): Promise<{ readonly path: string; readonly text: string } | undefined> {
-    const { FragmentPath: path = '' } = await this.#properties()
-    if (!isAbsolute(path) || path === this.place) return undefined
+    const { FragmentPath: path = '', LoadState } = await this.#properties()
+    // Masked for all users: by the administrator, or by a Debian package that was removed and not purged.
+    if (!isAbsolute(path) || path === this.place || LoadState === 'masked') return undefined
     // Root may own it. It decides nothing here: systemd has read it already.
     const text = await this.#machine.files.readFile(path, 'utf8').catch(() => undefined)
     return text === undefined ? undefined : { path, text }
@@ -199,7 +200,11 @@ export class Systemd implements ServiceManager {
   }
 
   async #properties(): Promise<Readonly<Record<string, string>>> {
-    const { stdout } = await this.#ask('show', '--property=ActiveState,UnitFileState,MainPID,FragmentPath', UNIT)
+    const { stdout } = await this.#ask(
+      'show',
+      '--property=ActiveState,UnitFileState,MainPID,FragmentPath,LoadState',
+      UNIT,
+    )
     return Object.fromEntries(stdout.split('\n').map((line) => line.split('=', 2)))
   }
 

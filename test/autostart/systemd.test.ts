@@ -175,6 +175,19 @@ describe.skipIf(isWindows)(`a unit that a package has installed${needs('paths of
     expect(await manager.status(launch)).toMatchObject({ installed: true, place: path })
   })
 
+  it('counts for none if the administrator, or its removal, has masked it for all users', async () => {
+    const launch = { ...(await existingLaunch()), env: {} }
+    const { path, unit, manager } = await newPackage(launch)
+    await rm(path)
+    await symlink('/dev/null', path)
+    unit.maskedForAll = true
+    expect(await manager.status(launch)).toMatchObject({ installed: false, problem: null })
+    expect(await manager.uninstall(launch)).toBe(false)
+    expect(unit.masked).toBe(false)
+    expect(await manager.install(launch)).toBe(true)
+    expect(await readFile(manager.place, 'utf8')).toBe(unitText(launch))
+  })
+
   it('does not serve a program of another folder, which gets a unit of its own', async () => {
     const { manager } = await newPackage({ ...(await existingLaunch()), env: {} })
     const other = await existingLaunch()

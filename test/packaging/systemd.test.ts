@@ -251,6 +251,15 @@ test('a unit that a package has installed for all users is recognised, restarted
   expect(await user.cadzeroAuth('service', 'install')).toContain(place)
   expect(await user.status()).toMatchObject({ installed: true, enabled: true, running: true, place, problem: null })
   expect(await filesIn(join(user.homeFromTest, '.config/systemd'))).toEqual([])
+
+  // As the administrator does, and the removal of a Debian package that is not purged.
+  await user.run(['systemctl', '--user', 'stop', 'cadzero-auth'])
+  await user.run(['ln', '-sf', '/dev/null', place])
+  await user.run(['systemctl', '--user', 'daemon-reload'])
+  expect(await user.property('LoadState')).toBe('masked')
+  expect(await user.status()).toMatchObject({ installed: false })
+  expect(await user.cadzeroAuth('doctor')).toContain('service: not installed')
+  expect(await user.cadzeroAuth('service', 'uninstall')).not.toContain('kept:')
 })
 
 test('systemd gives up on a daemon that fails repeatedly, and a manual restart starts it', async () => {

@@ -48,7 +48,7 @@ export async function fakeMachine(
  * @param packaged the path of a unit that a package has installed and enabled for all users
  */
 export function fakeSystemctl(fails?: string, packaged = '') {
-  const unit = { enabled: packaged !== '', active: false, starts: 0, masked: false }
+  const unit = { enabled: packaged !== '', active: false, starts: 0, masked: false, maskedForAll: false }
   const answer = (args: readonly string[]): Partial<Ran> => {
     const words = args.filter((one) => one !== '--user' && one !== '--no-pager')
     if (words[0] === fails) return { status: 1, stderr: `Failed to ${fails}\n` }
@@ -58,9 +58,10 @@ export function fakeSystemctl(fails?: string, packaged = '') {
     if (words[0] === 'restart') Object.assign(unit, { active: true, starts: unit.starts + 1 })
     if (words.includes('--property=Version')) return { stdout: 'Version=252\n' }
     const state = [unit.active ? 'active' : 'inactive', unit.enabled ? 'enabled' : 'disabled', unit.active ? 42 : 0]
-    return {
-      stdout: `ActiveState=${state[0]}\nUnitFileState=${state[1]}\nMainPID=${state[2]}\nFragmentPath=${packaged}\n`,
-    }
+    const load = unit.maskedForAll ? 'masked' : 'loaded'
+    const properties = { ActiveState: state[0], UnitFileState: state[1], MainPID: state[2], FragmentPath: packaged }
+    const lines = Object.entries({ ...properties, LoadState: load }).map(([name, value]) => `${name}=${value}\n`)
+    return { stdout: lines.join('') }
   }
   return { unit, answer }
 }
