@@ -70,12 +70,18 @@ def ensure_installed(bundle: str) -> Installed:
 
 
 def removal_instructions() -> str:
-    """Returns what a user does after removing the add-in, as text of two lines."""
+    """Returns what a user does after removing the add-in, as text of one command per line."""
     folder = program_folder()
     names = ('cadzero-auth.exe', 'cadzero-authd.exe') if sys.platform == 'win32' else ('cadzero-auth',)
     paths = [os.path.join(folder, name) for name in names]
-    delete = 'del' if sys.platform == 'win32' else 'rm'
-    return f'"{paths[0]}" service uninstall --purge\n{delete} ' + ' '.join(f'"{path}"' for path in paths)
+    quoted = [f'"{path}"' for path in paths]
+    commands = [f'{quoted[0]} service uninstall --purge']
+    if sys.platform == 'win32':
+        # The first one has the keyring addon loaded, which Windows does not remove then.
+        commands += [f'{quoted[0]} service uninstall', f'del {" ".join(quoted)}']
+    else:
+        commands.append(f'rm {quoted[0]}')
+    return '\n'.join(commands)
 
 
 def _require_own_folder(folder: str) -> None:

@@ -464,6 +464,14 @@ class CommandLineTest(InstallTestCase):
         self.assertIn(f'cadzero-auth 1.2.0: installed: {self.program}\n', output.getvalue())
         self.assertIn(f'"{self.program}" service uninstall --purge\nrm "{self.program}"\n', output.getvalue())
 
+    def test_on_windows_a_second_command_removes_the_addon_that_the_first_has_loaded(self):
+        with mock.patch('sys.platform', 'win32'), mock.patch.object(install, 'program_folder', lambda: 'P'):
+            lines = cadzero_auth.removal_instructions().split('\n')
+        first, second = (f'"{os.path.join("P", name)}"' for name in ('cadzero-auth.exe', 'cadzero-authd.exe'))
+        self.assertEqual(
+            lines, [f'{first} service uninstall --purge', f'{first} service uninstall', f'del {first} {second}']
+        )
+
     def test_a_failure_is_an_error_and_a_hint(self):
         process = subprocess.run(
             [sys.executable, '-B', '-m', 'cadzero_auth', 'install', self.bundle],
