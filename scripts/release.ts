@@ -1,12 +1,14 @@
 // Makes everything that a release publishes, in dist-release/: npm run release -- [--dry-run] [--target NAME]… See docs/packaging.md.
 import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import manifest from '../package.json' with { type: 'json' }
+import { UPDATE_KEY_FILE } from './bundle.ts'
 import { assemble } from './package/assemble.ts'
-import { sectionOf } from './package/changelog.ts'
+import { requireNothingUnreleased, sectionOf } from './package/changelog.ts'
 import { writeManifests } from './package/manifests.ts'
 import { packForNpm } from './package/npm.ts'
 import { makeEmptyFolder, requireReplaceable } from './package/out.ts'
@@ -15,6 +17,7 @@ import {
   endWithHint,
   keyOfPrograms,
   NotReleasable,
+  PREVIOUS_KEY_FILE,
   requireBaseUrl,
   requireReleaseVersion,
   requireTime,
@@ -103,6 +106,7 @@ async function prepare() {
   }
   if (git('status', '--porcelain') !== '')
     throw new NotReleasable('there are changes that are not committed', 'commit them, or use --dry-run')
+  requireNothingUnreleased(text)
   if (!git('tag', '--points-at', 'HEAD').split('\n').includes(`v${version}`))
     throw new NotReleasable(`the commit has no tag v${version}`, `git tag v${version}, or use --dry-run`)
   requireTime(time)
@@ -118,7 +122,7 @@ async function prepare() {
   if (publicKeyOf(key) !== expected)
     throw new NotReleasable(
       '--signing-key is not the key of the programs in use',
-      'name the private key of the public one in scripts/package; to replace it, see docs/packaging.md',
+      `name the private key of ${existsSync(PREVIOUS_KEY_FILE) ? PREVIOUS_KEY_FILE : UPDATE_KEY_FILE}; to replace it, see docs/packaging.md`,
     )
   requireTools(targets)
   return { key, changes: sectionOf(text, version) }

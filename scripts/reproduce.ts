@@ -1,13 +1,14 @@
 // Makes the release of this commit twice, in two folders by two users, and compares all files: npm run test:reproducible -- [--target NAME]…
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import manifest from '../package.json' with { type: 'json' }
 import { UPDATE_KEY_FILE } from './bundle.ts'
 import { digestOf } from './package/package.ts'
+import { PREVIOUS_KEY_FILE } from './package/releasable.ts'
 import { publicKeyOf, temporaryKey } from './package/update.ts'
 import { plainEnvironment } from './plain-environment.ts'
 import { formatTable } from './table.ts'
@@ -40,7 +41,7 @@ try {
   await rm(work, { recursive: true, force: true })
 }
 
-/** Clones this repository twice, with one more commit that has the public key, as a release needs it. */
+/** Clones this repository twice, with one more commit that has what a release needs: the public key, and no unreleased changes. */
 async function prepare(keyFile: string): Promise<readonly [Build, Build]> {
   const key = temporaryKey()
   await writeFile(keyFile, key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o644 })
@@ -48,9 +49,14 @@ async function prepare(keyFile: string): Promise<readonly [Build, Build]> {
   const clone = join(work, 'one')
   git('clone', '--quiet', '.', clone)
   await writeFile(join(clone, UPDATE_KEY_FILE), publicKeyOf(key))
-  git('-C', clone, 'add', UPDATE_KEY_FILE)
-  git('-C', clone, ...AUTHOR, 'commit', '--quiet', '--message=key')
-  git('-C', clone, 'tag', `v${manifest.version}`)
+  await rm(join(clone, PREVIOUS_KEY_FILE), { force: true })
+  const changelog = join(clone, 'CHANGELOG.md')
+  const heading = '## [Unreleased]\n'
+  const text = await readFile(changelog, 'utf8')
+  await writeFile(changelog, text.replace(heading, `${heading}\n## [${manifest.version}]\n`))
+  git('-C', clone, 'add', '--all')
+  git('-C', clone, ...AUTHOR, 'commit', '--quiet', '--message=release')
+  git('-C', clone, 'tag', '--force', `v${manifest.version}`) // an earlier commit may be the release
   const first = { clone, env: process.env, prefix: [] }
   return [first, await prepareOther(clone)]
 }

@@ -64,6 +64,8 @@ export interface Uninstalled {
   /** The paths of the files and folders that no longer exist. */
   readonly removed: readonly string[]
   readonly left: readonly LeftFile[]
+  /** Whether any file or folder of the program still exists. */
+  readonly hasFiles: boolean
 }
 
 /** @throws StuckDaemonError, LockError, FileError, whatever `removeEntry` throws, or a system error */
@@ -83,7 +85,15 @@ export async function uninstall(options: UninstallOptions): Promise<Uninstalled>
   const after = new Set(await existingPaths(host, folders))
   const removed = before.filter((path) => !after.has(path))
   const keptKey = typeof key === 'string' ? undefined : key
-  return { hadEntry, ended: ended?.pid, keptKey, removedKey: key === 'removed', removed, left }
+  return {
+    hadEntry,
+    ended: ended?.pid,
+    keptKey,
+    removedKey: key === 'removed',
+    removed,
+    left,
+    hasFiles: after.size > 0,
+  }
 }
 
 /** The paths in the folders of this program, and the folders themselves. None of a folder that cannot be read. */

@@ -44,6 +44,12 @@ describe('the documentation', () => {
     expect(all.filter((path) => !path.endsWith('README.md') && !listed.includes(path))).toEqual([])
   })
 
+  it('names each package that .ci/run installs', () => {
+    const [, packages = ''] = /^packages=\((.+)\)$/m.exec(readFileSync(join(ROOT, '.ci/run'), 'utf8')) ?? []
+    const [, named = ''] = /`(chromium [^`]+)`/.exec(readPage('CONTRIBUTING.md').text) ?? []
+    expect(named.split(' ').sort()).toEqual(packages.split(' ').sort())
+  })
+
   it('has a README that is read in a few minutes', () => {
     expect(readPage('README.md').text.split('\n').length).toBeLessThanOrEqual(141)
   })

@@ -5,7 +5,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
-import { sectionOf } from '../../scripts/package/changelog.ts'
+import { requireNothingUnreleased, sectionOf } from '../../scripts/package/changelog.ts'
 import { writeManifests } from '../../scripts/package/manifests.ts'
 import { makeEmptyFolder, requireReplaceable } from '../../scripts/package/out.ts'
 import { writeChecksums } from '../../scripts/package/package.ts'
@@ -218,6 +218,16 @@ describe('the section of the changelog', () => {
   it('is the newest one with a text in a dry run, so that the commit of a release can be tried', () => {
     expect(sectionOf(changelog, undefined)).toBe('### Fixed\n\n- A fault.\n')
     expect(sectionOf(changelog.replace('[Unreleased]\n', '[Unreleased]\n\n- New.\n'), undefined)).toBe('- New.\n')
+  })
+
+  it('has everything that a release brings: none is made while there are unreleased changes', () => {
+    requireNothingUnreleased(changelog)
+    requireNothingUnreleased('# Changelog\n\n## [Unreleased]\n')
+    for (const text of [
+      changelog.replace('[Unreleased]\n', '[Unreleased]\n\n- New.\n'),
+      '## [Unreleased]\n- Only this.',
+    ])
+      expect(() => requireNothingUnreleased(text), text).toThrow('has changes under «Unreleased»')
   })
 
   it('is an error if it is missing or empty', () => {

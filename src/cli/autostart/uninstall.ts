@@ -20,7 +20,7 @@ export async function uninstallService(
   const manager = findManager(context)
   const launch = await launchOfThisProgram(context)
   const before = await manager?.status(launch).catch(() => undefined) // one that cannot be read goes all the same
-  const { hadEntry, ended, keptKey, removedKey, removed, left } = await uninstall({
+  const { hadEntry, ended, keptKey, removedKey, removed, left, hasFiles } = await uninstall({
     ...context,
     env: process.env,
     purge,
@@ -35,11 +35,11 @@ export async function uninstallService(
   ]
   const all = removedKey ? [...removed, 'the key in the keyring'] : removed
   if (json) return printJson({ uninstalled: hadEntry, purged: purge, removed: all, kept })
-  print(hadEntry ? entryText(before?.place, manager?.place) : 'it was not installed')
+  print(hadEntry ? entryText(before?.place, manager?.place) : 'the service was not installed')
   if (ended !== undefined) print(`stopped the daemon (process ${ended})`)
-  if (!purge) print('the session, its key and the configuration are kept; --purge removes them as well')
+  if (!purge && hasFiles) print('the session, its key and the configuration are kept; --purge removes them as well')
   else if (all.length === 0) print('no files were found to remove')
-  if (purge) for (const text of all) print(`removed: ${text}`)
+  for (const text of all) print(`removed: ${text}`)
   for (const text of kept) print(`kept: ${text}`)
 }
 

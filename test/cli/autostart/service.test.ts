@@ -1,6 +1,6 @@
 // `cadzero-auth service …` without a systemd that responds: its errors, stale units, uninstall and the log.
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { unitText } from '../../../src/autostart/systemd.ts'
@@ -66,7 +66,12 @@ describe.runIf(process.platform === 'linux')('the service commands (Linux)', () 
     await writeFile(join(home, 'config', 'config.json'), '{}')
     await writeFile(join(home, 'config', 'notes.txt'), 'a note of the user')
     const kept = await run('uninstall')
-    expect(kept).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('it was not installed') })
+    expect(kept).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringContaining('the service was not installed'),
+    })
+    expect(kept.stdout).toContain('the session, its key and the configuration are kept')
     expect(await files()).toEqual(['config.json', 'installation.json', 'notes.txt', 'production.jwe', 'store-key.jwk'])
 
     const daemon = await startDaemonProcess({ home, env })
@@ -87,6 +92,9 @@ describe.runIf(process.platform === 'linux')('the service commands (Linux)', () 
     expect(await run('uninstall', '--purge')).toMatchObject({ stdout: expect.stringContaining('no files were found') })
     expect(await files()).toEqual(['notes.txt'])
     expect(await readdir(home)).toEqual(['config'])
+    await rm(join(home, 'config'), { recursive: true })
+    const again = 'the service was not installed\nno files were found to remove\n' // it claims to keep no session
+    expect(await run('uninstall')).toMatchObject({ code: 0, stdout: again })
     expect(sandbox.count('/oauth/token/revoke')).not.toBe(0)
   })
 
