@@ -48,7 +48,12 @@ export function placeAddon(folder: string, content: Buffer): string {
   const name = `${digest}.node`
   const path = join(folder, name)
   if (!isIntact(path, content)) {
-    write(path, content)
+    try {
+      write(path, content)
+    } catch (error) {
+      // Another process has written it meanwhile: Windows replaces no file that is loaded.
+      if (!isIntact(path, content)) throw error
+    }
     if (!isIntact(path, content)) throw new Error('the addon was changed while it was written')
   }
   removeOthers(folder, name)

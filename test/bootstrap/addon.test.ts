@@ -1,5 +1,6 @@
 // The addon file of the single executable: it is compared with the executable's copy before each load.
 import { spawnSync } from 'node:child_process'
+import { renameSync, writeFileSync } from 'node:fs'
 import {
   chmod,
   chown,
@@ -15,10 +16,15 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { placeAddon } from '../../src/bootstrap/addon.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { isWindows, needs } from '../support/posix.ts'
+
+vi.mock('node:fs', async (importOriginal) => {
+  const original = await importOriginal<typeof import('node:fs')>()
+  return { ...original, renameSync: vi.fn(original.renameSync) }
+})
 
 const CONTENT = Buffer.from('the addon of this executable')
 const isRoot = process.getuid?.() === 0
@@ -46,6 +52,17 @@ describe('placeAddon', () => {
     const { ino } = await stat(path)
     expect(placeAddon(folder, CONTENT)).toBe(path)
     expect((await stat(path)).ino).toBe(ino)
+  })
+
+  it('takes the file that another process has written and loaded meanwhile, which Windows does not replace', async () => {
+    const { folder, path } = await newAddon()
+    await rm(path)
+    vi.mocked(renameSync).mockImplementationOnce(() => {
+      writeFileSync(path, CONTENT, { mode: 0o600 })
+      throw Object.assign(new Error('EPERM: operation not permitted, rename'), { code: 'EPERM' })
+    })
+    expect(placeAddon(folder, CONTENT)).toBe(path)
+    expect(await readdir(folder)).toEqual([basename(path)])
   })
 
   it('removes the addon of another version, and nothing else', async () => {
