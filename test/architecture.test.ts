@@ -58,10 +58,10 @@ const ROOMS: Readonly<Record<string, Reasons>> = {
     'broker/clerk-instance.ts': 'the doctor checks a Clerk instance with its secret key',
     'clerk/inspect.ts': 'the doctor checks the metadata of the provider',
     'clerk/server-time.ts': 'the doctor and the token check use one bound for the clock',
-    'store/inspect.ts': 'the doctor checks the keyring',
+    'store/inspect.ts': 'the doctor checks the keyring, and an update whether the next daemon reads the key',
     'store/proxy-password.ts': 'one command saves the password of the proxy, and the doctor goes through that proxy',
     update: 'one command updates the program',
-    'store/errors.ts': 'that command says why the keyring does not take the password',
+    'store/errors.ts': 'commands say why the keyring does not take a password, or give the key',
   },
   broker: { host: 'the clock and its deadlines' },
   bootstrap: {

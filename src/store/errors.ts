@@ -19,7 +19,8 @@ const MESSAGES: Record<StoreProblem, string> = {
   key_locked: 'the keyring that holds the store key is locked or does not respond; unlock it and try again',
   key_missing: 'the key that encrypts the saved session is gone; sign in again (cadzero-auth login) to make a new one',
   keyring_unavailable: 'this system has no usable keyring; set keyProtection to auto, keyfile or passphrase',
-  wrong_passphrase: 'the passphrase is missing or does not open the store key; set CADZERO_AUTH_PASSPHRASE',
+  wrong_passphrase:
+    'the passphrase is missing or does not open the store key; set CADZERO_AUTH_PASSPHRASE, run cadzero-auth daemon --stop, and try again',
   unreadable: 'the session or its key cannot be read or written; run cadzero-auth doctor to see which file and why',
   newer_version: 'the session was saved by a newer version of cadzero-auth; use that version',
   disk_full: 'the disk is full; free some space',

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { systemFiles } from '../../src/host/files.ts'
 import { systemRandom } from '../../src/host/random.ts'
 import { connect } from '../../src/rpc/client.ts'
+import { type Desktop, hasKeyring, newDesktop } from '../support/desktop.ts'
 import { type Ended, environment, runProgram, temporaryFolder } from '../support/program.ts'
 import { newSandbox, settingsOf, signIn } from '../support/world.ts'
 import { DAY } from '../update/releases.ts'
@@ -32,7 +33,7 @@ afterAll(async () => {
 const releaseOf = (version: string) => releases.get(version) ?? expect.fail(`no ${version}`)
 
 /** A user who has installed 1.0.0 by hand and has signed in. */
-async function newUser() {
+async function newUser(more: Readonly<Record<string, string>> = {}, desktop?: Desktop) {
   const [sandbox, server, home] = [await newSandbox(), await newReleaseServer(), await temporaryFolder()]
   const bin = join(home, 'bin')
   const program = join(bin, 'cadzero-auth')
@@ -40,8 +41,10 @@ async function newUser() {
   await mkdir(join(home, 'config'), { mode: 0o700 })
   await copyFile(releaseOf('1.0.0').program, program)
   await writeFile(join(home, 'config/config.json'), JSON.stringify({ updateUrl: server.url }), { mode: 0o600 })
-  const own = { home, env: { ...settingsOf(sandbox), HOME: home }, program: [program] as const }
+  const own = { home, env: { ...settingsOf(sandbox), HOME: home, ...more }, program: [program] as const }
   const run = async (...args: string[]): Promise<Ended> => await runProgram(args, own)
+  const runWith = async (env: Readonly<Record<string, string>>, ...args: string[]): Promise<Ended> =>
+    await runProgram(args, { ...own, env: { ...own.env, ...env } })
   onTestFinished(async () => void (await run('daemon', '--stop')))
   const discovery = join(home, 'data/endpoint.json')
   const daemon = async () => {
@@ -49,7 +52,16 @@ async function newUser() {
     onTestFinished(() => client.close())
     return client
   }
-  await run('status')
+  if (desktop === undefined) await run('status')
+  else {
+    const running = desktop.run([program, 'daemon'], environment(own), 'unlocked')
+    await once(running.stdout ?? expect.fail('no output'), 'data')
+    onTestFinished(async () => {
+      const ended = once(running, 'exit') // before the bus of the desktop
+      await run('daemon', '--stop')
+      await ended
+    })
+  }
   const client = await daemon()
   expect(await signIn(client, sandbox)).toMatchObject({ state: 'signed_in', daemon: { version: '1.0.0' } })
   const header = await client.call('getAuthHeader')
@@ -63,7 +75,7 @@ async function newUser() {
     expect(await readdir(bin)).toEqual(['cadzero-auth'])
   }
   const start = () => spawn(program, ['update'], { env: environment(own), stdio: 'ignore' })
-  return { run, server, home, bin, program, header, daemon, expectVersion, start }
+  return { run, runWith, server, home, bin, program, header, daemon, expectVersion, start }
 }
 
 describe.skipIf(!isLinuxX64)(`an executable${isLinuxX64 ? '' : ' (skipped: needs Linux x64)'}`, () => {
@@ -117,6 +129,42 @@ describe.skipIf(!isLinuxX64)(`an executable${isLinuxX64 ? '' : ' (skipped: needs
     expect(await run('update')).toMatchObject({ code: 0 })
     await expectVersion('1.1.0')
   })
+
+  it('[I6] replaces no daemon if the next one could not read the key of the session', MINUTES, async () => {
+    const passphrase = { CADZERO_AUTH_KEY_PROTECTION: 'passphrase', CADZERO_AUTH_PASSPHRASE: 'right' }
+    const { run, runWith, server, daemon, expectVersion } = await newUser(passphrase)
+    server.offer(releaseOf('1.1.0'))
+    const { endpoint } = await daemon()
+    for (const wrong of ['', 'wrong']) {
+      expect((await runWith({ CADZERO_AUTH_PASSPHRASE: wrong }, 'update', '--check')).code).toBe(5)
+      const { code, stderr } = await runWith({ CADZERO_AUTH_PASSPHRASE: wrong }, 'update')
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('cannot be read from here') })
+    }
+    expect(server.requests.filter((path) => path.endsWith('.gz'))).toEqual([])
+    expect((await daemon()).endpoint).toEqual(endpoint)
+    await expectVersion('1.0.0')
+    expect(await run('update')).toMatchObject({ code: 0 })
+    await expectVersion('1.1.0')
+  })
+
+  it.skipIf(!hasKeyring)(
+    `[I6] replaces no daemon that has a keyring, if there is none here${hasKeyring ? '' : ' (skipped: needs gnome-keyring)'}`,
+    MINUTES,
+    async () => {
+      const { run, server, daemon, expectVersion } = await newUser(
+        { CADZERO_AUTH_KEY_PROTECTION: 'auto' },
+        await newDesktop(),
+      )
+      const old = await daemon()
+      expect(await old.call('status')).toMatchObject({ store: { keyProtection: 'keyring' } })
+      server.offer(releaseOf('1.1.0'))
+      const { code, stderr } = await run('update') // as over ssh: without the bus of the desktop
+      expect(code).toBe(1)
+      expect(stderr).toContain('the key of your session cannot be read from here (keyring_unavailable)')
+      expect((await daemon()).endpoint).toEqual(old.endpoint)
+      await expectVersion('1.0.0')
+    },
+  )
 
   it('refuses what is not signed, not current, not newer or not complete, and goes on as before', MINUTES, async () => {
     const { run, server, program, daemon, expectVersion } = await newUser()

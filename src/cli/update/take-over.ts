@@ -4,6 +4,8 @@ import type { Config } from '../../config/config.ts'
 import { connect } from '../../rpc/client.ts'
 import type { Result } from '../../rpc/contract.ts'
 import type { Endpoint } from '../../rpc/discovery.ts'
+import { StoreError } from '../../store/errors.ts'
+import { requireReadableKey } from '../../store/inspect.ts'
 import { compareVersions } from '../../update/decision.ts'
 import { launchOfThisProgram, managerOfThisComputer } from '../autostart/this-computer.ts'
 import type { Context } from '../context.ts'
@@ -28,6 +30,28 @@ export async function requireSavedSessions(context: Context, config: Config): Pr
   }
 }
 
+type KeyProtection = Parameters<typeof requireReadableKey>[0]
+
+/**
+ * A daemon that is started from here needs the key that the present one has in memory: over ssh, there may be no keyring.
+ * @throws CommandError if it cannot be read here
+ */
+export async function requireKey({ host, folders }: Context, protection: KeyProtection): Promise<void> {
+  const { wrappedKeyFile } = folders
+  const passphrase = process.env.CADZERO_AUTH_PASSPHRASE
+  try {
+    await requireReadableKey(protection, { ...host, wrappedKeyFile, passphrase })
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    throw new CommandError(
+      `the key of your session cannot be read from here (${error.code})`,
+      protection === 'passphrase'
+        ? 'set CADZERO_AUTH_PASSPHRASE to the right passphrase, then try again'
+        : 'run the update in a terminal of your desktop',
+    )
+  }
+}
+
 /**
  * A session that the old daemon had must be there in the new one.
  * @param version the version of the program in place; undefined if it is not known
@@ -38,8 +62,12 @@ export async function takeOver(context: Context, config: Config, version: string
   // A newer one belongs to another copy of the program.
   if (before && version !== undefined && compareVersions(before.daemonVersion, version) >= 0) return
   await requireSavedSessions(context, config)
-  const wasSignedIn = (await status(context))?.state === 'signed_in'
-  await restart(context, config, before)
+  const current = await status(context)
+  const wasSignedIn = current?.state === 'signed_in'
+  if (!(await restartService(context, config, before))) {
+    if (wasSignedIn && current.store.keyProtection !== null) await requireKey(context, current.store.keyProtection)
+    await startInBackground(process.env, context.host.clock, '--replace').catch(withItsWords)
+  }
   const daemon = await waitForDaemon(
     context,
     ({ instance, daemonVersion }) => instance !== before?.instance && (version ?? daemonVersion) === daemonVersion,
@@ -47,13 +75,12 @@ export async function takeOver(context: Context, config: Config, version: string
   if (!daemon) throw new CommandError('it does not respond')
   await context.host.clock.wait(SETTLE_SECONDS)
   const after = await status(context)
-  if (!after || (await runningDaemon(context))?.instance !== daemon.instance)
-    throw new CommandError('it has ended again')
-  if (wasSignedIn && after.state !== 'signed_in') throw new CommandError('it does not open the session')
+  if ((await runningDaemon(context))?.instance !== daemon.instance) throw new CommandError('it has ended again')
+  if (wasSignedIn && after?.state !== 'signed_in') throw new CommandError('it does not open the session')
 }
 
-/** By the service manager, if that starts this program for these folders, so that it goes on supervising the daemon. */
-async function restart(context: Context, { keyProtection }: Config, before: Endpoint | undefined): Promise<void> {
+/** @returns false if no service manager starts this program for these folders; one that does goes on supervising the daemon */
+async function restartService(context: Context, { keyProtection }: Config, before?: Endpoint): Promise<boolean> {
   try {
     const manager = managerOfThisComputer(context)
     const launch = await launchOfThisProgram(context)
@@ -62,11 +89,13 @@ async function restart(context: Context, { keyProtection }: Config, before: Endp
     // An entry that this program would write differently may be for other folders, whose daemon is left alone.
     const isOfTheseFolders = problem === null || (pid !== null && pid === before?.pid)
     // A service knows no passphrase.
-    if (isOfThisProgram && isOfTheseFolders && keyProtection !== 'passphrase') return await manager.restart()
+    if (!isOfThisProgram || !isOfTheseFolders || keyProtection === 'passphrase') return false
+    await manager.restart()
+    return true
   } catch (error) {
-    if (!(error instanceof ServiceError)) throw error // there is an entry, but no manager here, as after su
+    if (!(error instanceof ServiceError)) throw error
+    return false // there is an entry, but no manager here, as after su
   }
-  await startInBackground(process.env, context.host.clock, '--replace').catch(withItsWords)
 }
 
 /** The first line that the daemon printed says why it ended: for example, that an older one hangs. */

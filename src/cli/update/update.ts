@@ -19,7 +19,7 @@ import { note, print, printJson } from '../terminal.ts'
 import { commitTime, version } from '../version.ts'
 import { updateKey } from './key.ts'
 import { refusalError } from './refusal.ts'
-import { requireSavedSessions, takeOver } from './take-over.ts'
+import { requireKey, requireSavedSessions, takeOver } from './take-over.ts'
 
 export interface UpdateOptions {
   readonly check?: boolean
@@ -31,6 +31,7 @@ export async function update(context: Context, { check = false, json = false }: 
   const { updater, config } = await createUpdater(context)
   if (check) return showFound(await found(updater), json)
   await requireSavedSessions(context, config)
+  if (config.keyProtection === 'passphrase') await requireKey(context, 'passphrase')
   await exclusively(updater, async () => {
     const done = await finishInterrupted(updater)
     if (done !== undefined) note(`note: an update that had been interrupted was ${done}`)
@@ -57,9 +58,6 @@ async function createUpdater(context: Context): Promise<{ updater: Updater; conf
   if (config.updateUrl === undefined) {
     const hint = `set updateUrl in ${folders.configFile} to the address of update.json`
     throw new CommandError('no address for updates is configured', hint)
-  }
-  if (config.keyProtection === 'passphrase' && !process.env.CADZERO_AUTH_PASSPHRASE) {
-    throw new CommandError('the new daemon needs the passphrase', 'set CADZERO_AUTH_PASSPHRASE, then try again')
   }
   host.network.configure({ ...config, proxyPassword: (proxy) => systemProxyPassword(host.clock).read(proxy) })
   const names = programs.programs.map(({ name }) => name)
