@@ -141,16 +141,27 @@ async function readChecked(handle: FileHandle, found: Stats, path: string, maxBy
   return await handle.readFile()
 }
 
+export interface AppendableFile {
+  readonly handle: FileHandle
+  /** As it was when it was opened. */
+  readonly found: Stats
+}
+
 /**
  * Opens a private file, which may be new, to append to it.
  * @throws FileError if it is no regular file; a system error
  */
-export async function openForAppending(files: FileSystem, path: string): Promise<FileHandle> {
+export async function openForAppending(files: FileSystem, path: string): Promise<AppendableFile> {
   // Without O_NONBLOCK, opening a FIFO would block for ever.
   const handle = await files.open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o600)
-  if ((await handle.stat()).isFile()) return handle
-  await handle.close()
-  throw new FileError('not_regular', path)
+  try {
+    const found = await handle.stat()
+    if (!found.isFile()) throw new FileError('not_regular', path)
+    return { handle, found }
+  } catch (error) {
+    await handle.close() // Node.js 26 ends a process that loses an open handle
+    throw error
+  }
 }
 
 const TEMPORARY = /^\..+\.[0-9a-f]{16}\.tmp$/

@@ -117,15 +117,14 @@ export class LogWriter {
   /** Opens the file again if it was removed or replaced since: lines written into a removed file are gone. */
   async #openFile(): Promise<OpenFile> {
     const { files, folder } = this.#options
-    const found = await files.stat(this.#path).catch(() => undefined)
-    if (this.#file && found?.ino === this.#file.ino) return this.#file
+    const current = await files.stat(this.#path).catch(() => undefined)
+    if (this.#file && current?.ino === this.#file.ino) return this.#file
     await this.#closeFile()
     await ensurePrivateFolder(files, folder)
-    const handle = await openForAppending(files, this.#path)
-    const opened = await handle.stat()
-    if (opened.ino !== this.#lastInode) this.#written = 0 // the begin of the line is in another file
-    this.#lastInode = opened.ino
-    this.#file = { handle, ino: opened.ino, size: opened.size }
+    const { handle, found } = await openForAppending(files, this.#path)
+    if (found.ino !== this.#lastInode) this.#written = 0 // the begin of the line is in another file
+    this.#lastInode = found.ino
+    this.#file = { handle, ino: found.ino, size: found.size }
     return this.#file
   }
 

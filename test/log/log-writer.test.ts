@@ -1,6 +1,6 @@
 // The log file on a disk that is full, hangs or loses the folder: lines wait, their loss is said, and the log comes back.
 import { execFileSync } from 'node:child_process'
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type FileSystem, systemFiles } from '../../src/host/files.ts'
@@ -12,15 +12,19 @@ import { isWindows, needs } from '../support/posix.ts'
 /** A disk with room for so many bytes more. As a real one, it takes the part of a line for which there is room. */
 class FullDisk {
   room = Number.POSITIVE_INFINITY
-  hangs = false
+  /** Resolves when the disk goes on. */
+  hang: Promise<void> | undefined
+  /** Thrown in place of what a handle is. */
+  statError: Error | undefined
   writes = 0
+  readonly handles: FileHandle[] = []
 
   get files(): FileSystem {
     const open = async (...args: Parameters<FileSystem['open']>) => {
       const handle = await systemFiles.open(...args)
       const write = async (bytes: Buffer, offset: number) => {
         this.writes++
-        if (this.hangs) await new Promise(() => undefined)
+        await this.hang
         if (this.room <= 0) throw Object.assign(new Error('full'), { code: 'ENOSPC' })
         const { bytesWritten } = await systemFiles.open(args[0], 'a').then(async (real) => {
           try {
@@ -32,7 +36,13 @@ class FullDisk {
         this.room -= bytesWritten
         return { bytesWritten, buffer: bytes }
       }
-      return Object.assign(handle, { write })
+      const found = handle.stat.bind(handle)
+      const stat = async () => {
+        if (this.statError !== undefined) throw this.statError
+        return await found()
+      }
+      this.handles.push(handle)
+      return Object.assign(handle, { write, stat })
     }
     return { ...systemFiles, open: open as FileSystem['open'] }
   }
@@ -138,7 +148,10 @@ describe('LogWriter on a full disk', () => {
 
 it('a log on a disk that hangs is closed after two seconds, and its lines do not fill the memory', async () => {
   const { disk, clock, writer } = await newWriter()
-  disk.hangs = true
+  let goOn: () => void = () => undefined
+  disk.hang = new Promise((resolve) => {
+    goOn = resolve
+  })
   for (let i = 0; i < 100; i++) writer.write(`${'x'.repeat(100_000)}\n`)
   let isClosed = false
   const closed = writer.close().then(() => {
@@ -149,9 +162,23 @@ it('a log on a disk that hangs is closed after two seconds, and its lines do not
   expect(isClosed).toBe(false)
   clock.advance(0.1)
   await closed
+  goOn()
+  await writer.settled()
+  await expect.poll(() => disk.handles.map(({ fd }) => fd)).toEqual([-1])
 })
 
 describe('LogWriter without its file', () => {
+  it('leaves no file open that it could not look at, which would end the process', async () => {
+    const { disk, write, writer, text } = await newWriter()
+    disk.statError = Object.assign(new Error('stale'), { code: 'ESTALE' })
+    await write('one\n')
+    expect(disk.handles.map(({ fd }) => fd)).toEqual([-1])
+    disk.statError = undefined
+    await write('two\n')
+    expect(await text()).toBe('one\ntwo\n')
+    await writer.close()
+  })
+
   it('makes a removed folder again, private, and loses no line', async () => {
     const { folder, write, writer, text } = await newWriter()
     await write('one\n')
