@@ -1,4 +1,4 @@
-// Removes each defence of the list in turn, in a copy of the sources, and checks that its test fails: `npm run test:defences`.
+// Removes each defence of the list in turn, in a copy of the sources, and checks that its test fails: `npm run test:defences -- --list`.
 import { spawn, spawnSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -48,10 +48,16 @@ const { values } = parseArgs({
     only: { type: 'string', default: '' },
     sample: { type: 'string' },
     workers: { type: 'string', default: '2' },
+    list: { type: 'boolean', default: false },
   },
 })
 
 const print = (text: string) => void process.stdout.write(`${text}\n`)
+
+const fail = (text: string): never => {
+  process.stderr.write(`error: ${text}\n`)
+  process.exit(2)
+}
 
 /** Runs a program to its end; returns its exit code, or undefined if it took too long. */
 function run(cwd: string, program: string, args: readonly string[]): Promise<number | undefined> {
@@ -180,10 +186,13 @@ function sampleOf(all: readonly Defence[], count: number): Defence[] {
 }
 
 async function main(): Promise<void> {
+  const wanted = defences.filter(({ name }) => name.includes(values.only))
+  if (values.list) return print(wanted.map(({ name }) => name).join('\n'))
+  if (wanted.length === 0) fail(`no defence has «${values.only}» in its name; run with --list to see all`)
+  if (!/^[1-9]\d*$/.test(values.sample ?? '1')) fail('--sample takes a number')
   const outdated = findOutdated()
-  const usable = defences.filter((one) => outdated.every(({ defence }) => defence !== one))
-  const named = usable.filter(({ name }) => name.includes(values.only))
-  const chosen = values.sample === undefined ? named : sampleOf(named, Number(values.sample))
+  const usable = wanted.filter((one) => outdated.every(({ defence }) => defence !== one))
+  const chosen = values.sample === undefined ? usable : sampleOf(usable, Number(values.sample))
   const trees = await Promise.all(Array.from({ length: Math.max(1, Number(values.workers) || 1) }, newTree))
   try {
     const parts = trees.map((tree, i) =>
