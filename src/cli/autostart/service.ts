@@ -49,7 +49,12 @@ function noteLostVariables({ folders }: Context): void {
 export async function restartService(context: Context, options: ServiceOptions): Promise<void> {
   const manager = managerOfThisComputer(context)
   const { installed } = await manager.status(await launchOfThisProgram(context))
-  if (!installed) throw new CommandError('the service is not installed', 'cadzero-auth service install')
+  if (!installed) {
+    throw new CommandError(
+      'the service is not installed',
+      'run cadzero-auth daemon --stop: the next command starts the daemon again; for a service, run cadzero-auth service install',
+    )
+  }
   const before = await runningDaemon(context)
   await manager.restart()
   const daemon = await requireDaemon(context, manager, before)
