@@ -1,6 +1,7 @@
 // The exit code, the error and the hint for each kind of failure.
 import { expect, test } from 'vitest'
 import { failureOf, repeatedWith, StartError } from '../../src/cli/failure.ts'
+import { networkHint } from '../../src/cli/network-hint.ts'
 import { ConfigurationError } from '../../src/config/errors.ts'
 import { EnvironmentError } from '../../src/host/home.ts'
 import { RpcError } from '../../src/rpc/contract.ts'
@@ -151,3 +152,13 @@ test('a wrong setting of the environment is wrong usage, and its hint names the 
     hint: 'correct it: it should be a port',
   })
 })
+
+test.each([[{ cause: 'protocol' }], [{ cause: 'proxy', proxyHost: 'proxy.example', proxyProblem: 'no_tunnel' }]])(
+  'the hint of %o names the server that did not respond',
+  (details) => {
+    expect(networkHint(details)).toContain('the provider')
+    const hint = networkHint({ ...details, server: 'the server of updates' })
+    expect(hint).toContain('the server of updates')
+    expect(hint).not.toContain('the provider')
+  },
+)
