@@ -67,6 +67,7 @@ const ROOMS: Readonly<Record<string, Reasons>> = {
   bootstrap: {
     cli: 'the program starts with a command line',
     'config/paths.ts': 'the single executable unpacks its addon into the data folder',
+    'host/process-id.ts': 'it keeps what another process is still writing there',
   },
 }
 

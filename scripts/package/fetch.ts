@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import { cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isRunning } from '../../src/host/process-id.ts'
 import type { Target } from './targets.ts'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
@@ -72,14 +73,6 @@ async function removeUnfinished(cache: string): Promise<void> {
   for (const name of await readdir(cache).catch(() => [])) {
     const [, pid] = /\.(\d+)$/.exec(name) ?? []
     if (pid !== undefined && !isRunning(Number(pid))) await rm(join(cache, name), { recursive: true, force: true })
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

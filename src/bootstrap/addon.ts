@@ -19,6 +19,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { locateFolders } from '../config/paths.ts'
+import { isRunning } from '../host/process-id.ts'
 
 const ownUid = process.getuid?.() // undefined on Windows
 
@@ -83,14 +84,6 @@ function removeOthers(folder: string, own: string): void {
     try {
       rmSync(join(folder, name), { force: true })
     } catch {}
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM' // a process of another user
   }
 }
 

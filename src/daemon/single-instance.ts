@@ -1,9 +1,10 @@
 // One daemon per user: claims the lock, or finds the daemon that holds it, or takes over from that one.
 import type { Folders } from '../config/paths.ts'
-import { errorCode, FileError } from '../host/files.ts'
+import { FileError } from '../host/files.ts'
 import type { Host } from '../host/host.ts'
 import { type Lock, LockError, takeLock } from '../host/lock.ts'
 import { hasOtherLoopback } from '../host/network-namespace.ts'
+import { isRunning } from '../host/process-id.ts'
 import { connect, NoDaemonError, type RpcClient } from '../rpc/client.ts'
 
 export type Instance =
@@ -143,16 +144,7 @@ function stuckReason({ reason, endpoint }: NoDaemonError, { name, bootId }: Host
   if (!endpoint || reason === 'not_genuine') return { kind: 'silent' }
   const isOfThisStart = endpoint.bootId === undefined || endpoint.bootId === null || endpoint.bootId === bootId
   const { pid } = endpoint
-  if (!isOfThisStart || !isAlive(pid)) return SILENT
+  if (!isOfThisStart || !isRunning(pid)) return SILENT
   if (hasOtherLoopback(pid)) return { kind: 'other_network', pid, host: name }
   return reason === 'no_answer' ? { kind: 'hanging', pid } : { kind: 'unreachable', pid }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return errorCode(error) === 'EPERM'
-  }
 }

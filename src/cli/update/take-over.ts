@@ -30,7 +30,7 @@ export async function requireSavedSessions(context: Context, config: Config): Pr
   }
 }
 
-type KeyProtection = Parameters<typeof requireReadableKey>[0]
+type KeyProtection = NonNullable<Result<'status'>['store']['keyProtection']>
 
 /**
  * A daemon that is started from here needs the key that the present one has in memory: over ssh, there may be no keyring.
